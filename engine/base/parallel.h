@@ -1,0 +1,21 @@
+/* parallel.h: the one way to use threads: OpenMP, over ranges.
+ *
+ * pc_parallel_for splits [0,n) into chunks of `grain` items and runs fn on
+ * each. The chunk bounds depend on n and grain only, never on the number of
+ * threads, so a kernel that reduces per chunk and adds the chunks in order
+ * gives the same bits for any thread count. Runs on the caller's thread when
+ * there is one chunk, one thread, or when already inside a parallel region.
+ */
+#ifndef PC_BASE_PARALLEL_H
+#define PC_BASE_PARALLEL_H
+
+#include <stdint.h>
+
+int pc_num_threads(void);
+/* n >= 1; also keeps BLAS on one thread: tiles are ours to distribute. */
+int pc_set_num_threads(int n);
+
+typedef void (*pc_range_fn)(int64_t begin, int64_t end, void *ctx);
+void pc_parallel_for(int64_t n, int64_t grain, pc_range_fn fn, void *ctx);
+
+#endif
