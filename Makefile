@@ -1,0 +1,125 @@
+# Percept. `make help` lists the targets. Everything is built out of tree, in $(BUILD).
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+CC      ?= gcc
+DESTDIR ?=
+DNNL    ?= 0
+
+PACKAGES = gcc make pkg-config libc6-dev luajit libluajit-5.1-dev libopenblas-openmp-dev liblapacke-dev libsqlite3-dev \
+           sqlite3 libpng-dev zlib1g-dev libzstd-dev libxxhash-dev libjansson-dev libedit-dev check git ca-certificates
+DEV_PACKAGES = clang-tidy clang-format cppcheck lua-check valgrind
+
+WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-unused-parameter \
+          -Wno-missing-field-initializers
+OPT    ?= -O2 -g
+SAN    ?=
+CFLAGS  = -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(SAN) -fopenmp -fPIC -fno-math-errno -fno-trapping-math \
+          -Iengine -I. -I$(BUILD)/gen $(shell pkg-config --cflags luajit libpng jansson libedit sqlite3 2>/dev/null) \
+          -I/usr/include/x86_64-linux-gnu/openblas-openmp
+LIBS    = -llapacke -lopenblas -lpng -lz -lzstd -lxxhash -ljansson -lsqlite3 -ledit -lm
+LUALIB  = $(shell pkg-config --libs luajit 2>/dev/null)
+
+ENGINE_SRC  := $(sort $(shell find engine -name '*.c'))
+DB_SRC      := $(sort $(shell find db -name '*.c'))
+BIND_SRC    := $(sort $(filter-out bindings/main.c,$(shell find bindings -name '*.c')))
+LUA_SRC     := $(sort $(shell find scripts -name '*.lua'))
+SQL_SRC     := $(sort $(shell find db -name '*.sql'))
+TEST_SRC    := $(sort $(shell find tests -name 'test_*.c'))
+HEADERS     := $(sort $(shell find engine db bindings -name '*.h'))
+
+obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+ENGINE_OBJ := $(call obj,$(ENGINE_SRC))
+DB_OBJ     := $(call obj,$(DB_SRC)) $(BUILD)/gen/sql.o
+BIND_OBJ   := $(call obj,$(BIND_SRC)) $(BUILD)/gen/lua.o
+TESTS      := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+
+.PHONY: help deps dev-deps build tests quickstart test lint sanitize bench install uninstall clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n",$$1,$$2}' Makefile
+
+missing = $(shell for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
+SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+deps: ## install the Debian packages that are missing (sudo when not root)
+	@m="$(call missing,$(PACKAGES))"; if [ -n "$$m" ]; then \
+	  echo "deps: installing from Debian: $$m"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$m; \
+	else echo "deps: all packages are there"; fi
+
+dev-deps: deps ## install what lint and sanitize need besides
+	@m="$(call missing,$(DEV_PACKAGES))"; if [ -n "$$m" ]; then \
+	  echo "dev-deps: installing from Debian: $$m"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$m; fi
+
+# deps may change what pkg-config answers: everything after it runs in a second make
+build: deps ## build build/percept and build/percept.so
+	@+$(MAKE) --no-print-directory all
+
+.PHONY: all
+all: $(BUILD)/percept $(BUILD)/percept.so
+
+# ---- objects ----
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# kernels are compiled with -O3: loops there are written to be vectorised
+$(BUILD)/engine/tensor/%.o $(BUILD)/engine/base/%.o $(BUILD)/engine/optim/%.o: OPT := -O3 -g
+
+# every Lua file of scripts/ is embedded as source, so that the program needs no path at run time
+$(BUILD)/gen/lua.c: $(LUA_SRC) bindings/embed.sh
+	@mkdir -p $(@D)
+	@sh bindings/embed.sh lua $(LUA_SRC) > $@
+$(BUILD)/gen/sql.c: $(SQL_SRC) bindings/embed.sh
+	@mkdir -p $(@D)
+	@sh bindings/embed.sh sql $(SQL_SRC) > $@
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
+	$(CC) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/libengine.a: $(ENGINE_OBJ)
+	@rm -f $@; ar rcs $@ $^
+$(BUILD)/libdb.a: $(DB_OBJ)
+	@rm -f $@; ar rcs $@ $^
+$(BUILD)/percept: $(BUILD)/bindings/main.o $(BIND_OBJ) $(BUILD)/libdb.a $(BUILD)/libengine.a
+	$(CC) $(SAN) -fopenmp -o $@ $^ -Wl,-E $(LUALIB) $(LIBS)
+$(BUILD)/percept.so: $(BIND_OBJ) $(BUILD)/libdb.a $(BUILD)/libengine.a
+	$(CC) $(SAN) -fopenmp -shared -o $@ $^ $(LIBS)
+
+# ---- tests: one program a suite; those under tests/bindings and tests/db link the upper floors ----
+$(BUILD)/tests/%: tests/%.c $(BUILD)/libdb.a $(BUILD)/libengine.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -Itests -MMD -MP -o $@ $< $(BUILD)/libdb.a $(BUILD)/libengine.a -lcheck -lsubunit -lrt -lpthread $(LIBS)
+
+tests: all $(TESTS)
+
+quickstart: build ## build, then the main job on real images: about five minutes
+	@$(BUILD)/percept run experiments/quickstart.lua
+
+test: deps ## every suite: C, Lua, command line
+	@+$(MAKE) --no-print-directory tests
+	@BUILD=$(BUILD) sh tests/run.sh
+
+lint: dev-deps ## clang-format, cppcheck, luacheck
+	@sh tests/lint.sh
+
+sanitize: dev-deps ## C and Lua suites under ASan + UBSan; engine suite under valgrind
+	@sh tests/sanitize.sh
+
+bench: build ## step times of the paper's workloads, into build/bench.db
+	@$(BUILD)/percept run tests/bench/bench.lua
+
+install: all ## install to $(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/lua/5.1
+	install -m 755 $(BUILD)/percept $(DESTDIR)$(PREFIX)/bin/percept
+	install -m 755 $(BUILD)/percept.so $(DESTDIR)$(PREFIX)/lib/lua/5.1/percept.so
+
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/percept $(DESTDIR)$(PREFIX)/lib/lua/5.1/percept.so
+
+clean: ## remove the build folder
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
