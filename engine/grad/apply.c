@@ -1,0 +1,319 @@
+/* apply.c: running an op and recording its node. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "grad/node.h"
+
+static int grad_on = 1, anomaly;
+static const char *(*where_hook)(void);
+static uint64_t next_seq = 1;
+
+int pc_grad_enabled(void) { return grad_on; }
+
+int pc_grad_set_enabled(int on) {
+  int was = grad_on;
+  grad_on = on != 0;
+  return was;
+}
+
+void pc_set_anomaly(int on) { anomaly = on; }
+int pc_get_anomaly(void) { return anomaly; }
+void pc_set_where_hook(const char *(*where)(void)) { where_hook = where; }
+
+/* ---- life of nodes and their ads ---- */
+
+const char *pc_node_name(const pc_node *n) { return n->op >= 0 ? pc_ops[n->op].name : n->custom.name; }
+
+pc_node *pc_node_retain(pc_node *n) {
+  if (n) n->refs++;
+  return n;
+}
+
+void pc_node_forget(pc_node *n) {
+  for (int i = 0; i < n->nin; i++) {
+    pc_tensor_release(n->in[i].saved);
+    n->in[i].saved = NULL;
+  }
+  for (int k = 0; k < n->nout; k++) {
+    pc_tensor_release(n->out[k].saved);
+    n->out[k].saved = NULL;
+  }
+  if (n->custom.release) n->custom.release(n->custom.ctx);
+  n->custom.release = NULL;
+  n->custom.ctx = NULL;
+  n->freed = 1;
+}
+
+/* A chain of thousands of nodes must not recurse: nodes that die while another
+ * one is being torn down wait on a list. */
+static pc_node *dying;
+static int tearing;
+
+void pc_node_release(pc_node *n) {
+  if (!n || --n->refs) return;
+  n->dead = dying;
+  dying = n;
+  if (tearing) return;
+  tearing = 1;
+  while (dying) {
+    n = dying;
+    dying = n->dead;
+    pc_node_forget(n);
+    for (int i = 0; i < n->nin; i++) pc_autograd_release(n->in[i].edge);
+    pc_free(n->in);
+    pc_free(n->v);
+    pc_free(n->where);
+    pc_free(n);
+  }
+  tearing = 0;
+}
+
+void pc_autograd_release(struct pc_autograd *ad) {
+  if (!ad || --ad->refs) return;
+  pc_node_release(ad->node);
+  pc_tensor_release(ad->grad);
+  pc_free(ad);
+}
+
+static struct pc_autograd *ad_new(pc_node *node, int index) {
+  struct pc_autograd *ad = pc_malloc(sizeof *ad);
+  pc_tensor_ad_release = pc_autograd_release;
+  if (ad) *ad = (struct pc_autograd){.refs = 1, .node = pc_node_retain(node), .index = index};
+  return ad;
+}
+
+struct pc_autograd *pc_leaf_ad(pc_tensor *leaf) {
+  if (!leaf->ad) leaf->ad = ad_new(NULL, 0);
+  return leaf->ad;
+}
+
+/* ---- what a tensor says of itself ---- */
+
+int pc_requires_grad(const pc_tensor *t) { return t && (t->requires_grad || (t->ad && t->ad->node)); }
+int pc_is_leaf(const pc_tensor *t) { return !(t->ad && t->ad->node); }
+
+int pc_set_requires_grad(pc_tensor *t, int on) {
+  if (!pc_is_leaf(t))
+    return on ? PC_OK : pc_fail(PC_ESTATE, "requires_grad: a result with history cannot be switched off; use detach()");
+  if (on && !pc_dtype_is_float(t->dtype))
+    return pc_fail(PC_EDTYPE, "requires_grad: only f32 and f64 tensors have gradients, this one is %s",
+                   pc_dtype_name(t->dtype));
+  t->requires_grad = on != 0;
+  return PC_OK;
+}
+
+pc_tensor *pc_grad_get(const pc_tensor *leaf) { return leaf->ad ? leaf->ad->grad : NULL; }
+
+int pc_grad_set(pc_tensor *leaf, pc_tensor *g) {
+  if (g && !pc_same_shape(leaf, g))
+    return pc_fail(PC_ESHAPE, "grad: shape %s for a tensor of shape %s", pc_shape_str(g), pc_shape_str(leaf));
+  if (!pc_leaf_ad(leaf)) return PC_ENOMEM;
+  pc_tensor_retain(g);
+  pc_tensor_release(leaf->ad->grad);
+  leaf->ad->grad = g;
+  return PC_OK;
+}
+
+int pc_detach(pc_tensor **out, const pc_tensor *t) { return pc_view_alias(out, t); }
+
+int pc_inplace_begin(const char *op, pc_tensor *t) {
+  if (grad_on && pc_requires_grad(t))
+    return pc_fail(PC_ESTATE,
+                   "%s: changing a tensor of shape %s in place while the tape tracks it; wrap it in no_grad, or detach() "
+                   "or clone() first",
+                   op, pc_shape_str(t));
+  t->storage->version++;
+  return PC_OK;
+}
+
+/* ---- recording ---- */
+
+static void shape_of(pc_shape *s, const pc_tensor *t) {
+  s->ndim = t->ndim;
+  memcpy(s->size, t->size, sizeof s->size);
+}
+
+static pc_node *node_new(int op, int nin, pc_tensor *const *in, int nout) {
+  pc_node *n = pc_calloc(1, sizeof *n);
+  if (!n) return NULL;
+  n->refs = 1;
+  n->op = op;
+  n->seq = next_seq++;
+  n->nout = nout;
+  n->in = pc_calloc((size_t)(nin ? nin : 1), sizeof *n->in);
+  if (!n->in) goto fail;
+  n->nin = nin;
+  for (int i = 0; i < nin; i++) {
+    if (!in[i]) continue;
+    shape_of(&n->in[i].shape, in[i]);
+    n->in[i].dtype = in[i]->dtype;
+    if (!pc_requires_grad(in[i])) continue;
+    struct pc_autograd *ad = pc_leaf_ad(in[i]);
+    if (!ad) goto fail;
+    ad->refs++;
+    n->in[i].edge = ad;
+  }
+  if (anomaly && where_hook) n->where = pc_strdup(where_hook());
+  return n;
+fail:
+  pc_node_release(n);
+  return NULL;
+}
+
+/* Gives the outputs their history. Fails only for lack of memory. */
+static int node_attach(pc_node *n, pc_tensor **out, pc_tensor *const *in, int flags) {
+  for (int k = 0; k < n->nout; k++) {
+    pc_tensor *alias = NULL;
+    for (int i = 0; i < n->nin; i++)
+      if (out[k] == in[i]) alias = out[k];
+    if (alias) { /* the forward handed its input through: history needs a handle of its own */
+      if (pc_view_alias(&out[k], alias) < 0) return out[k] = alias, PC_ENOMEM;
+      pc_tensor_release(alias);
+    }
+    shape_of(&n->out[k].shape, out[k]);
+    n->out[k].dtype = out[k]->dtype;
+    if (flags & PC_SAVE_OUT) {
+      if (pc_view_alias(&n->out[k].saved, out[k]) < 0) return PC_ENOMEM;
+      n->out[k].version = out[k]->storage->version;
+    }
+    if (!pc_dtype_is_float(out[k]->dtype)) continue;
+    if (!(out[k]->ad = ad_new(n, k))) return PC_ENOMEM;
+  }
+  return PC_OK;
+}
+
+static int wants_node(pc_tensor *const *in, int nin) {
+  if (!grad_on) return 0;
+  for (int i = 0; i < nin; i++)
+    if (pc_requires_grad(in[i])) return 1;
+  return 0;
+}
+
+static int record(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v, int nv) {
+  const pc_op_info *row = &pc_ops[op];
+  pc_node *n = node_new(op, nin, in, row->nout);
+  int rc = PC_ENOMEM;
+  if (!n) return rc;
+  for (int i = 0; i < nin; i++) {
+    int save = row->flags & PC_SAVE_IN || (i < 3 && row->flags & (PC_SAVE_IN0 << i));
+    if (!save || !in[i]) continue;
+    n->in[i].saved = pc_tensor_retain(in[i]);
+    n->in[i].version = in[i]->storage->version;
+  }
+  if (nv) {
+    if (!(n->v = pc_malloc(sizeof(pc_val) * (size_t)nv))) goto done;
+    memcpy(n->v, v, sizeof(pc_val) * (size_t)nv);
+    n->nv = nv;
+  }
+  rc = node_attach(n, out, in, row->flags);
+done:
+  pc_node_release(n);
+  return rc;
+}
+
+int pc_has_nan(const pc_tensor *t) {
+  if (!t || !pc_dtype_is_float(t->dtype)) return 0;
+  int64_t n = pc_numel(t);
+  if (pc_is_contiguous(t)) {
+    if (t->dtype == PC_F32) {
+      for (int64_t i = 0; i < n; i++)
+        if (isnan(pc_f32(t)[i])) return 1;
+    } else {
+      for (int64_t i = 0; i < n; i++)
+        if (isnan(pc_f64(t)[i])) return 1;
+    }
+    return 0;
+  }
+  for (int64_t i = 0; i < n; i++)
+    if (isnan(pc_at(t, i))) return 1;
+  return 0;
+}
+
+static int check_anomaly(const char *op, pc_tensor *const *out, int nout, pc_tensor *const *in, int nin) {
+  for (int k = 0; k < nout; k++) {
+    if (!pc_has_nan(out[k])) continue;
+    for (int i = 0; i < nin; i++)
+      if (pc_has_nan(in[i])) return PC_OK; /* not the first: it came in */
+    const char *where = where_hook ? where_hook() : "";
+    return pc_fail(PC_ENUM, "anomaly: %s made the first NaN (output %d, shape %s)%s%s", op, k + 1, pc_shape_str(out[k]),
+                   *where ? " at " : "", where);
+  }
+  return PC_OK;
+}
+
+static void drop(pc_tensor **out, int nout) {
+  for (int k = 0; k < nout; k++) {
+    pc_tensor_release(out[k]);
+    out[k] = NULL;
+  }
+}
+
+int pc_apply(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v, int nv) {
+  static const pc_val none[16];
+  pc_val full[16];
+  const pc_op_info *row = &pc_ops[op];
+  int rc;
+  for (int k = 0; k < row->nout; k++) out[k] = NULL;
+  if (pc_interrupted() && (rc = pc_check_interrupt()) < 0) return rc;
+  if (nv == 0) {
+    v = none;
+  } else if (nv < 8) { /* forwards may look at trailing arguments the caller left out */
+    memcpy(full, v, sizeof(pc_val) * (size_t)nv);
+    for (int i = nv; i < 8; i++) full[i] = none[0];
+    v = full;
+  }
+  if ((rc = row->forward(out, in, nin, v)) < 0) return rc;
+  if (anomaly && (rc = check_anomaly(row->name, out, row->nout, in, nin)) < 0) goto fail;
+  if (row->flags & PC_NODIFF || !wants_node(in, nin)) return PC_OK;
+  if ((rc = record(op, out, in, nin, v, nv < 8 ? 8 : nv)) < 0) goto fail;
+  return PC_OK;
+fail:
+  drop(out, row->nout);
+  return rc;
+}
+
+int pc_record_custom(pc_tensor **out, int nout, pc_tensor *const *in, int nin, const pc_custom *c) {
+  if (!wants_node(in, nin) || nout > PC_MAX_OUT) {
+    if (c->release) c->release(c->ctx);
+    return nout > PC_MAX_OUT ? pc_fail(PC_EARG, "%s: at most %d outputs", c->name, PC_MAX_OUT) : PC_OK;
+  }
+  pc_node *n = node_new(-1, nin, in, nout);
+  if (!n) {
+    if (c->release) c->release(c->ctx);
+    return PC_ENOMEM;
+  }
+  n->custom = *c;
+  for (int i = 0; i < nin; i++) { /* so that a change in place is seen: the callback holds its own references */
+    if (!in[i]) continue;
+    if (pc_view_alias(&n->in[i].saved, in[i]) < 0) break;
+    n->in[i].version = in[i]->storage->version;
+  }
+  int rc = node_attach(n, out, in, 0);
+  pc_node_release(n);
+  return rc;
+}
+
+/* ---- what backward functions ask ---- */
+
+int pc_needs(const pc_node *n, int i) { return i < n->nin && n->in[i].edge != NULL; }
+const pc_shape *pc_node_in_shape(const pc_node *n, int i) { return &n->in[i].shape; }
+pc_dtype pc_node_in_dtype(const pc_node *n, int i) { return n->in[i].dtype; }
+const pc_shape *pc_node_out_shape(const pc_node *n, int k) { return &n->out[k].shape; }
+int pc_node_nin(const pc_node *n) { return n->nin; }
+const pc_val *pc_node_val(const pc_node *n) { return n->v; }
+
+pc_tensor *pc_node_in(const pc_node *n, int i) { return n->in[i].saved; }
+
+pc_tensor *pc_node_out(pc_scope *s, const pc_node *n, int k) {
+  pc_tensor *t;
+  if (!n->out[k].saved) return pc_note(s, pc_fail(PC_ESTATE, "%s: output not saved", pc_node_name(n))), NULL;
+  if (pc_note(s, pc_view_alias(&t, n->out[k].saved)) < 0) return NULL;
+  if (grad_on && !(t->ad = ad_new((pc_node *)n, k))) { /* joins the graph again: grad of grad flows through it */
+    pc_tensor_release(t);
+    pc_note(s, PC_ENOMEM);
+    return NULL;
+  }
+  return pc_own(s, t);
+}

@@ -1,0 +1,7 @@
+/* nn.h: forward functions of engine/grad/ops_nn.def. */
+#ifndef PC_TENSOR_NN_H
+#define PC_TENSOR_NN_H
+
+#include "tensor/kernel.h"
+
+#endif
