@@ -1,0 +1,1 @@
+/* cases_pointwise.h: test cases of engine/grad/ops_pointwise.def; see cases.h. */

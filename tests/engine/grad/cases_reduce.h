@@ -1,0 +1,1 @@
+/* cases_reduce.h: test cases of engine/grad/ops_reduce.def; see cases.h. */
