@@ -4,7 +4,10 @@
  * are kept in size-class free lists and handed out again, so that a training
  * step touches no fresh page after the first one (first touch costs 2.4 GB/s,
  * reuse costs nothing). The cache counts as neither live nor peak; its bytes
- * are in `cached`. Large blocks ask for huge pages.
+ * are in `cached`. Live and cached blocks together stay within 1.5 times the
+ * largest live total seen + 32 MiB; the longest unused go first.
+ * Large blocks ask for huge pages. PERCEPT_NO_CACHE=1 (and any build with the
+ * address sanitizer) frees at once, so that tools see a use after free.
  * Thread-safe. Functions return NULL on failure and set the last error.
  */
 #ifndef PC_BASE_ALLOC_H
@@ -12,6 +15,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#define PC_ALLOC_CACHE_MAX (1 << 30)
 
 typedef struct pc_alloc_stats {
   int64_t live;   /* bytes handed out and not yet freed */
@@ -21,7 +26,7 @@ typedef struct pc_alloc_stats {
   int64_t calls;  /* allocations since start */
 } pc_alloc_stats;
 
-void *pc_malloc(size_t bytes); /* never NULL for bytes == 0 unless failing */
+void *pc_malloc(size_t bytes);          /* never NULL for bytes == 0 unless failing */
 void *pc_calloc(size_t n, size_t size); /* zeroed; overflow of n*size fails */
 void *pc_realloc(void *p, size_t bytes);
 void pc_free(void *p); /* accepts NULL */

@@ -12,7 +12,8 @@
 #include <stdint.h>
 
 int pc_num_threads(void);
-/* n >= 1; also keeps BLAS on one thread: tiles are ours to distribute. */
+/* n >= 1 (less counts as 1); returns n. Also keeps BLAS on one thread: tiles are
+ * ours to distribute. At start: OMP_NUM_THREADS, else the CPUs this process may use. */
 int pc_set_num_threads(int n);
 
 typedef void (*pc_range_fn)(int64_t begin, int64_t end, void *ctx);

@@ -9,8 +9,8 @@
 
 #define PC_VMATH_MAP(X) X(exp) X(log) X(tanh) X(erf) X(sigmoid) X(gelu) X(silu)
 
-#define X(f)                                                      \
-  void pc_v##f##_f32(float *y, const float *x, int64_t n);        \
+#define X(f)                                               \
+  void pc_v##f##_f32(float *y, const float *x, int64_t n); \
   void pc_v##f##_f64(double *y, const double *x, int64_t n);
 PC_VMATH_MAP(X)
 #undef X

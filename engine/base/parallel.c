@@ -1,0 +1,47 @@
+#include "base/parallel.h"
+
+#include <cblas.h>
+#include <omp.h>
+#include <sched.h>
+#include <stdlib.h>
+
+static int threads; /* 0: not decided yet */
+
+static int default_threads(void) {
+  cpu_set_t set;
+  const char *e = getenv("OMP_NUM_THREADS");
+  if (e && atoi(e) > 0) return atoi(e);
+  if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
+  return omp_get_num_procs();
+}
+
+/* BLAS must be on one thread before the first product anywhere. */
+__attribute__((constructor)) static void init(void) {
+  if (!threads) pc_set_num_threads(default_threads());
+}
+
+int pc_num_threads(void) { return threads; }
+
+int pc_set_num_threads(int n) {
+  if (n < 1) n = 1;
+  openblas_set_num_threads(1);
+  return threads = n;
+}
+
+void pc_parallel_for(int64_t n, int64_t grain, pc_range_fn fn, void *ctx) {
+  if (n <= 0) return;
+  if (grain < 1) grain = 1;
+  int64_t chunks = (n - 1) / grain + 1;
+  if (chunks == 1) {
+    fn(0, n, ctx);
+    return;
+  }
+  int want = chunks < threads ? (int)chunks : threads;
+  if (want == 1 || omp_in_parallel()) {
+    for (int64_t c = 0; c < chunks; c++) fn(c * grain, c == chunks - 1 ? n : (c + 1) * grain, ctx);
+    return;
+  }
+  /* dynamic: a neighbour on one of the cores must not hold up the others */
+#pragma omp parallel for schedule(dynamic, 1) num_threads(want)
+  for (int64_t c = 0; c < chunks; c++) fn(c * grain, c == chunks - 1 ? n : (c + 1) * grain, ctx);
+}
