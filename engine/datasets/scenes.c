@@ -1,0 +1,240 @@
+#include "datasets/scenes.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/alloc.h"
+#include "base/parallel.h"
+#include "datasets/scenes_impl.h"
+
+int pc_scenes_add_note(pc_scenes *ds, const char *fmt, ...) {
+  va_list ap;
+  size_t have = ds->note ? strlen(ds->note) : 0;
+  va_start(ap, fmt);
+  int need = vsnprintf(NULL, 0, fmt, ap);
+  va_end(ap);
+  char *s = pc_realloc(ds->note, have + (size_t)need + 2);
+  if (!s) return PC_ENOMEM;
+  ds->note = s;
+  if (have) s[have++] = '\n';
+  va_start(ap, fmt);
+  vsnprintf(s + have, (size_t)need + 1, fmt, ap);
+  va_end(ap);
+  return PC_OK;
+}
+
+/* Reads the table: the one that is asked for, or the first of the known names. */
+static int read_table(pc_scenes *ds, const pc_scenes_opts *opts) {
+  static const char *const known[] = {"labels.csv", "labels_pug_animal.csv", "PUG_SPARE.csv"};
+  char path[4096];
+  struct stat st;
+  int rc;
+  if (stat(ds->dir, &st)) return pc_fail(PC_ENOTFOUND, "scenes: no folder %s", ds->dir);
+  if (!S_ISDIR(st.st_mode))
+    return pc_fail(PC_EARG, "scenes: %s is a file; give the folder that holds labels.csv", ds->dir);
+  snprintf(path, sizeof path, "%s/%s", ds->dir, opts->labels ? opts->labels : known[0]);
+  for (size_t i = 1; !opts->labels && i < sizeof known / sizeof *known && stat(path, &st); i++)
+    snprintf(path, sizeof path, "%s/%s", ds->dir, known[i]);
+  if (!opts->labels && stat(path, &st))
+    return pc_fail(PC_ENOTFOUND, "scenes: %s holds none of %s, %s, %s; name the table with labels", ds->dir, known[0],
+                   known[1], known[2]);
+  if ((rc = pc_csv_read(&ds->csv, path)) < 0) return pc_error_prefix(rc, "scenes");
+  if ((rc = pc_csv_column(&ds->name_col, ds->csv, "filename")) < 0) return pc_error_prefix(rc, "scenes");
+  ds->mask_col = opts->no_masks ? -1 : pc_csv_find(ds->csv, "maskname");
+  if (pc_csv_rows(ds->csv) == 0) return pc_fail(PC_EFORMAT, "scenes: %s: a header and no rows", path);
+  return PC_OK;
+}
+
+/* Numbers the readable pictures. */
+static int number(pc_scenes *ds) {
+  if (!(ds->slot = pc_malloc((size_t)ds->nsel * sizeof *ds->slot))) return PC_ENOMEM;
+  for (int64_t i = 0; i < ds->nsel; i++)
+    if (ds->ok[i]) ds->slot[ds->n++] = i;
+  if (ds->n == 0) return pc_fail(PC_EIO, "scenes %s: no picture can be read", ds->dir);
+  if (!ds->report) return PC_OK;
+  return pc_scenes_add_note(ds, "%lld of %lld pictures cannot be read and are left out:%s",
+                            (long long)(ds->nsel - ds->n), (long long)ds->nsel, ds->report);
+}
+
+int pc_scenes_open(pc_scenes **out, const char *dir, const pc_scenes_opts *opts) {
+  static const pc_scenes_opts none;
+  pc_scenes *ds;
+  int rc;
+  *out = NULL;
+  if (!opts) opts = &none;
+  if (opts->height < 0 || opts->width < 0 || opts->height > 1 << 14 || opts->width > 1 << 14)
+    return pc_fail(PC_EARG, "scenes: height %d, width %d: a side has 1 to %d pixels, or 0 for as stored", opts->height,
+                   opts->width, 1 << 14);
+  if (!(ds = pc_calloc(1, sizeof *ds))) return PC_ENOMEM;
+  ds->refs = 1;
+  ds->mask_col = -1;
+  size_t len = strlen(dir);
+  while (len > 1 && dir[len - 1] == '/') len--;
+  rc = (ds->dir = pc_strdup(dir)) ? PC_OK : PC_ENOMEM;
+  if (rc == PC_OK) ds->dir[len] = '\0';
+  if (rc == PC_OK) rc = read_table(ds, opts);
+  if (rc == PC_OK) rc = pc_scenes_select(ds, opts);
+  if (rc == PC_OK) rc = pc_scenes_load(ds, opts);
+  if (rc == PC_OK) rc = number(ds);
+  if (rc == PC_OK) rc = pc_scenes_columns(ds, opts);
+  if (rc < 0)
+    pc_scenes_free(ds);
+  else
+    *out = ds;
+  return rc;
+}
+
+pc_scenes *pc_scenes_retain(pc_scenes *ds) {
+  ds->refs++;
+  return ds;
+}
+
+void pc_scenes_free(pc_scenes *ds) {
+  if (!ds || --ds->refs) return;
+  for (int i = 0; i < ds->ncolumn; i++) {
+    pc_free(ds->column[i].number);
+    pc_free(ds->column[i].value);
+    pc_free(ds->column[i].index);
+  }
+  if (ds->map) munmap(ds->map, ds->map_bytes);
+  pc_free(ds->block);
+  pc_free(ds->column);
+  pc_free(ds->note);
+  pc_free(ds->report);
+  pc_free(ds->cache_path);
+  pc_free(ds->slot);
+  pc_free(ds->sel);
+  pc_csv_free(ds->csv);
+  pc_free(ds->dir);
+  pc_free(ds);
+}
+
+int64_t pc_scenes_count(const pc_scenes *ds) { return ds->n; }
+int64_t pc_scenes_height(const pc_scenes *ds) { return ds->height; }
+int64_t pc_scenes_width(const pc_scenes *ds) { return ds->width; }
+int pc_scenes_has_masks(const pc_scenes *ds) { return ds->masks != NULL; }
+const char *pc_scenes_dir(const pc_scenes *ds) { return ds->dir; }
+const char *pc_scenes_digest(const pc_scenes *ds) { return ds->digest; }
+const char *pc_scenes_note(const pc_scenes *ds) { return ds->note ? ds->note : ""; }
+const char *pc_scenes_cache_path(const pc_scenes *ds) { return ds->map ? ds->cache_path : ""; }
+const char *pc_scenes_filename(const pc_scenes *ds, int64_t i) {
+  return pc_csv_cell(ds->csv, ds->sel[ds->slot[i]], ds->name_col);
+}
+
+/* ---- batches ---- */
+
+/* A contiguous i64 list of 0-based image numbers; NULL index: all. */
+static int resolve(int64_t **list, int64_t *n, const pc_scenes *ds, const pc_tensor *index) {
+  pc_tensor *wide = NULL, *flat = NULL;
+  int rc;
+  *list = NULL;
+  *n = index ? pc_numel(index) : ds->n;
+  if (index && (index->ndim != 1 || pc_dtype_is_float((pc_dtype)index->dtype) || index->dtype == PC_U8))
+    return pc_fail(index->ndim != 1 ? PC_ESHAPE : PC_EDTYPE,
+                   "scenes: indices are a tensor of shape %s, dtype %s; i64 or i32 of shape (B) is needed",
+                   pc_shape_str(index), pc_dtype_name((pc_dtype)index->dtype));
+  if (!(*list = pc_malloc((size_t)*n * sizeof **list))) return PC_ENOMEM;
+  if (!index) {
+    for (int64_t i = 0; i < *n; i++) (*list)[i] = i;
+    return PC_OK;
+  }
+  if ((rc = pc_to_dtype(&wide, index, PC_I64)) == PC_OK) rc = pc_contiguous(&flat, wide);
+  for (int64_t i = 0; rc == PC_OK && i < *n; i++) {
+    int64_t v = pc_i64(flat)[i] - PC_INDEX_BASE;
+    if (v < 0 || v >= ds->n)
+      rc = pc_fail(PC_EINDEX, "scenes: index %lld at position %lld: the dataset has %lld images",
+                   (long long)v + PC_INDEX_BASE, (long long)i + PC_INDEX_BASE, (long long)ds->n);
+    (*list)[i] = v;
+  }
+  pc_tensor_release(flat);
+  pc_tensor_release(wide);
+  if (rc < 0) {
+    pc_free(*list);
+    *list = NULL;
+  }
+  return rc;
+}
+
+typedef struct gather {
+  const pc_scenes *ds;
+  const int64_t *list;
+  const uint8_t *from;
+  size_t bytes; /* of one picture */
+  uint8_t *to_u8;
+  float *to_f32;
+  const float *scale; /* 256 values: v/255 */
+} gather;
+
+static void copy_range(int64_t begin, int64_t end, void *ctx) {
+  gather *g = ctx;
+  for (int64_t i = begin; i < end; i++) {
+    const uint8_t *p = g->from + (size_t)g->ds->slot[g->list[i]] * g->bytes;
+    if (g->to_u8) {
+      memcpy(g->to_u8 + (size_t)i * g->bytes, p, g->bytes);
+    } else {
+      float *q = g->to_f32 + (size_t)i * g->bytes;
+      for (size_t k = 0; k < g->bytes; k++) q[k] = g->scale[p[k]];
+    }
+  }
+}
+
+static int batch(pc_tensor **out, const pc_scenes *ds, const pc_tensor *index, pc_dtype dtype, int masks) {
+  int64_t *list, n;
+  float scale[256];
+  *out = NULL;
+  int rc = resolve(&list, &n, ds, index);
+  if (rc < 0) return rc;
+  int64_t size[4] = {n, ds->height, ds->width, 3};
+  if ((rc = pc_tensor_empty(out, dtype, masks ? 3 : 4, size)) == PC_OK) {
+    for (int i = 0; i < 256; i++) scale[i] = (float)i / 255.0f;
+    gather g = {ds,   list, masks ? ds->masks : ds->images, (size_t)(ds->height * ds->width * (masks ? 1 : 3)), NULL,
+                NULL, scale};
+    if (dtype == PC_U8)
+      g.to_u8 = pc_u8(*out);
+    else
+      g.to_f32 = pc_f32(*out);
+    pc_parallel_for(n, 8, copy_range, &g);
+  }
+  pc_free(list);
+  return rc;
+}
+
+int pc_scenes_images(pc_tensor **out, const pc_scenes *ds, const pc_tensor *index, pc_dtype dtype) {
+  *out = NULL;
+  if (dtype != PC_U8 && dtype != PC_F32)
+    return pc_fail(PC_EDTYPE, "scenes: images come as u8 or f32, not %s", pc_dtype_name(dtype));
+  return batch(out, ds, index, dtype, 0);
+}
+
+int pc_scenes_masks(pc_tensor **out, const pc_scenes *ds, const pc_tensor *index) {
+  *out = NULL;
+  if (!ds->masks)
+    return pc_fail(PC_ESTATE,
+                   "scenes %s: there are no masks: the table has no column 'maskname', or no_masks was given", ds->dir);
+  return batch(out, ds, index, PC_U8, 1);
+}
+
+int pc_scenes_factor(pc_tensor **out, const pc_scenes *ds, int f, const pc_tensor *index) {
+  int64_t *list, n;
+  *out = NULL;
+  int rc = resolve(&list, &n, ds, index);
+  if (rc < 0) return rc;
+  if ((rc = pc_tensor_empty(out, PC_I64, 1, &n)) == PC_OK)
+    for (int64_t i = 0; i < n; i++) pc_i64(*out)[i] = ds->column[f].index[list[i]];
+  pc_free(list);
+  return rc;
+}
+
+int pc_scenes_numeric(pc_tensor **out, const pc_scenes *ds, int c, const pc_tensor *index) {
+  int64_t *list, n;
+  *out = NULL;
+  int rc = resolve(&list, &n, ds, index);
+  if (rc < 0) return rc;
+  if ((rc = pc_tensor_empty(out, PC_F64, 1, &n)) == PC_OK)
+    for (int64_t i = 0; i < n; i++) pc_f64(*out)[i] = ds->column[ds->nfactor + c].number[list[i]];
+  pc_free(list);
+  return rc;
+}

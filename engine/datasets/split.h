@@ -1,0 +1,107 @@
+/* split.h: held-out combinations of known values, by rule.
+ *
+ * Cells. A pair of factors (a, b) puts every image into a cell of the matrix
+ * "values of a x values of b"; all pairs of a split share one matrix (values
+ * are told apart by name). The rule holds some cells out. An image is
+ * in-domain (ID) when all of its cells are ID cells, out-of-domain (OOD) when
+ * at least one is held out. So for PUG's background split the pairs are
+ * (character_name, world_name) and (character2_name, world_name); for textures
+ * (character_name, character_texture) and (character2_name,
+ * character2_texture); for objects the unordered pair (character_name,
+ * character2_name). Values in `ignore` ("blank") form no cell.
+ *   band    cell (i,j) of an R x C matrix is held out when
+ *           (j - floor(i C/R) + offset) mod C < w, w = round(fraction C), w >= 1:
+ *           every row, and for R >= C every column, loses the same share.
+ *           Unordered: (i + j + offset) mod C < w, which is symmetric.
+ *   random  round(fraction x occurring cells) of the occurring cells by seed,
+ *           leaving each row and column one ID cell at least.
+ *   list    the cells named.
+ * ID images are then divided by seed into train, validation and test. For
+ * model selection without a look at OOD, `pseudo` carves that share of the
+ * ID cells (at random, by seed) into a pseudo-OOD set: their images are in
+ * neither train, validation nor test.
+ *
+ * Asserted, else PC_EARG with the value at fault and a remedy: every value of
+ * every factor of the dataset occurs in train; no image of train, validation
+ * or test has a held-out or pseudo-OOD cell; no set that was asked for is empty.
+ *
+ * Continuous latents (paper.md 6.2, 6.4) are split by pc_split_latents().
+ * A split owns its tensors and names, and does not need the dataset later.
+ */
+#ifndef PC_DATASETS_SPLIT_H
+#define PC_DATASETS_SPLIT_H
+
+#include <stdint.h>
+
+#include "datasets/scenes.h"
+#include "formats/file.h"
+#include "tensor/tensor.h"
+
+typedef struct pc_split_pair {
+  const char *a, *b;
+} pc_split_pair;
+
+typedef enum pc_split_rule { PC_SPLIT_BAND, PC_SPLIT_RANDOM, PC_SPLIT_LIST } pc_split_rule;
+int pc_split_rule_parse(pc_split_rule *out, const char *name); /* "band", "random", "list" */
+
+typedef struct pc_split_opts {
+  const char *preset;         /* "background" (also when nothing is given), "texture", "object": PUG's pairs */
+  const pc_split_pair *pairs; /* factor names; instead of a preset */
+  int npairs;
+  pc_split_rule rule;
+  double fraction;            /* of cells held out; 0: 0.25 */
+  int offset;                 /* band: which one */
+  const pc_split_pair *cells; /* list: values (of a, of b) */
+  int ncells;
+  int unordered;             /* (u,v) and (v,u) are one cell; set by preset "object" */
+  const char *const *ignore; /* values that form no cell; NULL: "blank" */
+  int nignore;
+  double val, test; /* shares of the ID images; val 0: 0.1, test 0: none; negative: none */
+  double pseudo;    /* share of the ID cells made pseudo-OOD; 0: none */
+  uint64_t seed;
+} pc_split_opts;
+
+typedef enum pc_cell { PC_CELL_ID, PC_CELL_PSEUDO, PC_CELL_OOD } pc_cell;
+
+typedef struct pc_split {
+  pc_tensor *id_train, *id_val, *id_test, *pseudo_ood, *ood; /* i64 (n), ascending, from PC_INDEX_BASE; may be (0) */
+  int64_t rows, cols;                                        /* of the cell matrix; 0 for continuous latents */
+  char **row, **col;                                         /* names of its values, sorted */
+  uint8_t *cell;                                             /* (rows,cols) of pc_cell */
+  int64_t *count;                                            /* (rows,cols): images with that cell */
+  char digest[PC_DIGEST_SIZE]; /* of the five index lists: the same images in the same sets */
+} pc_split;
+
+/* opts may be NULL. */
+int pc_split_cells(pc_split **out, const pc_scenes *ds, const pc_split_opts *opts);
+void pc_split_free(pc_split *s); /* accepts NULL */
+/* The matrix as text: rows, columns, '.' ID, 'o' pseudo-OOD, '#' held out. From pc_malloc, NULL when out of memory. */
+char *pc_split_describe(const pc_split *s);
+
+/* ---- continuous latents ---- */
+
+/* unit: f32 or f64 (N,K,L) in [0,1], K slots of L latents.
+ *   diagonal  ID when for every latent l the K values lie within `delta` of
+ *             the diagonal: |u_l - mean(u_l)|_2 <= delta. Latent `shift_dim`
+ *             has been moved by k/K mod 1 in slot k (to prevent overlap) and
+ *             is moved back first.
+ *   planes    ID when all slots but one sit at `anchor` (within `tolerance`).
+ *   gap       as planes, and no latent of the free slot lies inside
+ *             (gap_lo, gap_hi). */
+typedef enum pc_latent_rule { PC_LATENT_DIAGONAL, PC_LATENT_PLANES, PC_LATENT_GAP } pc_latent_rule;
+
+typedef struct pc_split_latents_opts {
+  pc_latent_rule rule;
+  double delta;          /* 0: 0.125 */
+  int no_shift;          /* no latent has been moved */
+  int shift_dim;         /* which one has; 0-based */
+  double anchor;         /* in [0,1] */
+  double tolerance;      /* 0: 1e-6 */
+  double gap_lo, gap_hi; /* 0, 0: .05, .45 */
+  double val, test;      /* as above */
+  uint64_t seed;
+} pc_split_latents_opts;
+
+int pc_split_latents(pc_split **out, const pc_tensor *unit, const pc_split_latents_opts *opts);
+
+#endif

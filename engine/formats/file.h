@@ -1,0 +1,39 @@
+/* file.h: whole files in, whole files out, and digests of their bytes.
+ *
+ * Reading gives one counted block. Writing never leaves half a file under the
+ * final name: bytes go to `path.tmp-<pid>-<n>` in the same folder, which is
+ * flushed to the disk (fsync) and renamed over `path` by pc_file_commit();
+ * pc_file_abort() (or a failure) removes it. Messages name the path as given.
+ */
+#ifndef PC_FORMATS_FILE_H
+#define PC_FORMATS_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+/* The file's bytes in a block of pc_malloc, with a 0 after the last one (not
+ * counted in *n). PC_ENOTFOUND, PC_EIO, PC_EFORMAT when larger than `limit`
+ * (0 = none). */
+int pc_file_read(char **out, size_t *n, const char *path, size_t limit);
+
+typedef struct pc_file_writer {
+  FILE *f;          /* what to write to */
+  char *path, *tmp; /* owned */
+} pc_file_writer;
+
+int pc_file_begin(pc_file_writer *w, const char *path);
+int pc_file_write(pc_file_writer *w, const void *data, size_t n); /* PC_EIO names the path */
+int pc_file_commit(pc_file_writer *w);                            /* flush, fsync, rename; aborts itself on failure */
+void pc_file_abort(pc_file_writer *w);                            /* harmless after commit or on a zeroed writer */
+
+/* mkdir -p; PC_EIO names the folder that cannot be made. */
+int pc_make_dirs(const char *dir);
+
+/* XXH3-128 as 32 hexadecimal digits and a 0. */
+#define PC_DIGEST_SIZE 33
+void pc_digest(char out[PC_DIGEST_SIZE], const void *data, size_t n);
+
+#endif

@@ -1,0 +1,428 @@
+/* scenes: the rendered set, small folders made here, the cache, and every mistake a user can make. */
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/parallel.h"
+#include "datasets/scenes.h"
+#include "formats/file.h"
+#include "images/png.h"
+
+#define REAL  "experiments/data/spar_cycles"
+#define ok(e) ck_assert_msg((e) == PC_OK, "%s", pc_error_text())
+#define fails(code, e, part)                                                                 \
+  do {                                                                                       \
+    pc_error_clear();                                                                        \
+    ck_assert_int_eq((e), code);                                                             \
+    ck_assert_msg(strstr(pc_error_text(), part), "'%s' not in '%s'", part, pc_error_text()); \
+  } while (0)
+
+static char dir[256], cache[300];
+
+static void setup(void) {
+  snprintf(dir, sizeof dir, "%s/percept-scenes-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+  ck_assert_ptr_nonnull(mkdtemp(dir));
+  snprintf(cache, sizeof cache, "%s/cache", dir);
+}
+
+static void teardown(void) {
+  char cmd[700];
+  snprintf(cmd, sizeof cmd, "chmod -R u+w %s && rm -rf %s", dir, dir);
+  ck_assert_int_eq(system(cmd), 0);
+}
+
+static const char *at(const char *name) {
+  static char path[8][600];
+  static int k;
+  snprintf(path[k = (k + 1) % 8], 600, "%s/%s", dir, name);
+  return path[k];
+}
+
+static void put(const char *name, const char *text) {
+  FILE *f = fopen(at(name), "wb");
+  ck_assert_ptr_nonnull(f);
+  fputs(text, f);
+  fclose(f);
+}
+
+static void put_png(const char *name, int h, int w, int c, int value) {
+  uint8_t *px = malloc((size_t)(h * w * c));
+  memset(px, value, (size_t)(h * w * c));
+  ok(pc_png_write_pixels(at(name), px, h, w, c, NULL));
+  free(px);
+}
+
+/* four pictures, two factors, one number */
+static void small_folder(void) {
+  put("labels.csv",
+      "filename,color,shape,size,maskname\n"
+      "a.png,red,cube,1,a_m.png\nb.png,blue,cube,2.5,b_m.png\nc.png,red,ball,-3e2,c_m.png\nd.png,blue,ball,4,d_m."
+      "png\n");
+  for (int i = 0; i < 4; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "%c.png", 'a' + i);
+    put_png(name, 4, 6, 3, 10 * i);
+    snprintf(name, sizeof name, "%c_m.png", 'a' + i);
+    put_png(name, 4, 6, 1, i);
+  }
+}
+
+static pc_scenes_opts opts(void) { return (pc_scenes_opts){.cache_dir = cache}; }
+
+START_TEST(test_small) {
+  pc_scenes *ds;
+  pc_tensor *t, *idx;
+  small_folder();
+  pc_scenes_opts o = opts();
+  ok(pc_scenes_open(&ds, dir, &o));
+  ck_assert_int_eq(pc_scenes_count(ds), 4);
+  ck_assert_int_eq(pc_scenes_height(ds), 4);
+  ck_assert_int_eq(pc_scenes_width(ds), 6);
+  ck_assert_int_eq(pc_scenes_nfactors(ds), 2);
+  ck_assert_int_eq(pc_scenes_nnumeric(ds), 1);
+  ck_assert_str_eq(pc_scenes_factor_value(ds, 0, 0), "blue");
+  ck_assert_str_eq(pc_scenes_numeric_name(ds, 0), "size");
+  ck_assert_double_eq(pc_scenes_numeric_values(ds, 0)[2], -300);
+  const int64_t *color = pc_scenes_factor_index(ds, 0);
+  ck_assert(color[0] == 2 && color[1] == 1 && color[2] == 2 && color[3] == 1);
+  int64_t two = 2, list[2] = {4, 2};
+  ok(pc_tensor_from(&idx, PC_I64, 1, &two, list));
+  ok(pc_scenes_images(&t, ds, idx, PC_F32));
+  ck_assert_str_eq(pc_shape_str(t), "(2,4,6,3)");
+  ck_assert_float_eq_tol(pc_f32(t)[0], 30 / 255.0f, 1e-7f);
+  ck_assert_float_eq_tol(pc_f32(t)[4 * 6 * 3], 10 / 255.0f, 1e-7f);
+  pc_tensor_release(t);
+  ok(pc_scenes_masks(&t, ds, idx));
+  ck_assert_str_eq(pc_shape_str(t), "(2,4,6)");
+  ck_assert_int_eq(pc_u8(t)[0], 3);
+  ck_assert_int_eq(pc_u8(t)[24], 1);
+  pc_tensor_release(t);
+  ok(pc_scenes_factor(&t, ds, 1, idx));
+  ck_assert(pc_i64(t)[0] == 1 && pc_i64(t)[1] == 2);
+  pc_tensor_release(t);
+  pc_i64(idx)[1] = 5;
+  fails(PC_EINDEX, pc_scenes_images(&t, ds, idx, PC_U8), "index 5 at position 2: the dataset has 4 images");
+  pc_i64(idx)[1] = 0;
+  fails(PC_EINDEX, pc_scenes_images(&t, ds, idx, PC_U8), "index 0 at position 2");
+  fails(PC_EDTYPE, pc_scenes_images(&t, ds, NULL, PC_F64), "u8 or f32, not f64");
+  int f;
+  fails(PC_ENOTFOUND, pc_scenes_factor_find(&f, ds, "colour"), "no factor 'colour'; there are: color, shape");
+  int64_t v;
+  fails(PC_ENOTFOUND, pc_scenes_factor_value_find(&v, ds, 0, "green"), "no value 'green'; there are: blue, red");
+  const char *red[] = {"red"};
+  pc_scenes_filter flt = {"color", red, 1, 0};
+  pc_tensor *w;
+  ok(pc_scenes_where(&w, ds, &flt, 1));
+  ck_assert(pc_numel(w) == 2 && pc_i64(w)[0] == 1 && pc_i64(w)[1] == 3);
+  pc_tensor_release(w);
+  pc_tensor_release(idx);
+  pc_scenes_free(ds);
+}
+END_TEST
+
+START_TEST(test_filters) {
+  pc_scenes *ds;
+  small_folder();
+  pc_scenes_opts o = opts();
+  const char *blue[] = {"blue"}, *bad[] = {"green"}, *cube[] = {"cube"};
+  pc_scenes_filter f[2] = {{"color", blue, 1, 1}, {"shape", cube, 1, 0}};
+  o.filters = f;
+  o.nfilters = 2;
+  ok(pc_scenes_open(&ds, dir, &o));
+  ck_assert_int_eq(pc_scenes_count(ds), 1);
+  ck_assert_str_eq(pc_scenes_filename(ds, 0), "a.png");
+  ck_assert_int_eq(pc_scenes_factor_nvalues(ds, 0), 1);
+  pc_scenes_free(ds);
+  f[0].values = bad;
+  fails(PC_ENOTFOUND, pc_scenes_open(&ds, dir, &o), "column 'color' has no value 'green'; there are: blue, red");
+  f[0].column = "hue";
+  fails(PC_ENOTFOUND, pc_scenes_open(&ds, dir, &o),
+        "no column 'hue'; there are: filename, color, shape, size, maskname");
+  f[0] = (pc_scenes_filter){"shape", cube, 1, 1};
+  fails(PC_EARG, pc_scenes_open(&ds, dir, &o), "none of the 4 rows passes the filters");
+  o = opts();
+  const char *force[] = {"size"};
+  o.factors = force;
+  o.nfactors = 1;
+  ok(pc_scenes_open(&ds, dir, &o));
+  ck_assert_int_eq(pc_scenes_nfactors(ds), 3);
+  ck_assert_str_eq(pc_scenes_factor_value(ds, 2, 0), "-3e2"); /* numbers sort as numbers */
+  ck_assert_int_eq(pc_scenes_factor_index(ds, 2)[0], 2);
+  pc_scenes_free(ds);
+}
+END_TEST
+
+START_TEST(test_resize_options) {
+  pc_scenes *ds;
+  small_folder();
+  pc_scenes_opts o = opts();
+  o.height = 2;
+  ok(pc_scenes_open(&ds, dir, &o));
+  ck_assert(pc_scenes_height(ds) == 2 && pc_scenes_width(ds) == 3);
+  pc_scenes_free(ds);
+  o.height = -1;
+  fails(PC_EARG, pc_scenes_open(&ds, dir, &o), "height -1");
+}
+END_TEST
+
+static char *first_digest(const pc_scenes *ds) { return strdup(pc_scenes_digest(ds)); }
+
+static int calls;
+static int count_calls(int64_t done, int64_t total, void *ctx) {
+  ck_assert(done <= total && ctx == &calls);
+  return calls++, 0;
+}
+static int stop_now(int64_t done, int64_t total, void *ctx) { return done >= 0 && total && ctx == NULL; }
+
+START_TEST(test_cache) {
+  pc_scenes *ds;
+  small_folder();
+  pc_scenes_opts o = opts();
+  o.progress = count_calls;
+  o.progress_ctx = &calls;
+  calls = 0;
+  ok(pc_scenes_open(&ds, dir, &o));
+  ck_assert_int_eq(calls, 1);
+  char *digest = first_digest(ds), *path = strdup(pc_scenes_cache_path(ds));
+  ck_assert(*path);
+  pc_scenes_free(ds);
+  ok(pc_scenes_open(&ds, dir, &o)); /* mapped: nothing decoded */
+  ck_assert_int_eq(calls, 1);
+  ck_assert_str_eq(pc_scenes_digest(ds), digest);
+  pc_scenes_free(ds);
+  struct stat st;
+  ck_assert_int_eq(stat(path, &st), 0);
+  for (int damage = 0; damage < 5; damage++) { /* truncated, header, key, pixel, foreign file */
+    int fd = open(path, O_RDWR);
+    char x = 0x55;
+    if (damage == 0) ck_assert_int_eq(ftruncate(fd, st.st_size - 1), 0);
+    if (damage == 1) ck_assert_int_eq(pwrite(fd, &x, 1, 9), 1);
+    if (damage == 2) ck_assert_int_eq(pwrite(fd, &x, 1, 60), 1);
+    if (damage == 3) ck_assert_int_eq(pwrite(fd, &x, 1, 4096 + 64 + 17), 1);
+    if (damage == 4) ck_assert_int_eq(ftruncate(fd, 3), 0);
+    close(fd);
+    calls = 0;
+    ok(pc_scenes_open(&ds, dir, &o));
+    ck_assert_msg(calls == 1, "damage %d was not seen", damage);
+    ck_assert_str_eq(pc_scenes_digest(ds), digest);
+    pc_scenes_free(ds);
+  }
+  put_png("b.png", 4, 6, 3, 200); /* changed pictures are seen, too */
+  calls = 0;
+  ok(pc_scenes_open(&ds, dir, &o));
+  ck_assert_int_eq(calls, 1);
+  ck_assert_str_ne(pc_scenes_digest(ds), digest);
+  pc_scenes_free(ds);
+  o.progress = stop_now;
+  o.progress_ctx = NULL;
+  put_png("b.png", 4, 6, 3, 10);
+  fails(PC_EINTR, pc_scenes_open(&ds, dir, &o), "stopped");
+  o.progress = NULL;
+  ok(pc_scenes_open(&ds, dir, &o));
+  ck_assert_str_eq(pc_scenes_digest(ds), digest); /* content, not time */
+  pc_scenes_free(ds);
+  free(digest);
+  free(path);
+}
+END_TEST
+
+START_TEST(test_no_cache) {
+  pc_scenes *ds, *cached;
+  small_folder();
+  pc_scenes_opts o = opts();
+  ok(pc_scenes_open(&cached, dir, &o));
+  o.cache_dir = "";
+  ok(pc_scenes_open(&ds, dir, &o));
+  ck_assert_str_eq(pc_scenes_note(ds), "");
+  ck_assert_str_eq(pc_scenes_cache_path(ds), "");
+  ck_assert_str_eq(pc_scenes_digest(ds), pc_scenes_digest(cached));
+  pc_scenes_free(ds);
+  put("plain", "a file where a folder should be");
+  char bad[600];
+  snprintf(bad, sizeof bad, "%s/plain/cache", dir);
+  o.cache_dir = bad;
+  ok(pc_scenes_open(&ds, dir, &o));
+  ck_assert_msg(strstr(pc_scenes_note(ds), "no cache") && strstr(pc_scenes_note(ds), "kept in memory"), "%s",
+                pc_scenes_note(ds));
+  ck_assert_str_eq(pc_scenes_digest(ds), pc_scenes_digest(cached));
+  pc_scenes_free(ds);
+  pc_scenes_free(cached);
+}
+END_TEST
+
+START_TEST(test_unreadable) {
+  pc_scenes *ds;
+  small_folder();
+  put("b.png", "\x89PNG\r\n\x1a\n");
+  unlink(at("c_m.png"));
+  pc_scenes_opts o = opts();
+  fails(PC_EIO, pc_scenes_open(&ds, dir, &o), "1 of 4 pictures cannot be read");
+  ck_assert_ptr_nonnull(strstr(pc_error_text(), "c_m.png: no such file"));
+  put_png("c_m.png", 4, 5, 1, 2);
+  put_png("d.png", 8, 6, 3, 30);
+  fails(PC_EIO, pc_scenes_open(&ds, dir, &o), "3 of 4 pictures cannot be read");
+  ck_assert_ptr_nonnull(strstr(pc_error_text(), "\n  b.png: the PNG file is truncated"));
+  ck_assert_ptr_nonnull(strstr(pc_error_text(), "\n  c_m.png: the mask has 4 x 5 pixels, its picture 4 x 6"));
+  ck_assert_ptr_nonnull(
+      strstr(pc_error_text(), "\n  d.png: 8 x 6 pixels, the first picture has 4 x 6; give height and width"));
+  o.on_error = PC_SCENES_SKIP;
+  for (int i = 0; i < 2; i++) { /* decoded, then from the cache: the same report */
+    ok(pc_scenes_open(&ds, dir, &o));
+    ck_assert_int_eq(pc_scenes_count(ds), 1);
+    ck_assert_ptr_nonnull(strstr(pc_scenes_note(ds), "3 of 4 pictures cannot be read and are left out:"));
+    ck_assert_ptr_nonnull(strstr(pc_scenes_note(ds), "c_m.png"));
+    pc_scenes_free(ds);
+  }
+  o.on_error = PC_SCENES_STOP; /* a cache with holes is still an error */
+  fails(PC_EIO, pc_scenes_open(&ds, dir, &o), "3 of 4 pictures");
+  put("a.png", "");
+  o.on_error = PC_SCENES_SKIP;
+  fails(PC_EIO, pc_scenes_open(&ds, dir, &o), "4 of 4 pictures cannot be read:");
+  ck_assert_ptr_nonnull(strstr(pc_error_text(), "a.png: the file is empty"));
+}
+END_TEST
+
+START_TEST(test_many_unreadable) {
+  pc_scenes *ds;
+  FILE *f = fopen(at("labels.csv"), "w");
+  fprintf(f, "filename,k\n");
+  for (int i = 0; i < 50; i++) fprintf(f, "p%d.png,x\n", i);
+  fclose(f);
+  pc_scenes_opts o = opts();
+  fails(PC_EIO, pc_scenes_open(&ds, dir, &o), "... and 30 more");
+  ck_assert_ptr_nonnull(strstr(pc_error_text(), "p19.png"));
+  ck_assert_ptr_null(strstr(pc_error_text(), "p20.png"));
+}
+END_TEST
+
+START_TEST(test_table_mistakes) {
+  pc_scenes *ds;
+  pc_scenes_opts o = opts();
+  fails(PC_ENOTFOUND, pc_scenes_open(&ds, at("nowhere"), &o), "no folder");
+  fails(PC_ENOTFOUND, pc_scenes_open(&ds, dir, &o), "holds none of labels.csv");
+  put("labels.csv", "name,color\na.png,red\n");
+  fails(PC_ENOTFOUND, pc_scenes_open(&ds, dir, &o), "no column 'filename'; there are: name, color");
+  put("labels.csv", "filename,color\na.png,red\nb.png\n");
+  fails(PC_EFORMAT, pc_scenes_open(&ds, dir, &o), "labels.csv:3: the row has 1 field, the header has 2");
+  put("labels.csv", "filename,color\n");
+  fails(PC_EFORMAT, pc_scenes_open(&ds, dir, &o), "a header and no rows");
+  put("labels.csv", "filename,color\n,red\n");
+  fails(PC_EIO, pc_scenes_open(&ds, dir, &o), "line 2: no filename");
+  fails(PC_EARG, pc_scenes_open(&ds, at("labels.csv"), &o), "is a file; give the folder");
+}
+END_TEST
+
+START_TEST(test_animals_layout) { /* <root>/<character_name>/<filename>, labels_pug_animal.csv */
+  pc_scenes *ds;
+  put("labels_pug_animal.csv",
+      "filename,world_name,character_name,character_scale,camera_yaw,character_texture\n"
+      "0.png,Desert,Cat,0.7,0,Sky\n0.png,Desert,Dog,1.0,45,Sky\n");
+  ck_assert_int_eq(mkdir(at("Cat"), 0777) | mkdir(at("Dog"), 0777), 0);
+  put_png("Cat/0.png", 2, 2, 3, 1);
+  put_png("Dog/0.png", 2, 2, 3, 2);
+  pc_scenes_opts o = opts();
+  ok(pc_scenes_open(&ds, dir, &o));
+  pc_tensor *t;
+  ok(pc_scenes_images(&t, ds, NULL, PC_U8));
+  ck_assert(pc_u8(t)[0] == 1 && pc_u8(t)[12] == 2);
+  ck_assert_int_eq(pc_scenes_nfactors(ds), 3);
+  ck_assert_int_eq(pc_scenes_nnumeric(ds), 2);
+  fails(PC_ESTATE, pc_scenes_masks(&t, ds, NULL), "there are no masks");
+  pc_tensor_release(t);
+  pc_scenes_free(ds);
+}
+END_TEST
+
+START_TEST(test_faults) { /* every allocation fails once: an error, no crash, no leak */
+  pc_scenes *ds = NULL;
+  small_folder();
+  pc_set_num_threads(1);
+  pc_alloc_stats before, after;
+  for (int disk = 0; disk < 2; disk++) {
+    int done = 0;
+    pc_scenes_opts o = opts();
+    o.cache_dir = disk ? cache : "";
+    for (int nth = 1; nth < 4000 && !done; nth++) {
+      pc_alloc_get_stats(&before);
+      pc_alloc_fail_nth(nth);
+      int rc = pc_scenes_open(&ds, dir, &o);
+      pc_alloc_fail_nth(0);
+      if (rc == PC_OK) {
+        pc_scenes_free(ds);
+        if (!disk) done = nth > 20;
+        if (disk) done = nth > 300;
+      } else {
+        ck_assert_msg(rc == PC_ENOMEM || rc == PC_EIO, "%d %s", rc, pc_error_text());
+      }
+      pc_alloc_get_stats(&after);
+      ck_assert_msg(before.live == after.live, "allocation %d: %lld bytes leaked", nth,
+                    (long long)(after.live - before.live));
+    }
+    ck_assert(done);
+  }
+  pc_set_num_threads(2);
+}
+END_TEST
+
+START_TEST(test_real) {
+  pc_scenes *ds;
+  pc_tensor *t, *m;
+  if (access(REAL, F_OK)) return;
+  pc_scenes_opts o = opts();
+  for (int i = 0; i < 2; i++) {
+    ok(pc_scenes_open(&ds, REAL, &o));
+    ck_assert_int_eq(pc_scenes_count(ds), 4210);
+    ck_assert_int_eq(pc_scenes_nfactors(ds), 7);
+    ck_assert_int_eq(pc_scenes_nnumeric(ds), 10);
+    ck_assert_str_eq(pc_scenes_factor_name(ds, 0), "world_name");
+    ck_assert_int_eq(pc_scenes_factor_nvalues(ds, 0), 10);
+    ck_assert_int_eq(pc_scenes_factor_nvalues(ds, 1), 11);
+    ck_assert_str_eq(pc_scenes_note(ds), "");
+    if (!i) pc_scenes_free(ds);
+  }
+  ok(pc_scenes_images(&t, ds, NULL, PC_U8));
+  ok(pc_scenes_masks(&m, ds, NULL));
+  ck_assert_str_eq(pc_shape_str(t), "(4210,64,64,3)");
+  pc_image one;
+  char path[600];
+  snprintf(path, sizeof path, "%s/%s", REAL, pc_scenes_filename(ds, 1234));
+  ok(pc_png_decode(&one, path, 3));
+  ck_assert_int_eq(memcmp(one.data, pc_u8(t) + 1234 * 64 * 64 * 3, 64 * 64 * 3), 0);
+  pc_image_clear(&one);
+  int64_t worst = 0;
+  for (int64_t i = 0; i < pc_numel(m); i++) worst = pc_u8(m)[i] > worst ? pc_u8(m)[i] : worst;
+  ck_assert_int_eq(worst, 2);
+  pc_tensor_release(m);
+  pc_tensor_release(t);
+  pc_scenes_free(ds);
+}
+END_TEST
+
+int main(void) {
+  Suite *s = suite_create("scenes");
+  TCase *c = tcase_create("all");
+  tcase_set_timeout(c, 120);
+  tcase_add_checked_fixture(c, setup, teardown);
+  tcase_add_test(c, test_small);
+  tcase_add_test(c, test_filters);
+  tcase_add_test(c, test_resize_options);
+  tcase_add_test(c, test_cache);
+  tcase_add_test(c, test_no_cache);
+  tcase_add_test(c, test_unreadable);
+  tcase_add_test(c, test_many_unreadable);
+  tcase_add_test(c, test_table_mistakes);
+  tcase_add_test(c, test_animals_layout);
+  tcase_add_test(c, test_faults);
+  tcase_add_test(c, test_real);
+  suite_add_tcase(s, c);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_NORMAL);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed ? 1 : 0;
+}
