@@ -12,43 +12,12 @@
 #include "datasets/scenes.h"
 #include "formats/file.h"
 #include "images/png.h"
+#include "scratch.h"
 
-#define REAL  "experiments/data/spar_cycles"
-#define ok(e) ck_assert_msg((e) == PC_OK, "%s", pc_error_text())
-#define fails(code, e, part)                                                                 \
-  do {                                                                                       \
-    pc_error_clear();                                                                        \
-    ck_assert_int_eq((e), code);                                                             \
-    ck_assert_msg(strstr(pc_error_text(), part), "'%s' not in '%s'", part, pc_error_text()); \
-  } while (0)
+#define REAL "experiments/data/spar_cycles"
+static char cache[300];
 
-static char dir[256], cache[300];
-
-static void setup(void) {
-  snprintf(dir, sizeof dir, "%s/percept-scenes-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-  ck_assert_ptr_nonnull(mkdtemp(dir));
-  snprintf(cache, sizeof cache, "%s/cache", dir);
-}
-
-static void teardown(void) {
-  char cmd[700];
-  snprintf(cmd, sizeof cmd, "chmod -R u+w %s && rm -rf %s", dir, dir);
-  ck_assert_int_eq(system(cmd), 0);
-}
-
-static const char *at(const char *name) {
-  static char path[8][600];
-  static int k;
-  snprintf(path[k = (k + 1) % 8], 600, "%s/%s", dir, name);
-  return path[k];
-}
-
-static void put(const char *name, const char *text) {
-  FILE *f = fopen(at(name), "wb");
-  ck_assert_ptr_nonnull(f);
-  fputs(text, f);
-  fclose(f);
-}
+static void set_cache(void) { snprintf(cache, sizeof cache, "%s/cache", dir); }
 
 static void put_png(const char *name, int h, int w, int c, int value) {
   uint8_t *px = malloc((size_t)(h * w * c));
@@ -403,11 +372,8 @@ START_TEST(test_real) {
 }
 END_TEST
 
-int main(void) {
-  Suite *s = suite_create("scenes");
-  TCase *c = tcase_create("all");
-  tcase_set_timeout(c, 120);
-  tcase_add_checked_fixture(c, setup, teardown);
+static void add(TCase *c) {
+  tcase_add_checked_fixture(c, set_cache, NULL);
   tcase_add_test(c, test_small);
   tcase_add_test(c, test_filters);
   tcase_add_test(c, test_resize_options);
@@ -419,10 +385,6 @@ int main(void) {
   tcase_add_test(c, test_animals_layout);
   tcase_add_test(c, test_faults);
   tcase_add_test(c, test_real);
-  suite_add_tcase(s, c);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
 }
+
+int main(void) { return run_suite("scenes", add); }
