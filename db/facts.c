@@ -1,0 +1,135 @@
+/* facts.c: what hangs on a run besides its curves: results, artifacts, datasets, tags, notes, events. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "db/digest.h"
+#include "db/internal.h"
+
+/* one statement in its own transaction */
+#define WRITE(run, op, sql, types, ...)                                                                    \
+  do {                                                                                                     \
+    pc_db *db_ = (run)->db;                                                                                \
+    int code_ = pc_db_lock(db_, op);                                                                       \
+    if (code_ != PC_OK) return code_;                                                                      \
+    code_ = pc_db_begin(db_, PC_BUSY_MS, op);                                                              \
+    if (code_ == PC_OK) code_ = pc_db_end(db_, pc_db_run_sql(db_, NULL, op, sql, types, __VA_ARGS__), op); \
+    pc_db_unlock(db_);                                                                                     \
+    return code_;                                                                                          \
+  } while (0)
+
+static int required(const char *op, const char *key, const char *value) {
+  if (value && *value) return PC_OK;
+  return pc_fail(PC_EARG, "%s: %s is missing; a result needs method, split, metric and value", op, key);
+}
+
+int pc_run_result(pc_run *run, const pc_result *r) {
+  static const char op[] = "run:result";
+  int64_t seed = r->has_seed ? r->seed : run->seed;
+  int code = required(op, "method", r->method);
+  if (code == PC_OK) code = required(op, "split", r->split);
+  if (code == PC_OK) code = required(op, "metric", r->metric);
+  if (code != PC_OK) return code;
+  if (r->extra_json) { /* the table's check would say less */
+    json_error_t e;
+    json_t *j = json_loads(r->extra_json, JSON_DECODE_ANY, &e);
+    if (!j) return pc_fail(PC_EARG, "%s: extra is not JSON: column %d: %s", op, e.column, e.text);
+    json_decref(j);
+  }
+  WRITE(run, op,
+        "insert into result(run_id, method, split, metric, factor, value, seed, n, extra_json, t_ms) "
+        "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict(run_id, method, split, metric, factor, ifnull(seed, -1)) "
+        "do update set value = excluded.value, n = excluded.n, extra_json = excluded.extra_json, t_ms = excluded.t_ms",
+        "issssdIIsi", run->id, r->method, r->split, r->metric, r->factor ? r->factor : "", r->value,
+        r->has_seed || run->has_seed ? &seed : NULL, r->n > 0 ? &r->n : NULL, r->extra_json, pc_now_ms());
+}
+
+int pc_run_artifact(pc_run *run, const char *kind, int64_t step, const char *path, const char *digest, int64_t bytes) {
+  static const char op[] = "run:artifact";
+  char own[PC_DIGEST_SIZE];
+  if (!path || !*path) return pc_fail(PC_EARG, "%s: the path is empty", op);
+  if (!digest || bytes < 0) {
+    int64_t size;
+    int code = pc_digest_file(own, &size, path);
+    if (code != PC_OK) return pc_error_prefix(code, op);
+    digest = own;
+    bytes = size;
+  }
+  if (kind && !strcmp(kind, "checkpoint")) { /* the rows up to a checkpoint are never newer than it on disk */
+    int code = pc_run_flush(run);
+    if (code != PC_OK) return code;
+  }
+  WRITE(run, op,
+        "insert into artifact(run_id, kind, step, path, digest, bytes, complete, t_ms) values (?, ?, ?, ?, ?, ?, 1, ?) "
+        "on conflict(run_id, path) do update set kind = excluded.kind, step = excluded.step, digest = excluded.digest, "
+        "bytes = excluded.bytes, complete = 1, t_ms = excluded.t_ms",
+        "isIssii", run->id, kind ? kind : "file", step >= 0 ? &step : NULL, path, digest, bytes, pc_now_ms());
+}
+
+int pc_run_dataset(pc_run *run, const char *digest, const char *name, int64_t n, const char *path, const char *role) {
+  static const char op[] = "run:dataset";
+  pc_db *db = run->db;
+  int code;
+  if (!digest || !*digest) return pc_fail(PC_EARG, "%s: the digest is empty", op);
+  if ((code = pc_db_lock(db, op))) return code;
+  code = pc_db_begin(db, PC_BUSY_MS, op);
+  if (code == PC_OK) {
+    code = pc_db_run_sql(db, NULL, op,
+                         "insert into dataset(digest, name, n, path) values (?, ?, ?, ?) on conflict do update set "
+                         "name = excluded.name, n = ifnull(excluded.n, n), path = ifnull(excluded.path, path)",
+                         "ssIs", digest, name ? name : "", n >= 0 ? &n : NULL, path);
+    if (code == PC_OK)
+      code = pc_db_run_sql(db, NULL, op, "insert or ignore into run_dataset(run_id, digest, role) values (?, ?, ?)",
+                           "iss", run->id, digest, role ? role : "data");
+    code = pc_db_end(db, code, op);
+  }
+  pc_db_unlock(db);
+  return code;
+}
+
+int pc_run_tag(pc_run *run, const char *tag) {
+  if (!tag || !*tag) return pc_fail(PC_EARG, "run:tag: the tag is empty");
+  WRITE(run, "run:tag", "insert or ignore into tag(run_id, tag) values (?, ?)", "is", run->id, tag);
+}
+
+int pc_run_untag(pc_run *run, const char *tag) {
+  WRITE(run, "run:untag", "delete from tag where run_id = ? and tag = ?", "is", run->id, tag);
+}
+
+int pc_run_note(pc_run *run, const char *note) {
+  WRITE(run, "run:note", "update run set note = ?2 where id = ?1", "is", run->id, note);
+}
+
+int pc_run_env(pc_run *run, const char *key, const char *value) {
+  WRITE(run, "run:env", "insert or replace into env(run_id, key, value) values (?, ?, ?)", "iss", run->id, key, value);
+}
+
+int pc_run_event(pc_run *run, const char *level, const char *text) {
+  if (!level) level = "info";
+  if (strcmp(level, "info") && strcmp(level, "warning") && strcmp(level, "error"))
+    return pc_fail(PC_EARG, "run:event: level \"%s\" is none of info, warning, error", level);
+  WRITE(run, "run:event", "insert into event(run_id, t_ms, level, text) values (?, ?, ?, ?)", "iiss", run->id,
+        pc_now_ms(), level, text ? text : "");
+}
+
+/* ---- by uid ---- */
+
+static int by_uid(pc_db *db, const char *uid, const char *op, const char *sql, int64_t value) {
+  char full[64];
+  int code = pc_db_find_run(db, uid, full);
+  if (code != PC_OK) return pc_error_prefix(code, "%s", op);
+  if ((code = pc_db_lock(db, op))) return code;
+  code = pc_db_begin(db, PC_BUSY_MS, op);
+  if (code == PC_OK) code = pc_db_end(db, pc_db_run_sql(db, NULL, op, sql, "si", full, value), op);
+  pc_db_unlock(db);
+  return code;
+}
+
+int pc_db_archive(pc_db *db, const char *uid, int archived) {
+  return by_uid(db, uid, "archive", "update run set archived = ?2 where uid = ?1", archived != 0);
+}
+
+int pc_db_delete_run(pc_db *db, const char *uid) {
+  return by_uid(db, uid, "delete", "delete from run where uid = ?1 and ?2 = 0", 0);
+}
