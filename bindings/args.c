@@ -1,0 +1,583 @@
+/* args.c: signatures are parsed once, at registration; calls are checked against them. */
+#include "bindings/args.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+static const struct {
+  const char *name;
+  const char *expected;
+  char number; /* takes a number: a varargs list before it stops after one */
+} types[] = {
+    [PC_T_TENSOR] = {"tensor", "a tensor", 0},
+    [PC_T_VALUE] = {"value", "a tensor or a number", 1},
+    [PC_T_TENSORS] = {"tensors", "tensors or a list of tensors", 0},
+    [PC_T_INT] = {"int", "an integer", 1},
+    [PC_T_NUM] = {"num", "a number", 1},
+    [PC_T_BOOL] = {"bool", "true or false", 0},
+    [PC_T_STR] = {"str", "a string", 0},
+    [PC_T_DIM] = {"dim", "a dimension (1, 2, ... or -1, -2, ... from the end)", 1},
+    [PC_T_DIMS] = {"dims", "a dimension or a list of dimensions", 1},
+    [PC_T_INDEX] = {"index", "a position (1, 2, ... or -1, -2, ... from the end)", 1},
+    [PC_T_SIZE] = {"size", "sizes: integers or one list of them", 1},
+    [PC_T_SIZE2] = {"size2", "an integer or a pair {a, b}", 1},
+    [PC_T_DTYPE] = {"dtype", "a dtype: \"f32\", \"f64\", \"i64\", \"i32\" or \"u8\"", 0},
+    [PC_T_ANY] = {"any", "a value", 1},
+    [PC_T_TABLE] = {"table", "a table", 0},
+    [PC_T_FUNCTION] = {"function", "a function", 0},
+};
+
+/* ---- parsing a signature ---- */
+
+static char *trim(char *s) {
+  while (isspace((unsigned char)*s)) s++;
+  for (char *e = s + strlen(s); e > s && isspace((unsigned char)e[-1]); *--e = 0) {
+  }
+  return s;
+}
+
+/* Cuts s at the first `sep` outside of braces; returns the rest or NULL. */
+static char *cut(char *s, char sep) {
+  int depth = 0;
+  for (; *s; s++) {
+    if (*s == '{' || *s == '(') depth++;
+    if (*s == '}' || *s == ')') depth--;
+    if (*s == sep && !depth) {
+      *s = 0;
+      return s + 1;
+    }
+  }
+  return NULL;
+}
+
+static int from_lua_position(int64_t one_based, int64_t *zero_based) {
+  *zero_based = one_based > 0 ? one_based - 1 : one_based;
+  return one_based != 0;
+}
+
+static int parse_list(const char *text, pc_val *v, int positions) {
+  char *end;
+  v->nl = 0;
+  for (const char *s = text + (*text == '{'); *s && *s != '}'; s = *end == ',' ? end + 1 : end) {
+    int64_t x = strtoll(s, &end, 10);
+    if (end == s || v->nl == PC_MAX_DIM) return 0;
+    if (positions) from_lua_position(x, &x);
+    v->l[v->nl++] = x;
+    while (isspace((unsigned char)*end)) end++;
+  }
+  return 1;
+}
+
+static int parse_default(pc_param *p) {
+  const char *s = p->text;
+  char *end;
+  pc_dtype d;
+  switch (p->type) {
+    case PC_T_INT: p->def.i = strtoll(s, &end, 10); return end != s && !*end;
+    case PC_T_DIM:
+    case PC_T_INDEX: return from_lua_position(strtoll(s, &end, 10), &p->def.i) && end != s && !*end;
+    case PC_T_VALUE: return !strcmp(s, "nil") || !strcmp(s, "none") || (strtod(s, &end), end != s);
+    case PC_T_NUM: p->def.d = strtod(s, &end); return end != s && !*end;
+    case PC_T_BOOL: p->def.i = !strcmp(s, "true"); return p->def.i || !strcmp(s, "false");
+    case PC_T_STR: p->def.s = s; return 1;
+    case PC_T_DTYPE:
+      if (pc_dtype_parse(&d, s) < 0) return 0;
+      p->def.i = d;
+      return 1;
+    case PC_T_SIZE2:
+      if (!parse_list(s, &p->def, 0) || p->def.nl < 1) return 0;
+      if (p->def.nl == 1) p->def.l[1] = p->def.l[0];
+      p->def.nl = 2;
+      return 1;
+    case PC_T_SIZE: return parse_list(s, &p->def, 0);
+    case PC_T_DIMS: return parse_list(s, &p->def, 1);
+    default: return 1; /* any, table, ...: the text is for help, the function applies it */
+  }
+}
+
+/* Parses one `name:type[?][=default]` in place. Returns NULL or what is wrong. */
+static const char *parse_param(char *s, pc_param *p) {
+  char *text = cut(s, '=');
+  char *type = cut(s, ':');
+  if (!type) return "no type";
+  p->name = trim(s);
+  type = trim(type);
+  if (text) {
+    text = trim(text);
+    size_t n = strlen(text);
+    if (n >= 2 && *text == '"' && text[n - 1] == '"') text[n - 1] = 0, text++;
+    p->text = text;
+    p->optional = 1;
+  }
+  size_t n = strlen(type);
+  if (n && type[n - 1] == '?') type[--n] = 0, p->optional = 1;
+  char *paren = strchr(type, '(');
+  if (paren && n && type[n - 1] == ')') {
+    type[n - 1] = 0;
+    *paren = 0;
+    p->choices = paren + 1;
+  }
+  p->type_name = trim(type);
+  p->type = PC_T_CLASS;
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+    if (!strcmp(types[i].name, p->type_name)) p->type = (pc_type)i;
+  if (!*p->name || !*p->type_name) return "empty name or type";
+  if (p->text && !parse_default(p)) return "the default does not fit the type";
+  return NULL;
+}
+
+static char *put(char **at, const char *s) {
+  size_t n = strlen(s) + 1;
+  char *r = memcpy(*at, s, n);
+  *at += n;
+  return r;
+}
+
+static int trampoline(lua_State *L);
+
+static char decl_key; /* registry[&decl_key]: functions -> declarations, weak keys */
+
+static void push_decls(lua_State *L) {
+  lua_pushlightuserdata(L, &decl_key);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  if (!lua_isnil(L, -1)) return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_pushlightuserdata(L, &decl_key);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+void pc_declare(lua_State *L, const char *module, const pc_luafn *fn, int op, int nup) {
+  const char *sig = fn->sig ? fn->sig : "", *help = fn->help ? fn->help : "";
+  size_t bytes = sizeof(pc_decl) + strlen(fn->name) + strlen(sig) + strlen(help) + (module ? strlen(module) : 0) + 8;
+  pc_decl *d = memset(lua_newuserdata(L, bytes), 0, bytes);
+  char *at = (char *)(d + 1), *rest;
+  d->name = at;
+  if (module) at += sprintf(at, "%s.", module);
+  put(&at, fn->name);
+  d->help = put(&at, help);
+  rest = trim(put(&at, sig));
+  d->call = fn->call;
+  d->flags = fn->flags;
+  d->op = op;
+  while (rest && *rest) {
+    char *s = rest;
+    rest = cut(s, ',');
+    if (!strcmp(trim(s), "...") && !rest) {
+      d->variadic = 1;
+      break;
+    }
+    if (d->n == PC_MAX_ARGS) luaL_error(L, "%s: more than %d arguments declared", d->name, PC_MAX_ARGS);
+    pc_param *p = &d->p[d->n++];
+    const char *wrong = parse_param(trim(s), p);
+    if (wrong) luaL_error(L, "%s: signature '%s', argument %d: %s", d->name, sig, d->n, wrong);
+    if (p->type <= PC_T_TENSORS)
+      d->nin++;
+    else
+      d->nv++;
+  }
+  if (nup) lua_insert(L, -2);
+  lua_pushvalue(L, nup ? -2 : -1);
+  if (nup)
+    lua_insert(L, -3); /* decl, decl, up */
+  else
+    lua_insert(L, -2); /* decl, decl */
+  lua_pushcclosure(L, trampoline, 1 + nup);
+  push_decls(L); /* decl, f, decls */
+  lua_pushvalue(L, -2);
+  lua_pushvalue(L, -4);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+  lua_remove(L, -2);
+}
+
+void pc_register(lua_State *L, const char *module, const pc_luafn *fns) {
+  for (; fns->name; fns++) {
+    pc_declare(L, module, fns, -1, 0);
+    lua_setfield(L, -2, fns->name);
+  }
+}
+
+const pc_decl *pc_decl_of(lua_State *L, int idx) {
+  lua_pushvalue(L, idx);
+  push_decls(L);
+  lua_insert(L, -2);
+  lua_rawget(L, -2);
+  const pc_decl *d = lua_touserdata(L, -1);
+  lua_pop(L, 2);
+  return d;
+}
+
+void pc_push_usage(lua_State *L, const pc_decl *d) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, d->name);
+  luaL_addchar(&b, '(');
+  for (int i = 0; i < d->n; i++) {
+    const pc_param *p = &d->p[i];
+    if (i) luaL_addstring(&b, ", ");
+    luaL_addstring(&b, p->name);
+    if (p->text) {
+      luaL_addchar(&b, '=');
+      if (p->type == PC_T_STR || p->type == PC_T_DTYPE) luaL_addchar(&b, '"');
+      luaL_addstring(&b, p->text);
+      if (p->type == PC_T_STR || p->type == PC_T_DTYPE) luaL_addchar(&b, '"');
+    } else if (p->optional) {
+      luaL_addchar(&b, '?');
+    }
+  }
+  if (d->variadic) luaL_addstring(&b, d->n ? ", ..." : "...");
+  luaL_addchar(&b, ')');
+  luaL_pushresult(&b);
+}
+
+/* ---- checking a call ---- */
+
+static const char *expected(const pc_param *p) {
+  static _Thread_local char buf[160];
+  if (p->type == PC_T_CLASS) {
+    snprintf(buf, sizeof buf, "a %s", p->type_name);
+    return buf;
+  }
+  if (p->choices) {
+    snprintf(buf, sizeof buf, "one of %s", p->choices);
+    return buf;
+  }
+  return types[p->type].expected;
+}
+
+int pc_arg_fail(lua_State *L, const pc_args *a, int i, const char *what) {
+  const pc_param *p = &a->decl->p[i];
+  const char *remedy = "";
+  int at = a->a[i].at;
+  int tensorish = p->type <= PC_T_TENSORS;
+  if (!what) what = expected(p);
+  if (tensorish && at && lua_istable(L, at)) remedy = "; T.tensor{...} makes a tensor of a table";
+  if (i == 0 && tensorish && !at) remedy = "; methods are called with a colon";
+  if (!tensorish && p->type != PC_T_ANY && at && pc_to_tensor(L, at) && pc_numel(pc_to_tensor(L, at)) == 1)
+    remedy = "; x:item() is the number in a one-element tensor";
+  return pc_fail(PC_EARG, "%s: argument %d (%s): expected %s, got %s%s", a->decl->name, i + 1, p->name, what,
+                 at ? pc_describe(L, at) : "nothing", remedy);
+}
+
+static int to_int(lua_State *L, int idx, int64_t *out) {
+  if (lua_type(L, idx) != LUA_TNUMBER) return 0;
+  double x = lua_tonumber(L, idx);
+  if (!(fabs(x) <= 9007199254740992.0) || x != floor(x)) return 0;
+  *out = (int64_t)x;
+  return 1;
+}
+
+static int is_position(pc_type t) { return t == PC_T_DIM || t == PC_T_DIMS || t == PC_T_INDEX; }
+
+static int take_int(lua_State *L, pc_args *a, int i, int idx, int64_t *out) {
+  const pc_param *p = &a->decl->p[i];
+  if (!to_int(L, idx, out)) {
+    a->a[i].at = idx;
+    return pc_arg_fail(L, a, i, lua_type(L, idx) == LUA_TNUMBER ? "an integer" : NULL);
+  }
+  if (is_position(p->type) && !from_lua_position(*out, out))
+    return pc_fail(PC_EARG, "%s: argument %d (%s): 0 is not a %s: they count from 1, or from -1 backwards",
+                   a->decl->name, i + 1, p->name, p->type == PC_T_INDEX ? "position" : "dimension");
+  return PC_OK;
+}
+
+/* A list of integers from the table at idx. */
+static int take_list(lua_State *L, pc_args *a, int i, int idx) {
+  pc_val *v = &a->a[i].v;
+  int n = (int)lua_objlen(L, idx), rc = PC_OK;
+  if (n > PC_MAX_DIM)
+    return pc_fail(PC_EARG, "%s: argument %d (%s): a list of %d entries; the most is %d", a->decl->name, i + 1,
+                   a->decl->p[i].name, n, PC_MAX_DIM);
+  v->nl = n;
+  for (int k = 0; k < n && rc == PC_OK; k++) {
+    lua_rawgeti(L, idx, k + 1);
+    int64_t x;
+    if (to_int(L, -1, &x))
+      rc = take_int(L, a, i, lua_gettop(L), &v->l[k]);
+    else
+      rc = pc_fail(PC_EARG, "%s: argument %d (%s): entry %d of the list: expected an integer, got %s", a->decl->name,
+                   i + 1, a->decl->p[i].name, k + 1, pc_describe(L, -1));
+    lua_pop(L, 1);
+  }
+  if (rc == PC_OK && a->decl->p[i].type == PC_T_SIZE2 && n != 2) rc = pc_arg_fail(L, a, i, NULL);
+  return rc;
+}
+
+/* Numbers from idx on, up to `last`. *used says how many stack values were taken. */
+static int take_run(lua_State *L, pc_args *a, int i, int idx, int last, int *used) {
+  pc_val *v = &a->a[i].v;
+  const pc_decl *d = a->decl;
+  int more = i + 1 >= d->n || d->p[i + 1].type == PC_T_CLASS || !types[d->p[i + 1].type].number;
+  int n = 0, rc = PC_OK;
+  do {
+    if (n == PC_MAX_DIM)
+      return pc_fail(PC_EARG, "%s: argument %d (%s): more than %d numbers", d->name, i + 1, d->p[i].name, PC_MAX_DIM);
+    if ((rc = take_int(L, a, i, idx + n, &v->l[n])) < 0) return rc;
+    n++;
+  } while (more && idx + n <= last && lua_type(L, idx + n) == LUA_TNUMBER);
+  v->nl = n;
+  *used = n;
+  return PC_OK;
+}
+
+static int take_tensors(lua_State *L, pc_args *a, int i, int idx, int last, int *used) {
+  int is_list = lua_istable(L, idx), n = 0;
+  if (is_list) {
+    n = (int)lua_objlen(L, idx);
+  } else {
+    while (idx + n <= last && pc_to_tensor(L, idx + n)) n++;
+    *used = n;
+  }
+  if (n == 0 && !is_list) return pc_arg_fail(L, a, i, NULL);
+  a->list = lua_newuserdata(L, sizeof(pc_tensor *) * (size_t)(n + 1)); /* stays on the stack: no leak */
+  a->nlist = n;
+  for (int k = 0; k < n; k++) {
+    if (!is_list) {
+      a->list[k] = pc_to_tensor(L, idx + k);
+      continue;
+    }
+    lua_rawgeti(L, idx, k + 1);
+    a->list[k] = pc_to_tensor(L, -1);
+    if (!a->list[k])
+      return pc_fail(PC_EARG, "%s: argument %d (%s): entry %d of the list: expected a tensor, got %s", a->decl->name,
+                     i + 1, a->decl->p[i].name, k + 1, pc_describe(L, -1));
+    lua_pop(L, 1); /* the list itself keeps it alive */
+  }
+  return PC_OK;
+}
+
+static int take_value(lua_State *L, pc_args *a, int i, int idx) {
+  if ((a->a[i].t = pc_to_tensor(L, idx))) return PC_OK;
+  if (lua_type(L, idx) != LUA_TNUMBER) return pc_arg_fail(L, a, i, NULL);
+  double x = lua_tonumber(L, idx);
+  int integer = x == floor(x) && fabs(x) <= 9007199254740992.0 && !(x == 0 && signbit(x));
+  pc_tensor *t;
+  int rc = pc_tensor_scalar(&t, integer ? PC_I64 : PC_F64, x);
+  if (rc < 0) return rc;
+  t->weak = 1;
+  a->own[a->nown++] = a->a[i].t = t;
+  return PC_OK;
+}
+
+static int one_of(const char *s, const char *choices) {
+  size_t n = strlen(s);
+  for (const char *c = choices; c; c = strchr(c, '|') ? strchr(c, '|') + 1 : NULL)
+    if (!strncmp(c, s, n) && (c[n] == 0 || c[n] == '|')) return 1;
+  return 0;
+}
+
+static int callable(lua_State *L, int idx) {
+  if (lua_isfunction(L, idx)) return 1;
+  if (!luaL_getmetafield(L, idx, "__call")) return 0;
+  lua_pop(L, 1);
+  return 1;
+}
+
+/* Takes argument i from stack place idx (and following ones up to last, for runs). */
+static int take(lua_State *L, pc_args *a, int i, int idx, int last, int *used) {
+  const pc_param *p = &a->decl->p[i];
+  pc_arg *arg = &a->a[i];
+  pc_dtype d;
+  int rc = PC_OK, type = lua_type(L, idx);
+  *used = 1;
+  arg->at = idx;
+  arg->v.set = 1;
+  switch (p->type) {
+    case PC_T_TENSOR:
+      if (!(arg->t = pc_to_tensor(L, idx))) rc = pc_arg_fail(L, a, i, NULL);
+      break;
+    case PC_T_VALUE: rc = take_value(L, a, i, idx); break;
+    case PC_T_TENSORS: rc = take_tensors(L, a, i, idx, last, used); break;
+    case PC_T_INT:
+    case PC_T_DIM:
+    case PC_T_INDEX:
+      if ((rc = take_int(L, a, i, idx, &arg->v.i)) == PC_OK) arg->v.d = (double)arg->v.i;
+      break;
+    case PC_T_NUM:
+      if (type != LUA_TNUMBER) rc = pc_arg_fail(L, a, i, NULL);
+      arg->v.d = lua_tonumber(L, idx);
+      break;
+    case PC_T_BOOL:
+      if (type != LUA_TBOOLEAN) rc = pc_arg_fail(L, a, i, NULL);
+      arg->v.i = lua_toboolean(L, idx);
+      break;
+    case PC_T_STR:
+      if (type != LUA_TSTRING) return pc_arg_fail(L, a, i, NULL);
+      arg->v.s = lua_tostring(L, idx);
+      if (p->choices && !one_of(arg->v.s, p->choices)) rc = pc_arg_fail(L, a, i, NULL);
+      break;
+    case PC_T_DTYPE:
+      if (type != LUA_TSTRING || pc_dtype_parse(&d, lua_tostring(L, idx)) < 0) return pc_arg_fail(L, a, i, NULL);
+      arg->v.i = d;
+      break;
+    case PC_T_DIMS:
+    case PC_T_SIZE: rc = type == LUA_TTABLE ? take_list(L, a, i, idx) : take_run(L, a, i, idx, last, used); break;
+    case PC_T_SIZE2:
+      if (type == LUA_TTABLE) {
+        rc = take_list(L, a, i, idx);
+      } else if ((rc = take_int(L, a, i, idx, &arg->v.l[0])) == PC_OK) {
+        arg->v.l[1] = arg->v.l[0];
+        arg->v.nl = 2;
+      }
+      break;
+    case PC_T_ANY: break;
+    case PC_T_TABLE:
+      if (type != LUA_TTABLE) rc = pc_arg_fail(L, a, i, NULL);
+      break;
+    case PC_T_FUNCTION:
+      if (!callable(L, idx)) rc = pc_arg_fail(L, a, i, NULL);
+      break;
+    case PC_T_CLASS:
+      if (!(arg->p = pc_to_object(L, idx, p->type_name))) rc = pc_arg_fail(L, a, i, NULL);
+      break;
+  }
+  return rc;
+}
+
+enum { KEYS_NONE = 0, KEYS_LIST = 1, KEYS_NAMED = 2 };
+
+/* Which kinds of keys a table has. */
+static int keys_of(lua_State *L, int idx) {
+  int kinds = lua_objlen(L, idx) > 0 ? KEYS_LIST : 0;
+  lua_pushnil(L);
+  while (lua_next(L, idx)) {
+    lua_pop(L, 1);
+    if (lua_type(L, -1) != LUA_TSTRING) continue;
+    lua_pop(L, 1);
+    return kinds | KEYS_NAMED;
+  }
+  return kinds;
+}
+
+static int unknown_name(const pc_decl *d, const char *key) {
+  const char *known[PC_MAX_ARGS];
+  char list[400];
+  int n = 0;
+  *list = 0;
+  for (int i = 0; i < d->n; i++) {
+    known[i] = d->p[i].name;
+    if (n < (int)sizeof list - 40) n += snprintf(list + n, sizeof list - n, i ? ", %s" : "%s", d->p[i].name);
+  }
+  const char *near = pc_nearest(key, known, d->n);
+  return pc_fail(PC_EARG, "%s: unknown option '%s'%s%s%s; known are: %s", d->name, key, near ? "; did you mean '" : "",
+                 near ? near : "", near ? "'?" : "", list);
+}
+
+static int take_named(lua_State *L, pc_args *a, int idx, int with_list) {
+  const pc_decl *d = a->decl;
+  int rc;
+  for (lua_pushnil(L); lua_next(L, idx);) {
+    lua_pop(L, 1);
+    if (lua_type(L, -1) != LUA_TSTRING) {
+      if (with_list && lua_type(L, -1) == LUA_TNUMBER) continue;
+      rc = pc_fail(PC_EARG, "%s: the table of options has the entry [%s]; options are name = value", d->name,
+                   lua_type(L, -1) == LUA_TNUMBER ? lua_pushfstring(L, "%f", lua_tonumber(L, -1)) : pc_describe(L, -1));
+      return rc;
+    }
+    const char *key = lua_tostring(L, -1);
+    int i = 0;
+    while (i < d->n && strcmp(d->p[i].name, key)) i++;
+    if (i == d->n) return unknown_name(d, key);
+    if (a->a[i].at)
+      return pc_fail(PC_EARG, "%s: argument %d (%s) is given twice: by position and by name", d->name, i + 1, key);
+  }
+  luaL_checkstack(L, d->n + 4, "too many arguments");
+  for (int i = 0; i < d->n; i++) {
+    int used;
+    if (a->a[i].at) continue;
+    lua_pushstring(L, d->p[i].name);
+    lua_rawget(L, idx);
+    if (lua_isnil(L, -1)) {
+      lua_pop(L, 1);
+      continue;
+    }
+    int at = lua_gettop(L);
+    if ((rc = take(L, a, i, at, at, &used)) < 0) return rc; /* the value stays on the stack */
+  }
+  return PC_OK;
+}
+
+static int takes_table(pc_type t) { return t == PC_T_ANY || t == PC_T_TABLE || t == PC_T_FUNCTION || t == PC_T_CLASS; }
+static int takes_list(pc_type t) { return t == PC_T_TENSORS || t == PC_T_DIMS || t == PC_T_SIZE || t == PC_T_SIZE2; }
+
+static int too_many(lua_State *L, const pc_decl *d, int top) {
+  pc_push_usage(L, d);
+  return pc_fail(PC_EARG, "%s: too many arguments: %d given (%s); usage: %s", d->name, top, pc_describe(L, top),
+                 lua_tostring(L, -1));
+}
+
+static int parse(lua_State *L, const pc_decl *d, pc_args *a) {
+  int top = lua_gettop(L), i = 0, rc, used;
+  a->decl = d;
+  a->n = d->n;
+  a->nown = a->nlist = a->rest = a->nrest = 0;
+  a->list = NULL;
+  for (int k = 0; k < d->n; k++) {
+    a->a[k].at = 0;
+    a->a[k].t = NULL;
+    a->a[k].p = NULL;
+    a->a[k].v = d->p[k].def;
+  }
+  for (int idx = 1; idx <= top; idx += used, i++) {
+    used = 1;
+    if (i == d->n && d->variadic) {
+      a->rest = idx;
+      a->nrest = top - idx + 1;
+      break;
+    }
+    if (idx == top && lua_istable(L, idx) && (i >= d->n || !takes_table(d->p[i].type))) {
+      int keys = keys_of(L, idx), list = i < d->n && takes_list(d->p[i].type);
+      if (!(keys & KEYS_LIST) && (keys & KEYS_NAMED || !list)) {
+        if ((rc = take_named(L, a, idx, 0)) < 0) return rc;
+        break;
+      }
+      if (list) {
+        if ((rc = take(L, a, i, idx, top, &used)) < 0) return rc;
+        if (keys & KEYS_NAMED && (rc = take_named(L, a, idx, 1)) < 0) return rc;
+        break;
+      }
+    }
+    if (i >= d->n) return lua_isnil(L, idx) ? PC_OK : too_many(L, d, top);
+    if (lua_isnil(L, idx)) continue;
+    if ((rc = take(L, a, i, idx, top, &used)) < 0) return rc;
+  }
+  for (int k = 0; k < d->n; k++)
+    if (!a->a[k].at && !d->p[k].optional) return pc_arg_fail(L, a, k, NULL);
+  return PC_OK;
+}
+
+/* ---- the one C function behind every declared one ---- */
+
+static lua_State *now;
+
+lua_State *pc_lua_now(void) { return now; }
+
+static int trampoline(lua_State *L) {
+  const pc_decl *d = lua_touserdata(L, lua_upvalueindex(1));
+  lua_State *before = now;
+  pc_args a;
+  now = L;
+  int rc = parse(L, d, &a), top = lua_gettop(L);
+  if (rc == PC_OK) rc = d->call(L, &a);
+  if (rc == PC_ENOMEM && d->flags & PC_RETRY) {
+    lua_settop(L, top);
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    pc_alloc_trim();
+    rc = d->call(L, &a);
+  }
+  while (a.nown > 0) pc_tensor_release(a.own[--a.nown]);
+  now = before;
+  if (rc < 0) return pc_raise(L, rc);
+  pc_gc_pace(L);
+  return rc;
+}

@@ -1,0 +1,163 @@
+/* args.h: declared arguments: one signature string validates calls and feeds help.
+ *
+ * Signature grammar: comma-separated `name:type[?][=default]`; `?` or a default
+ * make the argument optional. "x:tensor, dim:dims?, keepdim:bool=false".
+ *   tensor    a tensor                                   -> a.t
+ *   value     a tensor or a number (0-dim, weak)         -> a.t
+ *   tensors   tensors, or one list of them               -> args.list, args.nlist
+ *   int num bool str       str(a|b|c) allows these only  -> v.i v.d v.i v.s
+ *   dim index  counted from 1, negative from the end     -> v.i from 0; negative stays (-1 is the last)
+ *   dims       one or several dim, or a list             -> v.l v.nl likewise; left out: all
+ *   size       sizes, or one list of them                -> v.l v.nl
+ *   size2      a number or {a,b}                         -> v.l, v.nl == 2
+ *   dtype      "f32", "f64", "i64", "i32", "u8"          -> v.i
+ *   any table function                                   -> a.at, the place on the Lua stack
+ *   ...       last: further arguments of any kind        -> args.rest, args.nrest (stack places)
+ *   another word: a userdata class "percept.<word>" made by pc_class() -> a.p
+ * dims and size swallow all numbers that follow, unless the next argument takes
+ * a number itself.
+ *
+ * A call gives arguments by position, then at most one table of named ones:
+ *   T.sum(x, {dim = 2, keepdim = true})   T.zeros{2, 3, dtype = "f64"}   T.cat{a, b, dim = 2}
+ * (in the last two the list part is the positional argument). A table where the
+ * signature says table or any is always positional. nil means left out. Unknown
+ * names are errors that list the known ones.
+ *
+ * How a function of the bindings is written:
+ *   static int f_seed(lua_State *L, pc_args *a) { pc_rng_seed(pc_rng_global(), a->a[0].v.i); return 0; }
+ *   static const pc_luafn fns[] = {{"manual_seed", "seed:int", f_seed, "seeds the global generator"}, {0}};
+ *   pc_register(L, NULL, fns);          // into the table on top of the stack
+ * It returns the number of results it pushed, or a negative pc_err with the
+ * error text set: the caller of the function raises it, after the function has
+ * let go of everything it holds. Functions never call lua_error themselves and
+ * run Lua callbacks through pc_callback().
+ */
+#ifndef PC_BINDINGS_ARGS_H
+#define PC_BINDINGS_ARGS_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+#include "grad/op.h"
+
+#define PC_MAX_ARGS 24
+
+typedef enum pc_type {
+  PC_T_TENSOR,
+  PC_T_VALUE,
+  PC_T_TENSORS,
+  PC_T_INT,
+  PC_T_NUM,
+  PC_T_BOOL,
+  PC_T_STR,
+  PC_T_DIM,
+  PC_T_DIMS,
+  PC_T_INDEX,
+  PC_T_SIZE,
+  PC_T_SIZE2,
+  PC_T_DTYPE,
+  PC_T_ANY,
+  PC_T_TABLE,
+  PC_T_FUNCTION,
+  PC_T_CLASS
+} pc_type;
+
+typedef struct pc_param {
+  const char *name;
+  const char *type_name; /* as written: "tensor", "module" */
+  const char *choices;   /* "a|b|c", or NULL */
+  const char *text;      /* the default as written, or NULL */
+  pc_type type;
+  int optional; /* may be left out */
+  pc_val def;   /* the default; set == 0 */
+} pc_param;
+
+typedef struct pc_arg {
+  int at;       /* place of the value on the Lua stack; 0: left out */
+  pc_tensor *t; /* borrowed; NULL: left out */
+  void *p;      /* userdata of a class */
+  pc_val v;     /* everything else; the default when left out (set == 0) */
+} pc_arg;
+
+typedef struct pc_decl pc_decl;
+
+typedef struct pc_args {
+  const pc_decl *decl;
+  int n;                 /* of a[] = of the signature */
+  pc_arg a[PC_MAX_ARGS]; /* in the order of the signature */
+  pc_tensor **list;      /* of a `tensors` argument; borrowed */
+  int nlist;
+  int rest, nrest; /* stack place and number of the arguments for `...` */
+  int nown;
+  pc_tensor *own[PC_MAX_ARGS]; /* tensors made of numbers; released after the call */
+} pc_args;
+
+typedef int pc_call(lua_State *L, pc_args *a);
+
+enum { PC_RETRY = 1 }; /* may be called again after a collection when memory ran out */
+
+typedef struct pc_luafn {
+  const char *name, *sig;
+  pc_call *call;
+  const char *help; /* one line */
+  int flags;
+} pc_luafn;
+
+struct pc_decl {
+  const char *name; /* "matmul", "nn.linear": what messages say */
+  const char *help;
+  pc_call *call;
+  int flags;
+  int op;         /* pc_opcode, or -1 */
+  int n, nin, nv; /* all arguments; tensors among them; others */
+  int variadic;   /* ends in `...` */
+  pc_param p[PC_MAX_ARGS];
+};
+
+/* Pushes a checked function. name, sig and help are copied. `module` (or NULL) goes before the
+ * name in messages. The value on top of the stack when nup == 1 is popped and becomes
+ * the function's upvalue PC_UPVALUE. Raises a Lua error for a malformed signature. */
+void pc_declare(lua_State *L, const char *module, const pc_luafn *fn, int op, int nup);
+#define PC_UPVALUE lua_upvalueindex(2)
+
+/* Sets each function of the list (ended by name NULL) in the table on top of the stack. */
+void pc_register(lua_State *L, const char *module, const pc_luafn *fns);
+
+/* The declaration of the function at idx, or NULL. */
+const pc_decl *pc_decl_of(lua_State *L, int idx);
+
+/* "sum(x, dim?, keepdim=false)" */
+void pc_push_usage(lua_State *L, const pc_decl *d);
+
+/* ---- messages ---- */
+/* What the value at idx is: "f32 tensor (2,3)", "string \"abc\"", "nil". One of 4 rotating buffers. */
+const char *pc_describe(lua_State *L, int idx);
+/* Fails with "<function>: argument <i+1> (<name>): expected <what>, got <value>". */
+int pc_arg_fail(lua_State *L, const pc_args *a, int i, const char *what);
+/* The most similar of n words, or NULL when none is near. */
+const char *pc_nearest(const char *word, const char *const *words, int n);
+
+/* ---- the way out ---- */
+/* Raises the last engine error as a Lua string with the caller's position. Never returns. */
+int pc_raise(lua_State *L, int rc);
+/* lua_pcall for callbacks: 0, or PC_ECALLBACK with the message kept as error text. */
+int pc_callback(lua_State *L, int nargs, int nresults);
+/* The Lua state that runs now (callbacks from the engine use it). */
+lua_State *pc_lua_now(void);
+/* Lua line that runs now: "file.lua:12" or "". */
+const char *pc_lua_where(void);
+/* Advances the collector in proportion to the bytes allocated since the last call. */
+void pc_gc_pace(lua_State *L);
+
+/* ---- handles ---- */
+/* Pushes a userdata that takes over the reference t. NULL pushes nil. */
+void pc_push_tensor(lua_State *L, pc_tensor *t);
+pc_tensor *pc_to_tensor(lua_State *L, int idx); /* borrowed; NULL if the value is none */
+/* Makes class "percept.<name>" with methods and a __gc (may be NULL); leaves its metatable on the stack. */
+void pc_class(lua_State *L, const char *name, const pc_luafn *methods, lua_CFunction gc);
+/* Pushes a zeroed object of a class. */
+void *pc_new_object(lua_State *L, const char *name, size_t bytes);
+void *pc_to_object(lua_State *L, int idx, const char *name); /* NULL if the value is none */
+
+#endif

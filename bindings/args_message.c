@@ -1,0 +1,139 @@
+/* args_message.c: how values are named in messages, and the way errors leave C. */
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "bindings/args.h"
+#include "bindings/percept.h"
+
+const char *pc_describe(lua_State *L, int idx) {
+  static _Thread_local char ring[4][160];
+  static _Thread_local int next;
+  char *s = ring[next = (next + 1) % 4];
+  pc_tensor *t = pc_to_tensor(L, idx);
+  int type = lua_type(L, idx);
+  if (t) {
+    snprintf(s, 160, "%s tensor %s", pc_dtype_name(t->dtype), pc_shape_str(t));
+  } else if (type == LUA_TSTRING) {
+    const char *str = lua_tostring(L, idx);
+    snprintf(s, 160, strlen(str) > 40 ? "string \"%.37s...\"" : "string \"%s\"", str);
+  } else if (type == LUA_TNUMBER) {
+    snprintf(s, 160, "number %.14g", lua_tonumber(L, idx));
+  } else if (type == LUA_TBOOLEAN) {
+    snprintf(s, 160, "%s", lua_toboolean(L, idx) ? "true" : "false");
+  } else if (type == LUA_TTABLE) {
+    size_t n = lua_objlen(L, idx);
+    snprintf(s, 160, n ? "table of %zu" : "table", n);
+  } else if (type == LUA_TUSERDATA && luaL_getmetafield(L, idx, "__name")) {
+    snprintf(s, 160, "%s", lua_isstring(L, -1) ? lua_tostring(L, -1) : "userdata");
+    lua_pop(L, 1);
+  } else {
+    snprintf(s, 160, "%s", type == LUA_TNONE ? "nothing" : lua_typename(L, type));
+  }
+  return s;
+}
+
+/* Edit distance (insert, delete, replace, swap neighbours), words up to 31 letters. */
+static int distance(const char *a, const char *b) {
+  int n = (int)strlen(a), m = (int)strlen(b), d[33][33];
+  if (n > 31 || m > 31) return 99;
+  for (int i = 0; i <= n; i++) d[i][0] = i;
+  for (int j = 0; j <= m; j++) d[0][j] = j;
+  for (int i = 1; i <= n; i++)
+    for (int j = 1; j <= m; j++) {
+      int best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+      if (d[i - 1][j] + 1 < best) best = d[i - 1][j] + 1;
+      if (d[i][j - 1] + 1 < best) best = d[i][j - 1] + 1;
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
+        best = d[i - 2][j - 2] + 1;
+      d[i][j] = best;
+    }
+  return d[n][m];
+}
+
+const char *pc_nearest(const char *word, const char *const *words, int n) {
+  const char *best = NULL;
+  int len = (int)strlen(word), least = len <= 3 ? 2 : len / 3 + 2; /* a candidate must be nearer than this */
+  for (int i = 0; i < n; i++) {
+    int d = distance(word, words[i]);
+    if (d >= (int)strlen(words[i]) && d >= len) continue; /* nothing in common */
+    if (d < least) least = d, best = words[i];
+  }
+  return best;
+}
+
+/* A Lua error value that is not a string travels beside the engine's error text. */
+static int thrown = LUA_NOREF;
+
+int pc_raise(lua_State *L, int rc) {
+  if (rc == PC_ECALLBACK && thrown != LUA_NOREF) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, thrown);
+    luaL_unref(L, LUA_REGISTRYINDEX, thrown);
+    thrown = LUA_NOREF;
+    return lua_error(L);
+  }
+  if (rc == PC_EINTR) {
+    pc_front_noticed();
+    lua_pushstring(L, pc_front_signal() == SIGTERM ? "terminated" : "interrupted");
+    return lua_error(L);
+  }
+  if (rc == PC_ECALLBACK)
+    lua_pushliteral(L, ""); /* the callback's own message has its position */
+  else
+    luaL_where(L, 1);
+  const char *text = pc_error_text();
+  lua_pushstring(L, *text ? text : pc_error_name(rc));
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+int pc_callback(lua_State *L, int nargs, int nresults) {
+  if (lua_pcall(L, nargs, nresults, 0) == 0) return PC_OK;
+  if (thrown != LUA_NOREF) luaL_unref(L, LUA_REGISTRYINDEX, thrown);
+  thrown = LUA_NOREF;
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    int rc = pc_fail(PC_ECALLBACK, "%s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return rc;
+  }
+  thrown = luaL_ref(L, LUA_REGISTRYINDEX);
+  return pc_fail(PC_ECALLBACK, "error in a callback");
+}
+
+const char *pc_lua_where(void) {
+  static char buf[160];
+  lua_State *L = pc_lua_now();
+  lua_Debug ar;
+  *buf = 0;
+  if (!L) return buf;
+  for (int level = 0; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0) continue;
+    snprintf(buf, sizeof buf, "%s:%d", ar.short_src, ar.currentline);
+    break;
+  }
+  return buf;
+}
+
+/* ---- the collector ----
+ * Lua sees 16 bytes where a tensor holds megabytes, so we tell it: a whole cycle
+ * has to be done by the time `budget` bytes have been allocated, where budget is
+ * half of what survived the last cycle, and at least 8 MiB. A step of n moves
+ * the collector by about 2n KiB; a cycle costs about 1.5 times the Lua heap. */
+void pc_gc_pace(lua_State *L) {
+  enum { LEAST = 8 << 20, QUANTUM = 1 << 19 };
+  static int64_t seen, budget = LEAST;
+  int64_t fresh = pc_alloc_total() - seen;
+  if (fresh < QUANTUM) return;
+  seen += fresh;
+  double share = (double)fresh / (double)budget;
+  int kib = lua_gc(L, LUA_GCCOUNT, 0);
+  int done = share >= 1 ? (lua_gc(L, LUA_GCCOLLECT, 0), 1) : lua_gc(L, LUA_GCSTEP, 1 + (int)(share * kib));
+  if (!done) return;
+  pc_alloc_stats s;
+  pc_alloc_get_stats(&s);
+  budget = s.live / 2 > LEAST ? s.live / 2 : LEAST;
+}

@@ -1,0 +1,90 @@
+/* handle.c: userdata that hold engine objects. */
+#include <string.h>
+
+#include "bindings/args.h"
+
+static char tensor_key; /* registry[&tensor_key]: the metatable of tensors */
+
+typedef struct handle {
+  pc_tensor *t;
+} handle;
+
+void pc_push_tensor(lua_State *L, pc_tensor *t) {
+  if (!t) {
+    lua_pushnil(L);
+    return;
+  }
+  handle *h = lua_newuserdata(L, sizeof *h);
+  h->t = t;
+  lua_pushlightuserdata(L, &tensor_key);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  lua_setmetatable(L, -2);
+}
+
+pc_tensor *pc_to_tensor(lua_State *L, int idx) {
+  if (lua_type(L, idx) != LUA_TUSERDATA || !lua_getmetatable(L, idx)) return NULL;
+  lua_pushlightuserdata(L, &tensor_key);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  int same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same ? ((handle *)lua_touserdata(L, idx))->t : NULL;
+}
+
+static int tensor_gc(lua_State *L) {
+  handle *h = lua_touserdata(L, 1);
+  pc_tensor_release(h->t);
+  h->t = NULL;
+  return 0;
+}
+
+/* Pushes the metatable of tensors; made by the first call. */
+void pc_push_tensor_class(lua_State *L);
+void pc_push_tensor_class(lua_State *L) {
+  lua_pushlightuserdata(L, &tensor_key);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  if (!lua_isnil(L, -1)) return;
+  lua_pop(L, 1);
+  luaL_newmetatable(L, "percept.tensor");
+  lua_pushliteral(L, "percept.tensor");
+  lua_setfield(L, -2, "__name");
+  lua_pushcfunction(L, tensor_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pushlightuserdata(L, &tensor_key);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+/* ---- other classes ---- */
+
+static const char *class_name(lua_State *L, const char *name) { return lua_pushfstring(L, "percept.%s", name); }
+
+void pc_class(lua_State *L, const char *name, const pc_luafn *methods, lua_CFunction gc) {
+  const char *full = class_name(L, name);
+  luaL_newmetatable(L, full);
+  lua_remove(L, -2);
+  lua_pushfstring(L, "percept.%s", name);
+  lua_setfield(L, -2, "__name");
+  lua_newtable(L);
+  if (methods) pc_register(L, name, methods);
+  lua_setfield(L, -2, "__index");
+  if (gc) {
+    lua_pushcfunction(L, gc);
+    lua_setfield(L, -2, "__gc");
+  }
+}
+
+void *pc_new_object(lua_State *L, const char *name, size_t bytes) {
+  void *p = memset(lua_newuserdata(L, bytes), 0, bytes);
+  luaL_getmetatable(L, class_name(L, name));
+  lua_remove(L, -2);
+  lua_setmetatable(L, -2);
+  return p;
+}
+
+void *pc_to_object(lua_State *L, int idx, const char *name) {
+  if (lua_type(L, idx) != LUA_TUSERDATA || !lua_getmetatable(L, idx)) return NULL;
+  luaL_getmetatable(L, class_name(L, name));
+  int same = lua_rawequal(L, -1, -3);
+  lua_pop(L, 3);
+  return same ? lua_touserdata(L, idx) : NULL;
+}

@@ -1,0 +1,83 @@
+/* main.c: the program percept: a Lua state with `percept` in it, and the command line
+ * (scripts/percept/cli.lua). Exit codes: 0 ok, 1 error, 2 usage, 130 interrupted, 143 terminated. */
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bindings/percept.h"
+
+/* Adds the traceback to string errors; other values pass. */
+static int handler(lua_State *L) {
+  if (lua_isstring(L, 1)) {
+    luaL_traceback(L, L, lua_tostring(L, 1), 1);
+    return 1;
+  }
+  if (luaL_callmeta(L, 1, "__tostring")) return 1;
+  return 1;
+}
+
+static int body(lua_State *L) {
+  int argc = (int)lua_tointeger(L, 1);
+  char **argv = lua_touserdata(L, 2);
+  luaL_openlibs(L);
+  lua_getglobal(L, "package");
+  lua_getfield(L, -1, "preload");
+  lua_pushcfunction(L, luaopen_percept);
+  lua_setfield(L, -2, "percept");
+  lua_settop(L, 0);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "percept");
+  lua_call(L, 1, 0);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "percept.cli");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "main");
+  lua_createtable(L, argc, 1);
+  for (int i = 0; i < argc; i++) {
+    lua_pushstring(L, argv[i]);
+    lua_rawseti(L, -2, i);
+  }
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+static int finish(lua_State *L, int failed) {
+  int sig = pc_front_signal(), code = 0;
+  const char *message = NULL;
+  if (failed) {
+    message = lua_tostring(L, -1);
+    if (!message) message = lua_pushfstring(L, "(error object: %s)", luaL_typename(L, -1));
+    code = sig == SIGTERM ? 143 : sig == SIGINT ? 130 : 1;
+    if (sig) {
+      fprintf(stderr, "percept: %s\n", sig == SIGTERM ? "terminated" : "interrupted");
+    } else {
+      fprintf(stderr, "percept: %s\n", message);
+    }
+  } else {
+    code = lua_isnumber(L, -1) ? (int)lua_tointeger(L, -1) : 0;
+  }
+  pc_front_reset();
+  pc_run_exit_functions(L, code >= 128 ? "killed" : code ? "failed" : "done", message);
+  return code;
+}
+
+int main(int argc, char **argv) {
+  lua_State *L = luaL_newstate();
+  if (!L) {
+    fputs("percept: no memory for a Lua state\n", stderr);
+    return 1;
+  }
+  pc_front_catch_signals(L);
+  lua_pushcfunction(L, handler);
+  lua_pushcfunction(L, body);
+  lua_pushinteger(L, argc);
+  lua_pushlightuserdata(L, argv);
+  int code = finish(L, lua_pcall(L, 2, 1, 1));
+  fflush(stdout);
+  lua_close(L);
+  return code;
+}

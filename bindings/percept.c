@@ -1,0 +1,340 @@
+/* percept.c: `require "percept"`: the module of modules. */
+#include "bindings/percept.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/cpu.h"
+#include "base/parallel.h"
+#include "bindings/args.h"
+
+#define MODULE(name) int luaopen_percept_##name(lua_State *L);
+#include "bindings/modules.def"
+#undef MODULE
+
+/* ---- embedded Lua ---- */
+
+/* Upvalue 1: the entry. PERCEPT_PATH/<a/b>.lua goes before it. */
+static int load_embedded(lua_State *L) {
+  const pc_embedded *e = lua_touserdata(L, lua_upvalueindex(1));
+  const char *dir = getenv("PERCEPT_PATH");
+  int rc = LUA_ERRFILE;
+  if (dir && *dir) {
+    luaL_gsub(L, e->name, ".", "/");
+    lua_pushfstring(L, "%s/%s.lua", dir, lua_tostring(L, -1));
+    FILE *f = fopen(lua_tostring(L, -1), "r");
+    if (f) {
+      fclose(f);
+      rc = luaL_loadfile(L, lua_tostring(L, -1));
+      if (rc) return lua_error(L);
+    }
+  }
+  if (rc) {
+    luaL_gsub(L, e->name, ".", "/");
+    lua_pushfstring(L, "@scripts/%s.lua", lua_tostring(L, -1));
+    if (luaL_loadbuffer(L, (const char *)e->data, e->size, lua_tostring(L, -1))) return lua_error(L);
+  }
+  lua_pushstring(L, e->name);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+static void preload(lua_State *L) {
+  static const struct {
+    const char *name;
+    lua_CFunction open;
+  } modules[] = {
+#define MODULE(name) {"percept." #name, luaopen_percept_##name},
+#include "bindings/modules.def"
+#undef MODULE
+  };
+  lua_getglobal(L, "package");
+  lua_getfield(L, -1, "preload");
+  for (const pc_embedded *e = pc_embedded_lua; e->name; e++) {
+    if (!strcmp(e->name, "percept")) continue;
+    lua_pushlightuserdata(L, (void *)(uintptr_t)e);
+    lua_pushcclosure(L, load_embedded, 1);
+    lua_setfield(L, -2, e->name);
+  }
+  for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
+    lua_getfield(L, -1, modules[i].name); /* a Lua file of the same name wraps the C module: it is percept.<name>.c */
+    if (lua_isnil(L, -1)) {
+      lua_pushcfunction(L, modules[i].open);
+      lua_setfield(L, -3, modules[i].name);
+    } else {
+      lua_pushcfunction(L, modules[i].open);
+      lua_setfield(L, -3, lua_pushfstring(L, "%s.c", modules[i].name));
+      lua_pop(L, 0);
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+}
+
+/* percept.x is require("percept.x") */
+static int percept_index(lua_State *L) {
+  if (lua_type(L, 2) != LUA_TSTRING) return 0;
+  lua_pushfstring(L, "percept.%s", lua_tostring(L, 2));
+  lua_getglobal(L, "package");
+  lua_getfield(L, -1, "preload");
+  lua_pushvalue(L, 3);
+  lua_rawget(L, -2);
+  if (lua_isnil(L, -1)) return 1;
+  lua_getglobal(L, "require");
+  lua_pushvalue(L, 3);
+  lua_call(L, 1, 1);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 1);
+  return 1;
+}
+
+/* ---- functions of the module itself ---- */
+
+static void set_count(lua_State *L, const char *name, int64_t n) {
+  lua_pushnumber(L, (lua_Number)n);
+  lua_setfield(L, -2, name);
+}
+
+static int f_memory(lua_State *L, pc_args *a) {
+  pc_alloc_stats s;
+  (void)a;
+  pc_alloc_get_stats(&s);
+  lua_newtable(L);
+  set_count(L, "live", s.live);
+  set_count(L, "peak", s.peak);
+  set_count(L, "cached", s.cached);
+  set_count(L, "total", s.total);
+  set_count(L, "calls", s.calls);
+  return 1;
+}
+
+static int f_reset_peak(lua_State *L, pc_args *a) {
+  (void)L, (void)a;
+  pc_alloc_reset_peak();
+  return 0;
+}
+
+static int f_memory_limit(lua_State *L, pc_args *a) {
+  (void)L;
+  pc_alloc_set_limit((int64_t)a->a[0].v.d);
+  return 0;
+}
+
+static int f_fail_nth(lua_State *L, pc_args *a) {
+  (void)L;
+  pc_alloc_fail_nth(a->a[0].v.i);
+  return 0;
+}
+
+static int f_cpu(lua_State *L, pc_args *a) {
+  (void)a;
+  lua_pushstring(L, pc_tier_name(pc_cpu_tier()));
+  lua_pushstring(L, pc_tier_name(pc_cpu_best()));
+  return 2;
+}
+
+static int f_num_threads(lua_State *L, pc_args *a) {
+  int rc;
+  if (a->a[0].at && (rc = pc_set_num_threads((int)a->a[0].v.i)) < 0) return rc;
+  lua_pushinteger(L, pc_num_threads());
+  return 1;
+}
+
+static int f_clock(lua_State *L, pc_args *a) {
+  struct timespec t;
+  (void)a;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  lua_pushnumber(L, (lua_Number)t.tv_sec + 1e-9 * (lua_Number)t.tv_nsec);
+  return 1;
+}
+
+static int f_isatty(lua_State *L, pc_args *a) { return lua_pushboolean(L, isatty((int)a->a[0].v.i)), 1; }
+
+static int f_mkdir(lua_State *L, pc_args *a) {
+  const char *path = a->a[0].v.s;
+  char buf[4096];
+  if (strlen(path) >= sizeof buf) return pc_fail(PC_EARG, "mkdir: the path is too long");
+  strcpy(buf, path);
+  for (char *s = buf + 1; *s; s++) {
+    if (*s != '/') continue;
+    *s = 0;
+    mkdir(buf, 0777);
+    *s = '/';
+  }
+  if (mkdir(buf, 0777) < 0 && errno != EEXIST) return pc_fail(PC_EIO, "mkdir: %s: %s", path, strerror(errno));
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* Functions to call at the end, last one first: registry[&exit_key] */
+static char exit_key;
+
+static int f_on_exit(lua_State *L, pc_args *a) {
+  lua_pushlightuserdata(L, &exit_key);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  if (lua_isnil(L, -1)) {
+    lua_newtable(L);
+    lua_pushlightuserdata(L, &exit_key);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+  }
+  lua_pushvalue(L, a->a[0].at);
+  lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+  return 0;
+}
+
+void pc_run_exit_functions(lua_State *L, const char *status, const char *message) {
+  lua_pushlightuserdata(L, &exit_key);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  int list = lua_gettop(L);
+  while (lua_istable(L, list) && lua_objlen(L, list) > 0) {
+    int n = (int)lua_objlen(L, list);
+    lua_rawgeti(L, list, n);
+    lua_pushnil(L);
+    lua_rawseti(L, list, n);
+    lua_pushstring(L, status);
+    lua_pushstring(L, message);
+    if (lua_pcall(L, 2, 0, 0) == 0) continue;
+    fprintf(stderr, "percept: at exit: %s\n", lua_tostring(L, -1) ? lua_tostring(L, -1) : "error");
+    lua_pop(L, 1);
+  }
+  lua_settop(L, list - 1);
+}
+
+static int f_run_exit(lua_State *L, pc_args *a) {
+  pc_run_exit_functions(L, a->a[0].v.s, a->a[1].v.s);
+  return 0;
+}
+
+static int f_signal(lua_State *L, pc_args *a) {
+  (void)a;
+  int s = pc_front_signal();
+  if (!s) return 0;
+  lua_pushstring(L, s == SIGTERM ? "terminated" : "interrupted");
+  return 1;
+}
+
+/* declare(name, sig, fn, help): fn is called with the declared arguments in order, defaults filled in. */
+static int call_lua(lua_State *L, pc_args *a) {
+  const pc_decl *d = a->decl;
+  int base = lua_gettop(L);
+  luaL_checkstack(L, d->n + a->nrest + 4, "too many arguments");
+  lua_pushvalue(L, PC_UPVALUE);
+  for (int i = 0; i < d->n; i++) {
+    const pc_param *p = &d->p[i];
+    const pc_arg *x = &a->a[i];
+    if (x->at && (p->type == PC_T_SIZE || p->type == PC_T_DIMS || p->type == PC_T_SIZE2 || p->type == PC_T_TENSORS)) {
+      int n = p->type == PC_T_TENSORS ? a->nlist : x->v.nl;
+      if (p->type == PC_T_TENSORS && lua_istable(L, x->at)) {
+        lua_pushvalue(L, x->at);
+        continue;
+      }
+      lua_createtable(L, n, 0);
+      for (int k = 0; k < n; k++) {
+        if (p->type == PC_T_TENSORS)
+          lua_pushvalue(L, x->at + k);
+        else
+          lua_pushnumber(L, (lua_Number)(x->v.l[k] + (p->type == PC_T_DIMS && x->v.l[k] >= 0)));
+        lua_rawseti(L, -2, k + 1);
+      }
+    } else if (x->at) {
+      lua_pushvalue(L, x->at);
+    } else if (!p->text) {
+      lua_pushnil(L);
+    } else if (p->type == PC_T_BOOL) {
+      lua_pushboolean(L, (int)x->v.i);
+    } else if (p->type == PC_T_INT) {
+      lua_pushnumber(L, (lua_Number)x->v.i);
+    } else if (p->type == PC_T_DIM || p->type == PC_T_INDEX) {
+      lua_pushnumber(L, (lua_Number)(x->v.i + (x->v.i >= 0)));
+    } else if (p->type == PC_T_NUM) {
+      lua_pushnumber(L, x->v.d);
+    } else if (p->type == PC_T_STR || p->type == PC_T_DTYPE) {
+      lua_pushstring(L, p->text);
+    } else if (p->type == PC_T_SIZE2 || p->type == PC_T_SIZE || p->type == PC_T_DIMS) {
+      lua_createtable(L, x->v.nl, 0);
+      for (int k = 0; k < x->v.nl; k++) {
+        lua_pushnumber(L, (lua_Number)(x->v.l[k] + (p->type == PC_T_DIMS && x->v.l[k] >= 0)));
+        lua_rawseti(L, -2, k + 1);
+      }
+    } else {
+      lua_pushnil(L);
+    }
+  }
+  for (int i = 0; i < a->nrest; i++) lua_pushvalue(L, a->rest + i);
+  int rc = pc_callback(L, d->n + a->nrest, LUA_MULTRET);
+  return rc < 0 ? rc : lua_gettop(L) - base;
+}
+
+static int f_declare(lua_State *L, pc_args *a) {
+  pc_luafn fn = {a->a[0].v.s, a->a[1].v.s, call_lua, a->a[3].v.s, 0};
+  lua_pushvalue(L, a->a[2].at);
+  pc_declare(L, NULL, &fn, -1, 1);
+  return 1;
+}
+
+/* usage(fn): the signature, the help line and the table of arguments of a declared function; nothing for others */
+static int f_usage(lua_State *L, pc_args *a) {
+  const pc_decl *d = pc_decl_of(L, a->a[0].at);
+  if (!d) return 0;
+  pc_push_usage(L, d);
+  lua_pushstring(L, d->help);
+  lua_createtable(L, d->n, 0);
+  for (int i = 0; i < d->n; i++) {
+    lua_newtable(L);
+    lua_pushstring(L, d->p[i].name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, d->p[i].type_name);
+    lua_setfield(L, -2, "type");
+    lua_pushstring(L, d->p[i].choices);
+    lua_setfield(L, -2, "choices");
+    lua_pushboolean(L, d->p[i].optional);
+    lua_setfield(L, -2, "optional");
+    if (d->p[i].text) {
+      lua_pushstring(L, d->p[i].text);
+      lua_setfield(L, -2, "default");
+    }
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 3;
+}
+
+static const pc_luafn fns[] = {
+    {"memory", "", f_memory, "bytes of the engine's allocator: live, peak, cached, total, calls"},
+    {"reset_peak", "", f_reset_peak, "starts measuring the peak of memory() anew"},
+    {"memory_limit", "bytes:num", f_memory_limit, "a hard limit on live bytes; 0: none"},
+    {"fail_nth", "n:int", f_fail_nth, "for tests: the nth allocation from now on fails, once; 0: off"},
+    {"cpu", "", f_cpu, "the SIMD tier that runs, and the best this CPU has"},
+    {"num_threads", "n:int?", f_num_threads, "sets (when n is given) and returns the number of threads"},
+    {"signal", "", f_signal, "\"interrupted\" or \"terminated\" when a signal is ending the script, else nothing"},
+    {"clock", "", f_clock, "seconds of a clock that only goes forward"},
+    {"isatty", "fd:int", f_isatty, "true when file 0 (input), 1 (output) or 2 (errors) is a terminal"},
+    {"mkdir", "path:str", f_mkdir, "makes a folder and those above it"},
+    {"on_exit", "fn:function", f_on_exit,
+     "fn(status, message) is called when the program ends; status: \"done\", \"failed\" or \"killed\""},
+    {"run_exit_functions", "status:str, message:str?", f_run_exit, "calls and forgets what on_exit() was given"},
+    {"declare", "name:str, signature:str, fn:function, help:str=\"\"", f_declare,
+     "a function whose calls are checked against a signature, and which help() knows"},
+    {"usage", "x:any", f_usage, "signature, help line and argument table of a declared function"},
+    {0}};
+
+int luaopen_percept(lua_State *L) {
+  preload(L);
+  lua_newtable(L);
+  pc_register(L, NULL, fns);
+  lua_pushliteral(L, PC_VERSION);
+  lua_setfield(L, -2, "version");
+  lua_newtable(L);
+  lua_pushcfunction(L, percept_index);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+  return 1;
+}

@@ -1,0 +1,41 @@
+/* percept.h: the module `percept` and the way a program's end is told.
+ *
+ * Modules written in C are listed in modules.def; each has
+ * `int luaopen_percept_<name>(lua_State *L)` in bindings/. Modules written in
+ * Lua are the files of scripts/, embedded in the program; the environment
+ * variable PERCEPT_PATH names a folder (such as scripts/) that goes before.
+ */
+#ifndef PC_BINDINGS_PERCEPT_H
+#define PC_BINDINGS_PERCEPT_H
+
+#include <lua.h>
+#include <stddef.h>
+
+#define PC_VERSION "0.1.0"
+
+typedef struct {
+  const char *name;
+  const unsigned char *data;
+  size_t size;
+} pc_embedded;
+extern const pc_embedded pc_embedded_lua[];
+
+int luaopen_percept(lua_State *L);
+/* Calls the functions given to percept.on_exit, last one first; their errors go to stderr. */
+void pc_run_exit_functions(lua_State *L, const char *status, const char *message);
+/* Pushes the metatable of tensors. */
+void pc_push_tensor_class(lua_State *L);
+
+/* ---- signals (front.c) ---- */
+/* SIGINT and SIGTERM stop the running op, then unwind Lua with the error "interrupted" or "terminated". */
+void pc_front_catch_signals(lua_State *L);
+/* Forgets an interrupt that was handled (the prompt goes on). */
+void pc_front_reset(void);
+/* An op gave up: the signal has been noticed. */
+void pc_front_noticed(void);
+/* Where SIGINT jumps to while a line is being read; NULL: nowhere. A sigjmp_buf*. */
+void pc_front_set_jump(void *jump);
+/* The signal that ended the script: SIGINT, SIGTERM, or 0. */
+int pc_front_signal(void);
+
+#endif

@@ -1,0 +1,404 @@
+/* tensor.c: the module percept.tensor: metamethods, operators, conversions. */
+#include "bindings/tensor.h"
+
+#include <string.h>
+
+#include "base/parallel.h"
+#include "bindings/percept.h"
+
+int luaopen_percept_tensor(lua_State *L);
+
+/* ---- metamethods: plain C functions, for speed and because Lua fixes their arguments ---- */
+
+static int finish(lua_State *L, int rc) {
+  if (rc < 0) return pc_raise(L, rc);
+  pc_gc_pace(L);
+  return rc;
+}
+
+/* Upvalue 1: the table of methods. */
+static int unknown_field(lua_State *L, const char *key) {
+  const char *words[600];
+  int n = 0;
+  for (lua_pushnil(L); lua_next(L, lua_upvalueindex(1)); lua_pop(L, 1))
+    if (n < 600 && lua_type(L, -2) == LUA_TSTRING) words[n++] = lua_tostring(L, -2);
+  const char *near = pc_nearest(key, words, n);
+  return pc_fail(PC_EARG, "a tensor has no method or field '%s'%s%s%s", key, near ? "; did you mean '" : "",
+                 near ? near : "", near ? "'?" : "");
+}
+
+static int tensor_index(lua_State *L) {
+  pc_tensor *t = pc_to_tensor(L, 1);
+  if (lua_type(L, 2) != LUA_TSTRING) return finish(L, pc_index_get(L, t, 2));
+  lua_pushvalue(L, 2);
+  lua_rawget(L, lua_upvalueindex(1));
+  if (!lua_isnil(L, -1)) return 1;
+  const char *key = lua_tostring(L, 2);
+  if (!strcmp(key, "grad")) {
+    pc_push_tensor(L, pc_tensor_retain(pc_grad_get(t)));
+    return 1;
+  }
+  return finish(L, unknown_field(L, key));
+}
+
+static int tensor_newindex(lua_State *L) {
+  pc_tensor *t = pc_to_tensor(L, 1);
+  if (lua_type(L, 2) != LUA_TSTRING) return finish(L, pc_index_set(L, t, 2, 3));
+  if (strcmp(lua_tostring(L, 2), "grad"))
+    return finish(L, pc_fail(PC_EARG, "a tensor has no field '%s' to assign to; only grad", lua_tostring(L, 2)));
+  pc_tensor *g = pc_to_tensor(L, 3);
+  if (!g && !lua_isnil(L, 3))
+    return finish(L, pc_fail(PC_EARG, "grad: expected a tensor or nil, got %s", pc_describe(L, 3)));
+  return finish(L, pc_grad_set(t, g));
+}
+
+static int tensor_len(lua_State *L) {
+  pc_tensor *t = pc_to_tensor(L, 1);
+  if (t->ndim == 0) return finish(L, pc_fail(PC_ESHAPE, "#: a 0-dim tensor has no length; x:item() is its number"));
+  lua_pushnumber(L, (lua_Number)t->size[0]);
+  return 1;
+}
+
+static int tensor_tostring(lua_State *L) {
+  pc_push_printed(L, pc_to_tensor(L, 1));
+  return 1;
+}
+
+static int tensor_concat(lua_State *L) {
+  for (int i = 1; i <= 2; i++) {
+    lua_getglobal(L, "tostring");
+    lua_pushvalue(L, i);
+    lua_call(L, 1, 1);
+  }
+  lua_concat(L, 2);
+  return 1;
+}
+
+static int tensor_order(lua_State *L) {
+  return finish(L, pc_fail(PC_EARG,
+                           "comparing tensors with < gives one boolean in Lua; use x:lt(y), x:le(y), x:gt(y), "
+                           "x:ge(y), or compare x:item()"));
+}
+
+/* Upvalue 1: the checked function of the op, 2: the sign written in Lua. */
+static int tensor_operator(lua_State *L) {
+  for (int i = 1; i <= 2; i++)
+    if (!pc_to_tensor(L, i) && lua_type(L, i) != LUA_TNUMBER)
+      return finish(L, pc_fail(PC_EARG, "%s: operand %d: expected a tensor or a number, got %s",
+                               lua_tostring(L, lua_upvalueindex(2)), i, pc_describe(L, i)));
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_settop(L, 3);
+  if (*lua_tostring(L, lua_upvalueindex(2)) == 'u') lua_settop(L, 2); /* unary minus passes its operand twice */
+  if (lua_pcall(L, lua_gettop(L) - 1, 1, 0) == 0) return 1;
+  luaL_where(L, 1); /* the position of the expression, not of this function */
+  lua_insert(L, -2);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+static void open_operators(lua_State *L, int meta, int tf) {
+  static const char *const ops[][3] = {
+      {"__add", "add", "+"},       {"__sub", "sub", "-"}, {"__mul", "mul", "*"},          {"__div", "div", "/"},
+      {"__mod", "remainder", "%"}, {"__pow", "pow", "^"}, {"__unm", "neg", "unary minus"}};
+  for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+    lua_getfield(L, tf, ops[i][1]);
+    if (lua_isnil(L, -1)) {
+      lua_pop(L, 1);
+      continue;
+    }
+    lua_pushstring(L, ops[i][2]);
+    lua_pushcclosure(L, tensor_operator, 2);
+    lua_setfield(L, meta, ops[i][0]);
+  }
+}
+
+/* ---- facts ---- */
+
+static void push_sizes(lua_State *L, int n, const int64_t *s) {
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    lua_pushnumber(L, (lua_Number)s[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+static int one_or_all(lua_State *L, pc_args *a, const int64_t *what) {
+  pc_tensor *t = a->a[0].t;
+  if (!a->a[1].at) {
+    push_sizes(L, t->ndim, what);
+    return 1;
+  }
+  int64_t d = a->a[1].v.i < 0 ? a->a[1].v.i + t->ndim : a->a[1].v.i;
+  if (d < 0 || d >= t->ndim)
+    return pc_fail(PC_EINDEX, "%s: dimension %d of a tensor of shape %s with %d dimensions", a->decl->name,
+                   (int)lua_tointeger(L, a->a[1].at), pc_shape_str(t), t->ndim);
+  lua_pushnumber(L, (lua_Number)what[d]);
+  return 1;
+}
+
+static int m_size(lua_State *L, pc_args *a) { return one_or_all(L, a, a->a[0].t->size); }
+static int m_stride(lua_State *L, pc_args *a) { return one_or_all(L, a, a->a[0].t->stride); }
+
+static int m_dim(lua_State *L, pc_args *a) { return lua_pushinteger(L, a->a[0].t->ndim), 1; }
+static int m_numel(lua_State *L, pc_args *a) { return lua_pushnumber(L, (lua_Number)pc_numel(a->a[0].t)), 1; }
+static int m_dtype(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_dtype_name(a->a[0].t->dtype)), 1; }
+static int m_is_contiguous(lua_State *L, pc_args *a) { return lua_pushboolean(L, pc_is_contiguous(a->a[0].t)), 1; }
+
+static int m_ptr(lua_State *L, pc_args *a) {
+  lua_pushlightuserdata(L, pc_data(a->a[0].t));
+  return 1;
+}
+
+static int m_item(lua_State *L, pc_args *a) {
+  pc_tensor *t = a->a[0].t;
+  if (pc_numel(t) != 1)
+    return pc_fail(PC_ESHAPE, "item: the tensor has %lld elements (shape %s), not 1; x:to_table() gives all of them",
+                   (long long)pc_numel(t), pc_shape_str(t));
+  lua_pushnumber(L, pc_item(t));
+  return 1;
+}
+
+static int64_t to_table(lua_State *L, const pc_tensor *t, int dim, int64_t linear) {
+  if (dim == t->ndim) {
+    lua_pushnumber(L, pc_at(t, linear));
+    return linear + 1;
+  }
+  lua_createtable(L, (int)t->size[dim], 0);
+  for (int64_t i = 0; i < t->size[dim]; i++) {
+    linear = to_table(L, t, dim + 1, linear);
+    lua_rawseti(L, -2, (int)i + 1);
+  }
+  return linear;
+}
+
+static int m_to_table(lua_State *L, pc_args *a) {
+  luaL_checkstack(L, PC_MAX_DIM + 2, NULL);
+  to_table(L, a->a[0].t, 0, 0);
+  return 1;
+}
+
+static int m_is_tensor(lua_State *L, pc_args *a) {
+  lua_pushboolean(L, a->a[0].at && pc_to_tensor(L, a->a[0].at) != NULL);
+  return 1;
+}
+
+static int m_same_storage(lua_State *L, pc_args *a) {
+  lua_pushboolean(L, a->a[0].t->storage == a->a[1].t->storage);
+  return 1;
+}
+
+/* ---- conversions ---- */
+
+static int convert(lua_State *L, pc_tensor *t, pc_dtype d) {
+  pc_tensor *out = NULL;
+  pc_val v = PC_VI(d);
+  int rc;
+  if (pc_tracked(t) && t->dtype != d && pc_dtype_is_float(d))
+    rc = pc_apply_named("to", &out, &t, 1, &v, 1);
+  else if (t->dtype == d)
+    rc = PC_OK, out = pc_tensor_retain(t);
+  else
+    rc = pc_to_dtype(&out, t, d);
+  if (rc < 0) return rc;
+  pc_push_tensor(L, out);
+  return 1;
+}
+
+static int m_float(lua_State *L, pc_args *a) { return convert(L, a->a[0].t, PC_F32); }
+static int m_double(lua_State *L, pc_args *a) { return convert(L, a->a[0].t, PC_F64); }
+static int m_long(lua_State *L, pc_args *a) { return convert(L, a->a[0].t, PC_I64); }
+static int m_int(lua_State *L, pc_args *a) { return convert(L, a->a[0].t, PC_I32); }
+static int m_byte(lua_State *L, pc_args *a) { return convert(L, a->a[0].t, PC_U8); }
+static int m_to(lua_State *L, pc_args *a) { return convert(L, a->a[0].t, (pc_dtype)a->a[1].v.i); }
+static int m_type_as(lua_State *L, pc_args *a) { return convert(L, a->a[0].t, (pc_dtype)a->a[1].t->dtype); }
+
+/* ---- several results ---- */
+
+static int piece(lua_State *L, pc_tensor *t, int dim, int64_t start, int64_t length) {
+  pc_tensor *out = NULL;
+  pc_val v[3] = {PC_VI(dim), PC_VI(start), PC_VI(length)};
+  int rc = pc_tracked(t) ? pc_apply_named("narrow", &out, &t, 1, v, 3) : pc_view_narrow(&out, t, dim, start, length, 1);
+  if (rc < 0) return rc;
+  if (!lua_checkstack(L, 2)) {
+    pc_tensor_release(out);
+    return pc_fail(PC_EARG, "too many pieces for Lua's stack");
+  }
+  pc_push_tensor(L, out);
+  return PC_OK;
+}
+
+static int resolve_dim(const pc_args *a, const pc_tensor *t, int64_t dim, int *out) {
+  int64_t d = dim < 0 ? dim + t->ndim : dim;
+  if (d < 0 || d >= t->ndim)
+    return pc_fail(PC_EINDEX, "%s: dimension %lld of a tensor of shape %s with %d dimensions", a->decl->name,
+                   (long long)(dim < 0 ? dim : dim + 1), pc_shape_str(t), t->ndim);
+  *out = (int)d;
+  return PC_OK;
+}
+
+static int pieces(lua_State *L, pc_tensor *t, int d, int64_t length) {
+  int n = 0, rc;
+  for (int64_t at = 0; at < t->size[d]; at += length, n++) {
+    int64_t left = t->size[d] - at;
+    if ((rc = piece(L, t, d, at, left < length ? left : length)) < 0) return rc;
+  }
+  return n;
+}
+
+static int m_chunk(lua_State *L, pc_args *a) {
+  pc_tensor *t = a->a[0].t;
+  int64_t n = a->a[1].v.i;
+  int d, rc = resolve_dim(a, t, a->a[2].v.i, &d);
+  if (rc < 0) return rc;
+  if (n < 1) return pc_fail(PC_EARG, "chunk: argument 2 (chunks): expected at least 1, got %lld", (long long)n);
+  int64_t length = (t->size[d] + n - 1) / n;
+  return pieces(L, t, d, length ? length : 1);
+}
+
+static int m_split(lua_State *L, pc_args *a) {
+  pc_tensor *t = a->a[0].t;
+  const pc_val *v = &a->a[1].v;
+  int d, rc = resolve_dim(a, t, a->a[2].v.i, &d);
+  if (rc < 0) return rc;
+  int64_t at = 0;
+  for (int i = 0; i < v->nl; i++) {
+    if (v->l[i] < (v->nl == 1)) return pc_fail(PC_EARG, "split: sizes must be positive, got %lld", (long long)v->l[i]);
+    at += v->l[i];
+  }
+  if (v->nl == 1 && !lua_istable(L, a->a[1].at)) return pieces(L, t, d, v->l[0]);
+  if (at != t->size[d])
+    return pc_fail(PC_ESHAPE, "split: the sizes add up to %lld, dimension %d of %s is %lld", (long long)at, d + 1,
+                   pc_shape_str(t), (long long)t->size[d]);
+  at = 0;
+  for (int i = 0; i < v->nl; at += v->l[i++])
+    if ((rc = piece(L, t, d, at, v->l[i])) < 0) return rc;
+  return v->nl;
+}
+
+static int m_unbind(lua_State *L, pc_args *a) {
+  pc_tensor *t = a->a[0].t;
+  int d, rc = resolve_dim(a, t, a->a[1].v.i, &d);
+  if (rc < 0) return rc;
+  for (int64_t i = 0; i < t->size[d]; i++) {
+    pc_tensor *out = NULL;
+    pc_val v[2] = {PC_VI(d), PC_VI(i)};
+    rc = pc_tracked(t) ? pc_apply_named("select", &out, &t, 1, v, 2) : pc_view_select(&out, t, d, i);
+    if (rc < 0) return rc;
+    luaL_checkstack(L, 2, "too many pieces");
+    pc_push_tensor(L, out);
+  }
+  return (int)t->size[d];
+}
+
+static int f_einsum(lua_State *L, pc_args *a) {
+  pc_tensor *out = NULL;
+  pc_val v = {.set = 1, .s = a->a[0].v.s};
+  int rc = pc_apply_named("einsum", &out, a->list, a->nlist, &v, 1);
+  if (rc < 0) return rc;
+  pc_push_tensor(L, out);
+  return 1;
+}
+
+static int f_set_num_threads(lua_State *L, pc_args *a) { return (void)L, pc_set_num_threads((int)a->a[0].v.i); }
+static int f_get_num_threads(lua_State *L, pc_args *a) { return (void)a, lua_pushinteger(L, pc_num_threads()), 1; }
+
+static const pc_luafn facts[] = {
+    {"size", "x:tensor, dim:dim?", m_size, "the sizes as a table, or one of them"},
+    {"shape", "x:tensor", m_size, "the sizes as a table"},
+    {"stride", "x:tensor, dim:dim?", m_stride, "the strides in elements as a table, or one of them"},
+    {"dim", "x:tensor", m_dim, "the number of dimensions"},
+    {"ndim", "x:tensor", m_dim, "the number of dimensions"},
+    {"numel", "x:tensor", m_numel, "the number of elements"},
+    {"dtype", "x:tensor", m_dtype, "\"f32\", \"f64\", \"i64\", \"i32\" or \"u8\""},
+    {"is_contiguous", "x:tensor", m_is_contiguous, "true when the elements lie in row-major order"},
+    {"ptr", "x:tensor", m_ptr, "address of the first element, for ffi.cast; valid as long as the tensor lives"},
+    {"item", "x:tensor", m_item, "the number in a one-element tensor"},
+    {"to_table", "x:tensor", m_to_table, "nested Lua tables of numbers"},
+    {"same_storage", "x:tensor, y:tensor", m_same_storage, "true when both are views of the same memory"},
+    {"to", "x:tensor, dtype:dtype", m_to, "the same elements in another dtype; x itself when it has it", PC_RETRY},
+    {"type_as", "x:tensor, other:tensor", m_type_as, "x in the dtype of other", PC_RETRY},
+    {"float", "x:tensor", m_float, "x as f32", PC_RETRY},
+    {"double", "x:tensor", m_double, "x as f64", PC_RETRY},
+    {"long", "x:tensor", m_long, "x as i64 (towards zero)", PC_RETRY},
+    {"int", "x:tensor", m_int, "x as i32 (towards zero)", PC_RETRY},
+    {"byte", "x:tensor", m_byte, "x as u8 (towards zero)", PC_RETRY},
+    {"chunk", "x:tensor, chunks:int, dim:dim=1", m_chunk, "views of `chunks` nearly equal parts, as several results"},
+    {"split", "x:tensor, size:size, dim:dim=1", m_split,
+     "views of `size` entries each (or of a list of sizes), as several results"},
+    {"unbind", "x:tensor, dim:dim=1", m_unbind, "the slices along a dimension, as several results"},
+    {0}};
+
+static const pc_luafn plain[] = {{"is_tensor", "x:any?", m_is_tensor, "true for tensors"},
+                                 {"set_num_threads", "n:int", f_set_num_threads, "threads for kernels"},
+                                 {"get_num_threads", "", f_get_num_threads, "threads for kernels"},
+                                 {0}};
+
+static const pc_luafn einsum[] = {{"einsum", "equation:str, operands:tensors", f_einsum,
+                                   "sum of products by index letters: \"bij,bjk->bik\"", PC_RETRY},
+                                  {0}};
+
+void pc_open_facts(lua_State *L, int tf, int tm) {
+  static const char *const alias[][2] = {{"tile", "repeat"}, {"size", "sizes"}, {"numel", "nelement"}};
+  pc_open_both(L, tf, tm, facts);
+  lua_pushvalue(L, tf);
+  pc_register(L, NULL, plain);
+  if (pc_opcode_find("einsum") >= 0) pc_register(L, NULL, einsum);
+  lua_pop(L, 1);
+  lua_pushnil(L);
+  lua_setfield(L, tm, "einsum");
+  for (size_t i = 0; i < sizeof alias / sizeof *alias; i++)
+    for (int k = 0; k < 2; k++) {
+      int table = k ? tm : tf;
+      lua_getfield(L, table, alias[i][1]);
+      int there = !lua_isnil(L, -1);
+      lua_pop(L, 1);
+      if (there) continue;
+      lua_getfield(L, table, alias[i][0]);
+      lua_setfield(L, table, alias[i][1]);
+    }
+}
+
+int luaopen_percept_tensor(lua_State *L) {
+  static const struct {
+    const char *name;
+    lua_CFunction f;
+  } meta_fns[] = {{"__len", tensor_len},
+                  {"__tostring", tensor_tostring},
+                  {"__concat", tensor_concat},
+                  {"__lt", tensor_order},
+                  {"__le", tensor_order}};
+  lua_newtable(L);
+  int tf = lua_gettop(L);
+  lua_newtable(L);
+  int tm = lua_gettop(L);
+  pc_push_tensor_class(L);
+  int meta = lua_gettop(L);
+  pc_open_ops(L, tf, tm);
+  pc_open_create(L, tf, tm);
+  pc_open_inplace(L, tf, tm);
+  pc_open_facts(L, tf, tm);
+  pc_open_print(L, tf, tm);
+  pc_open_grad(L, tf, tm);
+  open_operators(L, meta, tf);
+  for (size_t i = 0; i < sizeof meta_fns / sizeof *meta_fns; i++) {
+    lua_pushcfunction(L, meta_fns[i].f);
+    lua_setfield(L, meta, meta_fns[i].name);
+  }
+  lua_pushvalue(L, tm);
+  lua_pushcclosure(L, tensor_index, 1);
+  lua_setfield(L, meta, "__index");
+  lua_pushvalue(L, tm);
+  lua_pushcclosure(L, tensor_newindex, 1);
+  lua_setfield(L, meta, "__newindex");
+  lua_pushvalue(L, tm); /* for completion and help */
+  lua_setfield(L, meta, "methods");
+  lua_pushvalue(L, tm);
+  lua_setfield(L, tf, "methods");
+  for (int d = 0; d < PC_DTYPE_COUNT; d++) {
+    lua_pushstring(L, pc_dtype_name((pc_dtype)d));
+    lua_setfield(L, tf, pc_dtype_name((pc_dtype)d));
+  }
+  lua_settop(L, tf);
+  return 1;
+}

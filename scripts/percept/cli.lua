@@ -1,0 +1,149 @@
+--- cli: the command line of the program `percept`.
+-- percept                      the prompt
+-- percept FILE.lua [ARGS]      runs a script (- is standard input)
+-- percept -e CODE              runs code
+-- percept -i FILE.lua [ARGS]   runs a script, then the prompt
+-- percept COMMAND ...          a module percept.cmd.COMMAND: { help = "one line", main = function(args) return exit code end }
+local percept = require "percept"
+
+local cli = {}
+
+--- Names of the commands, sorted.
+function cli.commands()
+  local names = {}
+  for name in pairs(package.preload) do
+    local command = name:match "^percept%.cmd%.(.+)$"
+    if command then names[#names + 1] = command end
+  end
+  table.sort(names)
+  return names
+end
+
+local function usage_text()
+  local lines = {
+    "percept " .. percept.version .. ": generative perception, measured",
+    "",
+    "usage: percept                       the prompt",
+    "       percept FILE.lua [ARGS]       run a script (- is standard input)",
+    "       percept -e CODE [ARGS]        run code",
+    "       percept -i FILE.lua [ARGS]    run a script, then the prompt",
+    "       percept COMMAND [ARGS]        one of the commands below",
+    "       percept --version | --help",
+    "",
+    "commands:",
+  }
+  for _, name in ipairs(cli.commands()) do
+    local command = require("percept.cmd." .. name)
+    lines[#lines + 1] = ("  %-12s %s"):format(name, command.help or "")
+  end
+  lines[#lines + 1] = ""
+  lines[#lines + 1] = "exit codes: 0 ok, 1 error, 2 usage, 130 interrupted"
+  return table.concat(lines, "\n")
+end
+
+--- A mistake on the command line: prints it and what is known; returns 2.
+function cli.usage_error(message, ...)
+  io.stderr:write("percept: ", message:format(...), "\n", "try: percept --help\n")
+  return 2
+end
+
+local function tail(args, from)
+  local rest = {}
+  for i = from, #args do rest[#rest + 1] = args[i] end
+  return rest
+end
+
+--- Loads a file; nil and a message when it cannot be read or compiled.
+function cli.load(path)
+  if path == "-" then return loadfile() end
+  local file, why = io.open(path, "r")
+  if not file then return nil, "cannot open " .. why end
+  file:close()
+  return loadfile(path)
+end
+
+--- Runs a script with strict globals and `arg` set. Errors pass on.
+function cli.run_script(path, args)
+  local chunk, why = cli.load(path)
+  if not chunk then error(why, 0) end
+  local arg = { [0] = path }
+  for i, a in ipairs(args) do arg[i] = a end
+  rawset(_G, "arg", arg)
+  require("percept.strict").on(_G, "error")
+  return chunk(unpack(args))
+end
+
+local function run_code(code, args)
+  local chunk = loadstring("return " .. code, "=(command line)")
+  if not chunk then
+    local why
+    chunk, why = loadstring(code, "=(command line)")
+    if not chunk then error(why, 0) end
+  end
+  rawset(_G, "percept", percept)
+  rawset(_G, "T", percept.tensor)
+  rawset(_G, "arg", args)
+  require("percept.strict").on(_G, "error")
+  local results = { n = 0 }
+  local function keep(...) results = { n = select("#", ...), ... } end
+  keep(chunk(unpack(args)))
+  for i = 1, results.n do print(results[i]) end
+  return 0
+end
+
+local function prompt()
+  return require("percept.repl").start()
+end
+
+local function run_command(name, args)
+  local code = require("percept.cmd." .. name).main(args)
+  return code == true and 0 or code == false and 1 or code or 0
+end
+
+local function is_script(name)
+  if name == "-" or name:match "%.lua$" then return true end
+  local file = io.open(name, "r")
+  if file then file:close() end
+  return file ~= nil
+end
+
+local flags = {}
+flags["--version"] = function() print("percept " .. percept.version) return 0 end
+flags["-v"] = flags["--version"]
+flags["--help"] = function() print(usage_text()) return 0 end
+flags["-h"] = flags["--help"]
+flags["-e"] = function(args)
+  if not args[2] then return cli.usage_error("-e needs code: percept -e 'print(1 + 1)'") end
+  return run_code(args[2], tail(args, 3))
+end
+flags["-i"] = function(args)
+  if not args[2] then return cli.usage_error("-i needs a file: percept -i FILE.lua") end
+  cli.run_script(args[2], tail(args, 3))
+  return prompt()
+end
+
+-- os.exit must not skip what percept.on_exit was given
+local exit = os.exit
+local function exit_through(code, ...)
+  local bad = not (code == nil or code == 0 or code == true)
+  percept.run_exit_functions(bad and "failed" or "done", bad and "os.exit(" .. tostring(code) .. ")" or nil)
+  exit(code, ...)
+end
+
+--- Runs a command line; returns the exit code. Errors pass on.
+function cli.main(args)
+  os.exit = exit_through -- luacheck: ignore
+  local first = args[1]
+  if not first then return prompt() end
+  if flags[first] then return flags[first](args) end
+  if first:sub(1, 1) == "-" and first ~= "-" then return cli.usage_error("unknown option %s", first) end
+  if package.preload["percept.cmd." .. first] then return run_command(first, tail(args, 2)) end
+  if is_script(first) then
+    cli.run_script(first, tail(args, 2))
+    return 0
+  end
+  return cli.usage_error("'%s' is neither a command nor a file; commands: %s", first,
+    table.concat(cli.commands(), ", "))
+end
+
+return cli
