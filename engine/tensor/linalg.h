@@ -2,6 +2,6 @@
 #ifndef PC_TENSOR_LINALG_H
 #define PC_TENSOR_LINALG_H
 
-#include "tensor/kernel.h"
+#include "tensor/matmul.h"
 
 #endif

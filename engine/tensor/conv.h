@@ -1,0 +1,44 @@
+/* conv.h: convolution of channels-last images, its transpose, and its weight gradient.
+ *
+ * One geometry serves all three. The big side x is (n,h,w,c), the small side y
+ * is (n,oh,ow,o), the weight (o, kh, kw, c/groups), and
+ *   conv2d            y[oy,ox,o] = sum_{ky,kx,c} x[oy·s - p + ky·d, ...] w[o,ky,kx,c]
+ *   conv_transpose2d  its adjoint, y -> x: the same weight, read as (I, kh, kw, O/groups)
+ *   conv2d_weight     (x, y) -> gradient of the weight
+ * Each is the gradient of the others, which is how second order comes about.
+ *
+ * How: rows of pixels are gathered into a tile of L2 (im2col of 64-1024 rows,
+ * never the whole matrix) and multiplied by BLAS. The transpose runs as s·s
+ * stride-1 convolutions, one for each phase of the output grid: the same
+ * gather, no scattered adds, so every thread owns its output rows.
+ */
+#ifndef PC_TENSOR_CONV_H
+#define PC_TENSOR_CONV_H
+
+#include "tensor/kernel.h"
+
+typedef struct pc_conv_geo {
+  int64_t n, h, w, c; /* big side */
+  int64_t oh, ow, o;  /* small side */
+  int64_t kh, kw, groups;
+  int64_t sy, sx, py, px, dy, dx; /* stride, padding, dilation */
+} pc_conv_geo;
+
+/* conv2d (x, weight, bias?; stride, padding, dilation, groups) */
+pc_forward_fn pc_fwd_conv2d;
+/* conv_transpose2d (x, weight, bias?; stride, padding, output_padding, groups, dilation) */
+pc_forward_fn pc_fwd_conv_transpose2d;
+/* conv2d_weight (x, gy; stride, padding, dilation, groups, kernel) */
+pc_forward_fn pc_fwd_conv2d_weight;
+
+/* Raw kernels over contiguous data of dtype d; bias may be NULL. PC_ENOMEM is their only failure. */
+int pc_conv_forward(pc_dtype d, const pc_conv_geo *k, void *y, const void *x, const void *w, const void *bias);
+int pc_conv_transpose(pc_dtype d, const pc_conv_geo *k, void *x, const void *y, const void *w, const void *bias);
+int pc_conv_weight(pc_dtype d, const pc_conv_geo *k, void *gw, const void *x, const void *y);
+
+/* The plain loops (reference tier). */
+void pc_conv_forward_ref(pc_dtype d, const pc_conv_geo *k, void *y, const void *x, const void *w, const void *bias);
+void pc_conv_transpose_ref(pc_dtype d, const pc_conv_geo *k, void *x, const void *y, const void *w, const void *bias);
+void pc_conv_weight_ref(pc_dtype d, const pc_conv_geo *k, void *gw, const void *x, const void *y);
+
+#endif

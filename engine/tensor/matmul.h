@@ -1,0 +1,28 @@
+/* matmul.h: matrix products of tensors.
+ *
+ * matmul follows NumPy: 1-d operands are a row on the left and a column on the
+ * right, leading dimensions broadcast. f32 and f64 go to BLAS (tensor/gemm.h),
+ * transposed views without a copy; integers take plain loops.
+ */
+#ifndef PC_TENSOR_MATMUL_H
+#define PC_TENSOR_MATMUL_H
+
+#include "tensor/kernel.h"
+
+pc_forward_fn pc_fwd_matmul, pc_fwd_bmm, pc_fwd_addmm, pc_fwd_linear, pc_fwd_dot, pc_fwd_outer;
+
+/* out (rows of the last dimension) = sum of t over all dimensions but the last; f32 and f64. */
+int pc_column_sums(pc_tensor **out, const pc_tensor *t);
+
+/* Gradients of y = x W' + b, g = dL/dy (..., out): each wanted pointer (not NULL) gets
+ * gx = g W in x's shape, gw = g' x (out,in), gb = sum of g (out). */
+int pc_linear_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *x,
+                    const pc_tensor *w);
+
+/* t itself (retained) or a copy, of dtype d, such that BLAS can address its last two dimensions. ndim >= 2. */
+int pc_blas_operand(pc_tensor **out, const pc_tensor *t, pc_dtype d);
+
+/* The dtype two operands of a float-only op meet in: integers go to f32. */
+pc_dtype pc_float_dtype(const pc_tensor *a, const pc_tensor *b);
+
+#endif
