@@ -469,8 +469,9 @@ static int unknown_name(const pc_decl *d, const char *key) {
     if (n < (int)sizeof list - 40) n += snprintf(list + n, sizeof list - n, i ? ", %s" : "%s", d->p[i].name);
   }
   const char *near = pc_nearest(key, known, d->n);
-  return pc_fail(PC_EARG, "%s: unknown option '%s'%s%s%s; known are: %s", d->name, key, near ? "; did you mean '" : "",
-                 near ? near : "", near ? "'?" : "", list);
+  char hint[80] = "";
+  if (near) snprintf(hint, sizeof hint, "did you mean '%s'? ", near);
+  return pc_fail(PC_EARG, "%s: unknown option '%s'; %sknown are: %s", d->name, key, hint, list);
 }
 
 static int take_named(lua_State *L, pc_args *a, int idx, int with_list) {

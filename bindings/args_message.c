@@ -68,6 +68,18 @@ const char *pc_nearest(const char *word, const char *const *words, int n) {
 /* A Lua error value that is not a string travels beside the engine's error text. */
 static int thrown = LUA_NOREF;
 
+/* "file.lua:12: " of the nearest Lua function that still is on the stack (tail calls leave none). */
+static void push_where(lua_State *L) {
+  lua_Debug ar;
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0) continue;
+    lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+    return;
+  }
+  lua_pushliteral(L, "");
+}
+
 int pc_raise(lua_State *L, int rc) {
   if (rc == PC_ECALLBACK && thrown != LUA_NOREF) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, thrown);
@@ -83,7 +95,7 @@ int pc_raise(lua_State *L, int rc) {
   if (rc == PC_ECALLBACK)
     lua_pushliteral(L, ""); /* the callback's own message has its position */
   else
-    luaL_where(L, 1);
+    push_where(L);
   const char *text = pc_error_text();
   lua_pushstring(L, *text ? text : pc_error_name(rc));
   lua_concat(L, 2);

@@ -90,11 +90,8 @@ static int tensor_operator(lua_State *L) {
   lua_insert(L, 1);
   lua_settop(L, 3);
   if (*lua_tostring(L, lua_upvalueindex(2)) == 'u') lua_settop(L, 2); /* unary minus passes its operand twice */
-  if (lua_pcall(L, lua_gettop(L) - 1, 1, 0) == 0) return 1;
-  luaL_where(L, 1); /* the position of the expression, not of this function */
-  lua_insert(L, -2);
-  lua_concat(L, 2);
-  return lua_error(L);
+  lua_call(L, lua_gettop(L) - 1, 1);
+  return 1;
 }
 
 static void open_operators(lua_State *L, int meta, int tf) {
@@ -400,5 +397,10 @@ int luaopen_percept_tensor(lua_State *L) {
     lua_setfield(L, tf, pc_dtype_name((pc_dtype)d));
   }
   lua_settop(L, tf);
+  lua_getglobal(L, "require"); /* what is written in Lua */
+  lua_pushliteral(L, "percept.autograd");
+  lua_call(L, 1, 1);
+  lua_pushvalue(L, tf);
+  lua_call(L, 1, 0);
   return 1;
 }

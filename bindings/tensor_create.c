@@ -26,7 +26,7 @@ static int give(lua_State *L, const pc_args *a, int rc, pc_tensor *t) {
   if (rc == PC_OK && o && o->v.i) rc = pc_set_requires_grad(t, 1);
   if (rc < 0) {
     pc_tensor_release(t);
-    return pc_error_prefix(rc, "%s", a->decl->name);
+    return a->decl->p[0].type == PC_T_ANY ? rc : pc_error_prefix(rc, "%s", a->decl->name);
   }
   pc_push_tensor(L, t);
   return 1;
@@ -39,7 +39,8 @@ pc_rng *pc_arg_rng(const pc_arg *a) { return a && a->p ? a->p : pc_rng_global();
 static int full(lua_State *L, pc_args *a, int i, double value) {
   pc_tensor *t = NULL;
   const pc_val *v = &a->a[i].v;
-  return give(L, a, pc_tensor_full(&t, wanted(a, default_dtype), v->nl, v->l, value), t);
+  int rc = pc_tensor_full(&t, wanted(a, default_dtype), v->nl, v->l, value);
+  return give(L, a, rc, t);
 }
 
 static int f_zeros(lua_State *L, pc_args *a) { return full(L, a, 0, 0); }
@@ -48,12 +49,14 @@ static int f_full(lua_State *L, pc_args *a) { return full(L, a, 0, a->a[1].v.d);
 
 static int f_empty(lua_State *L, pc_args *a) {
   pc_tensor *t = NULL;
-  return give(L, a, pc_tensor_empty(&t, wanted(a, default_dtype), a->a[0].v.nl, a->a[0].v.l), t);
+  int rc = pc_tensor_empty(&t, wanted(a, default_dtype), a->a[0].v.nl, a->a[0].v.l);
+  return give(L, a, rc, t);
 }
 
 static int like(lua_State *L, pc_args *a, double value) {
   pc_tensor *x = a->a[0].t, *t = NULL;
-  return give(L, a, pc_tensor_full(&t, wanted(a, (pc_dtype)x->dtype), x->ndim, x->size, value), t);
+  int rc = pc_tensor_full(&t, wanted(a, (pc_dtype)x->dtype), x->ndim, x->size, value);
+  return give(L, a, rc, t);
 }
 
 static int f_zeros_like(lua_State *L, pc_args *a) { return like(L, a, 0); }
@@ -62,7 +65,8 @@ static int f_full_like(lua_State *L, pc_args *a) { return like(L, a, a->a[1].v.d
 
 static int f_empty_like(lua_State *L, pc_args *a) {
   pc_tensor *x = a->a[0].t, *t = NULL;
-  return give(L, a, pc_tensor_empty(&t, wanted(a, (pc_dtype)x->dtype), x->ndim, x->size), t);
+  int rc = pc_tensor_empty(&t, wanted(a, (pc_dtype)x->dtype), x->ndim, x->size);
+  return give(L, a, rc, t);
 }
 
 /* ---- sequences: computed in f64, then stored ---- */
@@ -86,7 +90,8 @@ static int f_arange(lua_State *L, pc_args *a) {
   double count = ceil((stop - start) / step);
   if (count > 1e15) return pc_fail(PC_ENOMEM, "arange: %g elements are too many", count);
   pc_tensor *t = NULL;
-  return give(L, a, sequence(&t, wanted(a, default_dtype), count > 0 ? (int64_t)count : 0, start, step), t);
+  int rc = sequence(&t, wanted(a, default_dtype), count > 0 ? (int64_t)count : 0, start, step);
+  return give(L, a, rc, t);
 }
 
 static int f_linspace(lua_State *L, pc_args *a) {
@@ -257,7 +262,8 @@ int pc_tensor_of_lua(lua_State *L, const char *op, int idx, pc_dtype dtype, int 
 static int f_tensor(lua_State *L, pc_args *a) {
   pc_tensor *t = NULL;
   pc_dtype d = wanted(a, default_dtype);
-  return give(L, a, pc_tensor_of_lua(L, a->decl->name, a->a[0].at, d, option(a, "dtype") != NULL, &t), t);
+  int rc = pc_tensor_of_lua(L, a->decl->name, a->a[0].at, d, option(a, "dtype") != NULL, &t);
+  return give(L, a, rc, t);
 }
 
 /* ---- generators ---- */

@@ -1,0 +1,170 @@
+--- help: help(x) and who().
+local percept = require "percept"
+
+local M = {}
+
+local function sorted_keys(t)
+  local keys = {}
+  for k in pairs(t) do
+    if type(k) == "string" then keys[#keys + 1] = k end
+  end
+  table.sort(keys)
+  return keys
+end
+
+local function describe_function(fn, lines)
+  local usage, text, args = percept.usage(fn)
+  if not usage then return false end
+  lines[#lines + 1] = usage
+  if text ~= "" then lines[#lines + 1] = "  " .. text end
+  local width = 0
+  for _, a in ipairs(args) do width = math.max(width, #a.name) end
+  for _, a in ipairs(args) do
+    local kind = a.choices and "one of " .. a.choices or a.type
+    local note = a.default and "default " .. a.default or a.optional and "optional" or ""
+    lines[#lines + 1] = (("    %-" .. width .. "s  %s%s"):format(a.name, kind, note ~= "" and ", " .. note or ""))
+  end
+  return true
+end
+
+local function describe_source(fn, lines)
+  local info = debug.getinfo(fn, "S")
+  if info.what == "C" then
+    lines[#lines + 1] = "a C function"
+    return
+  end
+  lines[#lines + 1] = ("a Lua function of %s, line %d"):format(info.short_src, info.linedefined)
+  local path = info.source:match "^@(.*)$"
+  local file = path and io.open(path, "r")
+  if not file then return end
+  local comment, n = {}, 0
+  for line in file:lines() do -- the comment that ends right above the function
+    n = n + 1
+    if n == info.linedefined then break end
+    if line:match "^%s*%-%-" then
+      comment[#comment + 1] = "  " .. line:gsub("^%s*%-+%s?", "")
+    else
+      comment = {}
+    end
+  end
+  file:close()
+  for _, line in ipairs(comment) do lines[#lines + 1] = line end
+end
+
+local function describe_table(t, lines)
+  for _, k in ipairs(sorted_keys(t)) do
+    local v = t[k]
+    local usage, text
+    if type(v) == "function" then usage, text = percept.usage(v) end
+    if usage then
+      lines[#lines + 1] = ("  %-16s %s"):format(k, text)
+    else
+      lines[#lines + 1] = ("  %-16s %s"):format(k, type(v))
+    end
+  end
+end
+
+local function find(word, lines)
+  local modules = { { "T", percept.tensor }, { "x:", percept.tensor.methods }, { "percept", percept } }
+  for name in pairs(package.loaded) do
+    local short = name:match "^percept%.([%w_]+)$"
+    if short and short ~= "tensor" and type(package.loaded[name]) == "table" then
+      modules[#modules + 1] = { "percept." .. short, package.loaded[name] }
+    end
+  end
+  local exact, near, seen = {}, {}, {}
+  for _, m in ipairs(modules) do
+    for k, v in pairs(m[2]) do
+      local usage, text
+      if type(v) == "function" and not seen[v] then usage, text = percept.usage(v) end
+      if usage then
+        seen[v] = true
+        if k == word then
+          exact[#exact + 1] = v
+        elseif k:find(word, 1, true) or text:find(word, 1, true) then
+          near[#near + 1] = ("  %-24s %s"):format(m[1] .. (m[1] == "x:" and "" or ".") .. k, text)
+        end
+      end
+    end
+  end
+  for _, v in ipairs(exact) do describe_function(v, lines) end
+  table.sort(near)
+  if #near > 0 then
+    lines[#lines + 1] = (#exact > 0 and "see also:" or "nothing is called so; related:")
+    for i = 1, math.min(#near, 20) do lines[#lines + 1] = near[i] end
+  elseif #exact == 0 then
+    lines[#lines + 1] = ("nothing is known of '%s'; help() lists the modules"):format(word)
+  end
+end
+
+local function overview(lines)
+  lines[#lines + 1] = "help(f) explains a function, help(module) lists it, help \"word\" searches; modules:"
+  local names = {}
+  for name in pairs(package.preload) do
+    if name:match "^percept%.[%w_]+$" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  lines[#lines + 1] = "  " .. table.concat(names, " ")
+end
+
+--- The help text of a value as a string.
+function M.text(...)
+  local lines, x = {}, (...)
+  if select("#", ...) == 0 then
+    overview(lines)
+  elseif type(x) == "function" then
+    if not describe_function(x, lines) then describe_source(x, lines) end
+  elseif type(x) == "string" then
+    find(x, lines)
+  elseif type(x) == "table" then
+    describe_table(x, lines)
+  else
+    local meta = debug.getmetatable(x)
+    local methods = type(meta) == "table" and (rawget(meta, "methods") or rawget(meta, "__index"))
+    lines[#lines + 1] = type(meta) == "table" and rawget(meta, "__name") or type(x)
+    if type(methods) == "table" then describe_table(methods, lines) end
+  end
+  return table.concat(lines, "\n")
+end
+
+--- Prints what is known of a function, a module, a value or a word.
+function M.help(...)
+  print(M.text(...))
+end
+
+local system = {}
+
+--- Globals that are there now are not the user's: who() leaves them out.
+function M.system_globals()
+  for k in pairs(_G) do system[k] = true end
+end
+
+local item_bytes = { f32 = 4, f64 = 8, i64 = 8, i32 = 4, u8 = 1 }
+
+local function size_text(bytes)
+  local units, u = { "B", "KiB", "MiB", "GiB" }, 1
+  while bytes >= 1024 and u < #units do bytes, u = bytes / 1024, u + 1 end
+  return u == 1 and ("%d B"):format(bytes) or ("%.1f %s"):format(bytes, units[u])
+end
+
+--- Prints the user's globals: name, type, shape, bytes.
+function M.who()
+  local T = percept.tensor
+  local total = 0
+  for _, k in ipairs(sorted_keys(_G)) do
+    local v = rawget(_G, k)
+    if not system[k] then
+      if T.is_tensor(v) then
+        local bytes = v:numel() * item_bytes[v:dtype()]
+        total = total + bytes
+        print(("  %-16s %s tensor (%s)  %s%s"):format(k, v:dtype(), table.concat(v:size(), ","), size_text(bytes),
+          v:requires_grad() and "  requires_grad" or ""))
+      else
+        print(("  %-16s %s"):format(k, type(v)))
+      end
+    end
+  end
+  print(("tensors: %s; engine: %s live"):format(size_text(total), size_text(percept.memory().live)))
+end
+
+return M
