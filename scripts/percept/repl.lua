@@ -261,10 +261,8 @@ local function trace(message)
     if line:find("xpcall", 1, true) or line:find("scripts/percept/repl.lua", 1, true) then break end
     if not line:find("[builtin", 1, true) and not line:match "^stack traceback:" then lines[#lines + 1] = line end
   end
-  while lines[1] and (lines[1]:find("[C]: in function 'error'", 1, true) or lines[1]:find("stdin:", 1, true)) do
-    table.remove(lines, 1) -- the message has this position
-  end
-  if #lines == 0 then return message end
+  if lines[1] and lines[1]:find("[C]: in function 'error'", 1, true) then table.remove(lines, 1) end
+  if #lines <= 1 then return message end -- the message has its position
   return message .. "\nstack traceback:\n" .. table.concat(lines, "\n")
 end
 
