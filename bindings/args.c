@@ -568,15 +568,15 @@ static int trampoline(lua_State *L) {
   lua_State *before = now;
   pc_args a;
   now = L;
-  int rc = parse(L, d, &a), top = lua_gettop(L);
-  if (rc == PC_OK) rc = d->call(L, &a);
-  if (rc == PC_ENOMEM && d->flags & PC_RETRY) {
+  int top = lua_gettop(L), rc;
+  for (int again = 0;; again = 1) {
+    if ((rc = parse(L, d, &a)) == PC_OK) rc = d->call(L, &a);
+    while (a.nown > 0) pc_tensor_release(a.own[--a.nown]);
+    if (rc != PC_ENOMEM || again || !(d->flags & PC_RETRY)) break;
     lua_settop(L, top);
     lua_gc(L, LUA_GCCOLLECT, 0);
     pc_alloc_trim();
-    rc = d->call(L, &a);
   }
-  while (a.nown > 0) pc_tensor_release(a.own[--a.nown]);
   now = before;
   if (rc < 0) return pc_raise(L, rc);
   pc_gc_pace(L);
