@@ -55,11 +55,33 @@ select r.uid, r.experiment, r.name, r.seed, r.status,
         from metric_last l join metric_name n on n.id = l.name_id where l.run_id = r.id) as metrics
 from run r;
 
--- mean, sd (n-1) and n over runs, for every experiment, method, split, metric, factor
+-- Results that count once: of runs with the same configuration and seed the newest one. Runs without a seed
+-- all count. Failed, killed and archived runs do not.
+create view result_newest as
+select * from (
+  select x.*, r.uid, r.experiment, r.config_digest, r.seed as run_seed,
+         row_number() over (
+           partition by r.experiment, r.config_digest, x.method, x.split, x.metric, x.factor,
+                        ifnull(x.seed, 'run ' || r.uid)
+           order by r.started_ms desc, r.id desc) as nth
+  from result x join run r on r.id = x.run_id
+  where r.status in ('done', 'running') and r.archived = 0)
+where nth = 1;
+
+-- mean, sd (n-1) and n over seeds, for every experiment, configuration, method, split, metric, factor
 create view result_summary as
-select experiment, method, split, metric, factor, avg(value) as mean,
+select experiment, config_digest, method, split, metric, factor, avg(value) as mean,
        case when count(value) > 1 then sqrt(sum((value - m) * (value - m)) / (count(value) - 1)) end as sd,
        min(value) as min, max(value) as max, count(value) as n
-from (select *, avg(value) over (partition by experiment, method, split, metric, factor) as m
-      from run_result where status in ('done', 'running'))
-group by experiment, method, split, metric, factor;
+from (select *, avg(value) over (partition by experiment, config_digest, method, split, metric, factor) as m
+      from result_newest)
+group by experiment, config_digest, method, split, metric, factor;
+
+-- Every figure a run can be compared by: metrics under their name, results as method/split/metric[/factor].
+create view figure as
+select l.run_id, n.name as figure, l.last as value, l.min, l.max, n.goal
+from metric_last l join metric_name n on n.id = l.name_id
+union all
+select x.run_id, x.method || '/' || x.split || '/' || x.metric || case x.factor when '' then '' else '/' || x.factor end,
+       x.value, x.value, x.value, (select n.goal from metric_name n where n.name = x.metric)
+from result x;

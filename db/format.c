@@ -1,0 +1,428 @@
+#include "db/format.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/error.h"
+
+struct pc_printer {
+  FILE *out;
+  pc_format format;
+  int bold;
+  int n;        /* columns */
+  int results;  /* results begun */
+  int64_t rows; /* rows of this result */
+  char **names; /* unique: JSON objects need it */
+  char **cells; /* table, Markdown: kept until the widths are known, n per row */
+  char *right;  /* per cell: a number */
+  size_t n_cells, cap_cells;
+};
+
+/* ---- text ---- */
+
+/* Next code point; malformed bytes come out as U+FFFD, one at a time. */
+static uint32_t decode(const char **text) {
+  const unsigned char *s = (const unsigned char *)*text;
+  int n = s[0] < 0x80 ? 0 : s[0] >= 0xf0 && s[0] < 0xf5 ? 3 : s[0] >= 0xe0 ? 2 : s[0] >= 0xc2 ? 1 : -1;
+  uint32_t c;
+  if (s[0] >= 0xf5) n = -1;
+  if (n <= 0) {
+    *text += 1;
+    return n ? 0xfffd : s[0];
+  }
+  c = s[0] & (0x3fu >> n);
+  for (int i = 1; i <= n; i++) {
+    if ((s[i] & 0xc0) != 0x80) {
+      *text += 1;
+      return 0xfffd;
+    }
+    c = c << 6 | (s[i] & 0x3f);
+  }
+  if ((n == 2 && c < 0x800) || (n == 3 && (c < 0x10000 || c > 0x10ffff)) || (c >= 0xd800 && c < 0xe000)) {
+    *text += 1;
+    return 0xfffd;
+  }
+  *text += n + 1;
+  return c;
+}
+
+static int char_width(uint32_t c) {
+  static const struct {
+    uint32_t from, to;
+    int width;
+  } range[] = {{0x0300, 0x036f, 0},   {0x0483, 0x0489, 0},   {0x0591, 0x05bd, 0},  {0x0610, 0x061a, 0},
+               {0x064b, 0x065f, 0},   {0x1100, 0x115f, 2},   {0x1ab0, 0x1aff, 0},  {0x1dc0, 0x1dff, 0},
+               {0x200b, 0x200f, 0},   {0x20d0, 0x20ff, 0},   {0x2e80, 0x303e, 2},  {0x3041, 0xa4cf, 2},
+               {0xac00, 0xd7a3, 2},   {0xf900, 0xfaff, 2},   {0xfe00, 0xfe0f, 0},  {0xfe20, 0xfe2f, 0},
+               {0xfe30, 0xfe6f, 2},   {0xff00, 0xff60, 2},   {0xffe0, 0xffe6, 2},  {0x1f300, 0x1f64f, 2},
+               {0x1f680, 0x1f6ff, 2}, {0x1f900, 0x1f9ff, 2}, {0x20000, 0x3fffd, 2}};
+  if (c < 0x300) return 1;
+  for (size_t i = 0; i < sizeof range / sizeof *range; i++)
+    if (c >= range[i].from && c <= range[i].to) return range[i].width;
+  return 1;
+}
+
+int pc_text_width(const char *text) {
+  int w = 0;
+  while (*text) w += char_width(decode(&text));
+  return w;
+}
+
+/* shortest text that reads back as the same double */
+static void full_number(char out[40], double d) {
+  for (int digits = 15; digits <= 17; digits++) {
+    snprintf(out, 40, "%.*g", digits, d);
+    if (strtod(out, NULL) == d) break;
+  }
+}
+
+static void short_number(char out[40], double d) {
+  if (isinf(d))
+    snprintf(out, 40, d > 0 ? "inf" : "-inf");
+  else if (d == floor(d) && fabs(d) < 1e15)
+    snprintf(out, 40, "%.0f", d);
+  else
+    snprintf(out, 40, "%.6g", d);
+}
+
+static char *hex(const pc_value *v, const char *before, const char *after) {
+  size_t head = strlen(before), n = head + 2 * v->size + strlen(after) + 1;
+  char *out = pc_malloc(n), *c;
+  if (!out) return NULL;
+  strcpy(out, before);
+  c = out + head;
+  for (size_t i = 0; i < v->size; i++) c += sprintf(c, "%02x", (unsigned char)v->text[i]);
+  strcpy(c, after);
+  return out;
+}
+
+/* ---- CSV, JSON: streamed ---- */
+
+static void csv_field(FILE *out, const char *s, size_t size) {
+  int quote = memchr(s, '"', size) || memchr(s, ',', size) || memchr(s, '\n', size) || memchr(s, '\r', size) ||
+              (size && (s[0] == ' ' || s[size - 1] == ' '));
+  if (quote) putc('"', out);
+  for (size_t i = 0; i < size; i++) {
+    if (s[i] == '"') putc('"', out);
+    putc(s[i], out);
+  }
+  if (quote) putc('"', out);
+}
+
+static int csv_row(pc_printer *p, const pc_value *v) {
+  char number[40];
+  for (int i = 0; i < p->n; i++) {
+    if (i) putc(',', p->out);
+    if (v[i].type == PC_SQL_INT) fprintf(p->out, "%lld", (long long)v[i].i);
+    if (v[i].type == PC_SQL_REAL) {
+      full_number(number, v[i].d);
+      fputs(number, p->out);
+    }
+    if (v[i].type == PC_SQL_TEXT) {
+      if (v[i].size)
+        csv_field(p->out, v[i].text, v[i].size);
+      else
+        fputs("\"\"", p->out); /* an empty text is not NULL */
+    }
+    if (v[i].type == PC_SQL_BLOB) {
+      char *text = hex(&v[i], "", "");
+      if (!text) return PC_ENOMEM;
+      fputs(text, p->out);
+      pc_free(text);
+    }
+  }
+  fputs("\r\n", p->out);
+  return PC_OK;
+}
+
+static void json_string(FILE *out, const char *s) {
+  putc('"', out);
+  while (*s) {
+    const char *from = s;
+    uint32_t c = decode(&s);
+    if (c == '"' || c == '\\')
+      fprintf(out, "\\%c", (int)c);
+    else if (c == '\n')
+      fputs("\\n", out);
+    else if (c == '\t')
+      fputs("\\t", out);
+    else if (c < 0x20 || c == 0x7f)
+      fprintf(out, "\\u%04x", c);
+    else if (c == 0xfffd)
+      fputs("\xef\xbf\xbd", out);
+    else
+      fwrite(from, 1, (size_t)(s - from), out);
+  }
+  putc('"', out);
+}
+
+static int json_row(pc_printer *p, const pc_value *v) {
+  char number[40];
+  fputs(p->rows ? ",\n {" : "[{", p->out);
+  for (int i = 0; i < p->n; i++) {
+    if (i) fputs(", ", p->out);
+    json_string(p->out, p->names[i]);
+    fputs(": ", p->out);
+    switch (v[i].type) {
+      case PC_SQL_INT: fprintf(p->out, "%lld", (long long)v[i].i); break;
+      case PC_SQL_REAL:
+        full_number(number, v[i].d);
+        fputs(isinf(v[i].d) ? (v[i].d > 0 ? "9e999" : "-9e999") : number, p->out);
+        if (!isinf(v[i].d) && !strpbrk(number, ".e")) fputs(".0", p->out); /* stays a real */
+        break;
+      case PC_SQL_TEXT: json_string(p->out, v[i].text); break;
+      case PC_SQL_BLOB: {
+        char *text = hex(&v[i], "\"", "\"");
+        if (!text) return PC_ENOMEM;
+        fputs(text, p->out);
+        pc_free(text);
+        break;
+      }
+      default: fputs("null", p->out);
+    }
+  }
+  putc('}', p->out);
+  return PC_OK;
+}
+
+/* ---- table, Markdown, LaTeX: kept, then printed ---- */
+
+/* One line, control characters shown; Markdown and LaTeX escaped. */
+static char *one_line(const char *s, pc_format format) {
+  size_t cap = strlen(s) * 16 + 1;
+  char *out = pc_malloc(cap), *c = out;
+  if (!out) return NULL;
+  for (; *s; s++) {
+    const char *put = NULL;
+    if (*s == '\n') put = format == PC_FORMAT_MARKDOWN ? "<br>" : format == PC_FORMAT_LATEX ? " " : "\\n";
+    if (*s == '\t') put = format == PC_FORMAT_TABLE ? "\\t" : " ";
+    if (*s == '\r') put = "";
+    if (*s == '|' && format == PC_FORMAT_MARKDOWN) put = "\\|";
+    if (format == PC_FORMAT_LATEX) {
+      if (*s == '\\') put = "\\textbackslash{}";
+      if (*s == '~') put = "\\textasciitilde{}";
+      if (*s == '^') put = "\\textasciicircum{}";
+      if (strchr("&%$#_{}", *s)) {
+        *c++ = '\\';
+        *c++ = *s;
+        continue;
+      }
+      if (!strncmp(s, "±", 2)) put = "$\\pm$", s++;
+    }
+    if (put)
+      c = stpcpy(c, put);
+    else if ((unsigned char)*s < 0x20 || *s == 0x7f) /* nothing in the file may steer the terminal */
+      c += sprintf(c, "\\x%02x", (unsigned char)*s);
+    else
+      *c++ = *s;
+  }
+  *c = '\0';
+  return out;
+}
+
+static char *cell_text(const pc_value *v, pc_format format) {
+  char number[40] = "";
+  if (v->type == PC_SQL_TEXT) return one_line(v->text, format);
+  if (v->type == PC_SQL_BLOB) {
+    pc_value cut = *v;
+    if (cut.size > 16) cut.size = 16;
+    return hex(&cut, "x'", v->size > 16 ? "…'" : "'");
+  }
+  if (v->type == PC_SQL_INT) snprintf(number, sizeof number, "%lld", (long long)v->i);
+  if (v->type == PC_SQL_REAL) short_number(number, v->d);
+  return pc_strdup(number);
+}
+
+static int keep_row(pc_printer *p, const pc_value *v) {
+  if (p->n_cells + (size_t)p->n > p->cap_cells) {
+    size_t cap = p->cap_cells ? 2 * p->cap_cells : 256;
+    char **cells;
+    char *right;
+    while (cap < p->n_cells + (size_t)p->n) cap *= 2;
+    cells = pc_realloc(p->cells, cap * sizeof *cells);
+    if (!cells) return PC_ENOMEM;
+    p->cells = cells;
+    right = pc_realloc(p->right, cap);
+    if (!right) return PC_ENOMEM;
+    p->right = right;
+    p->cap_cells = cap;
+  }
+  for (int i = 0; i < p->n; i++) {
+    char *text = cell_text(&v[i], p->format);
+    if (!text) return PC_ENOMEM;
+    p->right[p->n_cells] = v[i].type == PC_SQL_INT || v[i].type == PC_SQL_REAL;
+    p->cells[p->n_cells++] = text;
+  }
+  return PC_OK;
+}
+
+static void pad(FILE *out, const char *text, int width, int right, int last) {
+  int blank = width - pc_text_width(text);
+  if (right)
+    fprintf(out, "%*s%s", blank > 0 ? blank : 0, "", text);
+  else
+    fprintf(out, "%s%*s", text, last || blank < 0 ? 0 : blank, "");
+}
+
+/* numbers to the right: a column is numeric when its cells that are not empty are */
+static void measure(const pc_printer *p, int *width, char *numeric) {
+  for (int i = 0; i < p->n; i++) {
+    int seen = 0;
+    width[i] = pc_text_width(p->names[i]);
+    numeric[i] = 1;
+    for (size_t c = (size_t)i; c < p->n_cells; c += (size_t)p->n) {
+      int w = pc_text_width(p->cells[c]);
+      if (w > width[i]) width[i] = w;
+      if (*p->cells[c]) seen = 1;
+      if (*p->cells[c] && !p->right[c]) numeric[i] = 0;
+    }
+    if (!seen) numeric[i] = 0;
+    if (p->format == PC_FORMAT_MARKDOWN && width[i] < 3) width[i] = 3;
+  }
+}
+
+static void print_rule(const pc_printer *p, const int *width, const char *numeric) {
+  if (p->format == PC_FORMAT_MARKDOWN) putc('|', p->out);
+  for (int i = 0; i < p->n; i++) {
+    int dash = p->format == PC_FORMAT_MARKDOWN ? width[i] + 2 - (numeric[i] != 0) : width[i];
+    if (p->format == PC_FORMAT_TABLE && i) fputs("  ", p->out);
+    for (int k = 0; k < dash; k++) fputs(p->format == PC_FORMAT_MARKDOWN ? "-" : "─", p->out);
+    if (p->format == PC_FORMAT_MARKDOWN) fputs(numeric[i] ? ":|" : "|", p->out);
+  }
+  putc('\n', p->out);
+}
+
+static void print_line(const pc_printer *p, char *const *cells, const int *width, const char *numeric) {
+  const char *between = p->format == PC_FORMAT_TABLE ? "  " : p->format == PC_FORMAT_MARKDOWN ? " | " : " & ";
+  if (p->format == PC_FORMAT_MARKDOWN) fputs("| ", p->out);
+  for (int i = 0; i < p->n; i++) {
+    if (i) fputs(between, p->out);
+    pad(p->out, cells[i], width[i], numeric[i], p->format == PC_FORMAT_TABLE && i == p->n - 1);
+  }
+  fputs(p->format == PC_FORMAT_MARKDOWN ? " |\n" : p->format == PC_FORMAT_LATEX ? " \\\\\n" : "\n", p->out);
+}
+
+static int print_kept(pc_printer *p) {
+  int *width = pc_malloc(((size_t)p->n + 1) * sizeof *width);
+  char *numeric = pc_malloc((size_t)p->n + 1);
+  int code = PC_OK;
+  if (!width || !numeric) {
+    code = PC_ENOMEM;
+    goto done;
+  }
+  measure(p, width, numeric);
+  if (p->format == PC_FORMAT_LATEX) {
+    fputs("\\begin{tabular}{", p->out);
+    for (int i = 0; i < p->n; i++) putc(numeric[i] ? 'r' : 'l', p->out);
+    fputs("}\n\\toprule\n", p->out);
+  }
+  if (p->bold) fputs("\033[1m", p->out);
+  print_line(p, p->names, width, numeric);
+  if (p->bold) fputs("\033[0m", p->out);
+  if (p->format == PC_FORMAT_LATEX)
+    fputs("\\midrule\n", p->out);
+  else
+    print_rule(p, width, numeric);
+  for (size_t c = 0; c < p->n_cells; c += (size_t)p->n) print_line(p, p->cells + c, width, numeric);
+  if (p->format == PC_FORMAT_LATEX) fputs("\\bottomrule\n\\end{tabular}\n", p->out);
+  if (p->format == PC_FORMAT_TABLE && !p->rows) fputs("(no rows)\n", p->out);
+done:
+  pc_free(width);
+  pc_free(numeric);
+  return code;
+}
+
+/* ---- the sink ---- */
+
+static void clear(pc_printer *p) {
+  for (size_t i = 0; i < p->n_cells; i++) pc_free(p->cells[i]);
+  for (int i = 0; i < p->n && p->names; i++) pc_free(p->names[i]);
+  pc_free(p->names);
+  p->names = NULL;
+  p->n_cells = 0;
+  p->n = 0;
+  p->rows = 0;
+}
+
+static char *unique_name(const pc_printer *p, int n, const char *name) {
+  char text[300];
+  int seen = 1;
+  snprintf(text, sizeof text, "%s", name);
+  for (int i = 0; i < n; i++)
+    if (!strcmp(p->names[i], text)) {
+      snprintf(text, sizeof text, "%.280s_%d", name, ++seen);
+      i = -1;
+    }
+  return pc_strdup(text);
+}
+
+static int on_begin(void *ctx, int n, const char *const *names) {
+  pc_printer *p = ctx;
+  int json = p->format == PC_FORMAT_JSON;
+  clear(p);
+  p->names = pc_calloc((size_t)n + 1, sizeof *p->names);
+  if (!p->names) return PC_ENOMEM;
+  p->n = n;
+  for (int i = 0; i < n; i++) {
+    p->names[i] = json ? unique_name(p, i, names[i])
+                       : one_line(names[i], p->format == PC_FORMAT_CSV ? PC_FORMAT_TABLE : p->format);
+    if (!p->names[i]) return PC_ENOMEM;
+  }
+  if (p->results++ && !json) fputs(p->format == PC_FORMAT_CSV ? "\r\n" : "\n", p->out);
+  if (p->format == PC_FORMAT_CSV) {
+    for (int i = 0; i < n; i++) {
+      if (i) putc(',', p->out);
+      csv_field(p->out, p->names[i], strlen(p->names[i]));
+    }
+    fputs("\r\n", p->out);
+  }
+  return PC_OK;
+}
+
+static int on_row(void *ctx, int n, const pc_value *v) {
+  pc_printer *p = ctx;
+  int code;
+  if (p->format == PC_FORMAT_CSV)
+    code = csv_row(p, v);
+  else if (p->format == PC_FORMAT_JSON)
+    code = json_row(p, v);
+  else
+    code = keep_row(p, v);
+  p->rows++;
+  if (code == PC_OK && ferror(p->out)) code = pc_fail(PC_EIO, "sql: the reader of the result is gone");
+  return code;
+}
+
+static int on_end(void *ctx) {
+  pc_printer *p = ctx;
+  int code = PC_OK;
+  if (p->format == PC_FORMAT_JSON)
+    fputs(p->rows ? "]\n" : "[]\n", p->out);
+  else if (p->format != PC_FORMAT_CSV)
+    code = print_kept(p);
+  clear(p);
+  return code;
+}
+
+static int on_changed(void *ctx, int64_t rows) { return PC_OK; }
+
+pc_printer *pc_printer_new(FILE *out, pc_format format, int bold) {
+  pc_printer *p = pc_calloc(1, sizeof *p);
+  if (!p) return NULL;
+  p->out = out;
+  p->format = format;
+  p->bold = bold && format == PC_FORMAT_TABLE;
+  return p;
+}
+
+pc_row_sink pc_printer_sink(pc_printer *p) { return (pc_row_sink){p, on_begin, on_row, on_end, on_changed}; }
+
+void pc_printer_free(pc_printer *p) {
+  if (!p) return;
+  clear(p);
+  pc_free(p->cells);
+  pc_free(p->right);
+  pc_free(p);
+}

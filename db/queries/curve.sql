@@ -1,0 +1,31 @@
+-- A metric's curve for many runs, thinned to :points rows a run: evenly spaced steps, first and last among them.
+--   :metric      (required)
+--   :run         one run: uid, the beginning of it, or its name; without it all
+--   :experiment  one experiment; without it all
+--   :points      rows a run; 200
+with recursive chosen as (
+  select r.id, r.uid, r.name, r.seed, r.started_ms, l.name_id, l.n, l.step as final,
+         (select min(m.step) from metric m where m.run_id = l.run_id and m.name_id = l.name_id) as first,
+         max(2, coalesce(:points, 200)) as points
+  from metric_name n
+  join metric_last l on l.name_id = n.id
+  join run r on r.id = l.run_id
+  where n.name = :metric and r.archived = 0
+    and (:run is null or substr(r.uid, 1, length(:run)) = cast(:run as text) or r.name = cast(:run as text))
+    and (:experiment is null or r.experiment = :experiment)
+), tick(i) as (
+  select 0 union all select i + 1 from tick where i + 1 < max(2, coalesce(:points, 200))
+), thin(id, name_id, step) as (
+  select distinct c.id, c.name_id,
+         (select m.step from metric m where m.run_id = c.id and m.name_id = c.name_id
+            and m.step >= c.first + (c.final - c.first) * t.i / (c.points - 1) order by m.step limit 1)
+  from chosen c, tick t where c.n > c.points
+  union all
+  select c.id, c.name_id, m.step from chosen c join metric m on m.run_id = c.id and m.name_id = c.name_id
+  where c.n <= c.points
+)
+select c.uid, c.name, c.seed, m.step, m.value, (m.t_ms - c.started_ms) / 1000.0 as seconds
+from thin t
+join chosen c using (id, name_id)
+join metric m on m.run_id = t.id and m.name_id = t.name_id and m.step = t.step
+order by c.started_ms, c.id, m.step;
