@@ -4,4 +4,6 @@
 
 #include "grad/op.h"
 
+pc_backward_fn pc_bwd_matmul, pc_bwd_matmul_t, pc_bwd_rows_product, pc_bwd_outer, pc_bwd_addmm, pc_bwd_linear;
+
 #endif

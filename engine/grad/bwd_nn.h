@@ -4,4 +4,7 @@
 
 #include "grad/op.h"
 
+pc_backward_fn pc_bwd_conv2d, pc_bwd_conv_transpose2d, pc_bwd_conv2d_weight;
+pc_backward_fn pc_bwd_layer_norm, pc_bwd_group_norm;
+
 #endif

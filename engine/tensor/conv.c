@@ -141,9 +141,9 @@ int pc_fwd_conv_transpose2d(pc_tensor **out, pc_tensor *const *in, int nin, cons
     return pc_fail(PC_EARG, "%s: groups = %lld does not divide the %lld input channels of x %s", op,
                    (long long)g.groups, (long long)g.o, pc_shape_str(x));
   if ((rc = check_bias(op, nin > 2 ? in[2] : NULL, g.c, w)) < 0) return rc;
-  if ((ay && ay >= g.sy && ay >= g.dy) || (ax && ax >= g.sx && ax >= g.dx))
-    return pc_fail(PC_EARG, "%s: output_padding {%lld,%lld} must be smaller than stride {%lld,%lld} or dilation", op,
-                   (long long)ay, (long long)ax, (long long)g.sy, (long long)g.sx);
+  if (ay >= g.sy || ax >= g.sx)
+    return pc_fail(PC_EARG, "%s: output_padding {%lld,%lld} must be smaller than stride {%lld,%lld}", op, (long long)ay,
+                   (long long)ax, (long long)g.sy, (long long)g.sx);
   g.h = (g.oh - 1) * g.sy - 2 * g.py + g.dy * (g.kh - 1) + ay + 1;
   g.w = (g.ow - 1) * g.sx - 2 * g.px + g.dx * (g.kw - 1) + ax + 1;
   if (g.oh < 1 || g.ow < 1 || g.h < 1 || g.w < 1)
@@ -173,6 +173,10 @@ int pc_fwd_conv2d_weight(pc_tensor **out, pc_tensor *const *in, int nin, const p
                    pc_shape_str(y), (long long)g.groups);
   g.n = x->size[0], g.h = x->size[1], g.w = x->size[2], g.c = x->size[3];
   g.oh = y->size[1], g.ow = y->size[2], g.o = y->size[3];
+  int64_t ey = g.h + 2 * g.py - g.dy * (g.kh - 1) - 1, ex = g.w + 2 * g.px - g.dx * (g.kw - 1) - 1;
+  if (ey < 0 || ex < 0 || ey / g.sy + 1 != g.oh || ex / g.sx + 1 != g.ow)
+    return pc_fail(PC_ESHAPE, "%s: gy %s is not the size of a convolution of x %s with this kernel", op,
+                   pc_shape_str(y), pc_shape_str(x));
   if ((rc = take(&o, in, 2)) < 0 ||
       (rc = pc_tensor_empty(out, o.d, 4, (int64_t[]){g.o, g.kh, g.kw, g.c / g.groups})) < 0)
     goto done;

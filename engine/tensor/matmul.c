@@ -177,6 +177,32 @@ int pc_fwd_matmul(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *
   return matmul("matmul", out, in[0], in[1]);
 }
 
+/* A view with the last two dimensions swapped, or the tensor itself. */
+static int swapped(pc_tensor **out, const pc_tensor *t, int swap) {
+  int perm[PC_MAX_DIM];
+  if (!swap) {
+    *out = pc_tensor_retain((pc_tensor *)t);
+    return PC_OK;
+  }
+  for (int i = 0; i < t->ndim; i++) perm[i] = i;
+  perm[t->ndim - 2] = t->ndim - 1;
+  perm[t->ndim - 1] = t->ndim - 2;
+  return pc_view_permute(out, t, perm);
+}
+
+int pc_fwd_matmul_t(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  pc_tensor *a = NULL, *b = NULL;
+  int rc;
+  *out = NULL;
+  if (in[0]->ndim < 2 || in[1]->ndim < 2)
+    return pc_fail(PC_ESHAPE, "matmul_t: a %s and b %s must be matrices", pc_shape_str(in[0]), pc_shape_str(in[1]));
+  if ((rc = swapped(&a, in[0], v[0].i != 0)) == PC_OK && (rc = swapped(&b, in[1], v[1].i != 0)) == PC_OK)
+    rc = matmul("matmul_t", out, a, b);
+  pc_tensor_release(a);
+  pc_tensor_release(b);
+  return rc;
+}
+
 int pc_fwd_bmm(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
   const pc_tensor *a = in[0], *b = in[1];
   if (a->ndim != 3 || b->ndim != 3 || a->size[0] != b->size[0])
@@ -313,6 +339,38 @@ done:
   pc_tensor_release(wf);
   pc_tensor_release(bd);
   pc_tensor_release(bf);
+  return rc;
+}
+
+int pc_fwd_rows_product(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  const pc_tensor *x = in[0], *y = in[1];
+  pc_tensor *xf = NULL, *yf = NULL;
+  pc_dtype d = pc_float_dtype(x, y);
+  int rc;
+  *out = NULL;
+  if (!x->ndim || x->ndim != y->ndim || memcmp(x->size, y->size, sizeof(int64_t) * (size_t)(x->ndim - 1)))
+    return pc_fail(PC_ESHAPE, "rows_product: x %s and y %s must agree in all but the last dimension", pc_shape_str(x),
+                   pc_shape_str(y));
+  int64_t k = x->size[x->ndim - 1], n = y->size[y->ndim - 1];
+  if ((rc = flat_rows(&xf, x, d)) < 0 || (rc = flat_rows(&yf, y, d)) < 0 ||
+      (rc = pc_tensor_empty(out, d, 2, (int64_t[]){k, n})) < 0)
+    goto done;
+  rc = pc_gemm_many(&(pc_gemm_job){.d = d,
+                                   .batch = 1,
+                                   .m = k,
+                                   .n = n,
+                                   .k = xf->size[0],
+                                   .alpha = 1,
+                                   .a = {pc_data(xf), xf->stride[1], xf->stride[0]},
+                                   .b = mat_of(yf),
+                                   .c = PC_ROWS(pc_data(*out), n)});
+  if (rc < 0) {
+    pc_tensor_release(*out);
+    *out = NULL;
+  }
+done:
+  pc_tensor_release(xf);
+  pc_tensor_release(yf);
   return rc;
 }
 

@@ -10,6 +10,10 @@
 #include "tensor/kernel.h"
 
 pc_forward_fn pc_fwd_matmul, pc_fwd_bmm, pc_fwd_addmm, pc_fwd_linear, pc_fwd_dot, pc_fwd_outer;
+/* op(a) op(b), each with its last two dimensions swapped if asked (v: ta, tb); at least 2-d. */
+pc_forward_fn pc_fwd_matmul_t;
+/* sum over all rows r of x_r' y_r: (...,k) and (...,n) give (k,n). Weight gradients. */
+pc_forward_fn pc_fwd_rows_product;
 
 /* out (rows of the last dimension) = sum of t over all dimensions but the last; f32 and f64. */
 int pc_column_sums(pc_tensor **out, const pc_tensor *t);

@@ -1,0 +1,145 @@
+/* bwd_nn.c: gradients of convolution and norms. */
+#include "grad/bwd_nn.h"
+
+#include <string.h>
+
+#include "grad/compose.h"
+#include "grad/ops_nn.h"
+#include "tensor/matmul.h"
+
+#define BWD(name) void pc_bwd_##name(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin)
+#define IN(i)     pc_node_in(n, i)
+
+static pc_tensor *back(pc_scope *s, const pc_node *n, int i, pc_tensor *g) {
+  return pc_to(s, g, pc_node_in_dtype(n, i));
+}
+
+/* ---- convolution: each of the three is the gradient of the others ---- */
+
+static void read_pair(int64_t out[2], const pc_val *v, int64_t otherwise) {
+  out[0] = out[1] = otherwise;
+  if (v->set && v->nl >= 1) {
+    out[0] = v->l[0];
+    out[1] = v->nl > 1 ? v->l[1] : v->l[0];
+  }
+}
+
+static pc_conv_opts options(const pc_val *stride, const pc_val *padding, const pc_val *dilation, const pc_val *groups) {
+  pc_conv_opts o = {.groups = groups->set ? groups->i : 1};
+  read_pair(o.stride, stride, 1);
+  read_pair(o.padding, padding, 0);
+  read_pair(o.dilation, dilation, 1);
+  return o;
+}
+
+/* Output padding that makes the transpose of small (N,h,w,·) as large as big. */
+static pc_conv_opts sized(pc_conv_opts o, const int64_t *big, const int64_t *small, int64_t kh, int64_t kw) {
+  o.output_padding[0] = big[1] - ((small[1] - 1) * o.stride[0] - 2 * o.padding[0] + o.dilation[0] * (kh - 1) + 1);
+  o.output_padding[1] = big[2] - ((small[2] - 1) * o.stride[1] - 2 * o.padding[1] + o.dilation[1] * (kw - 1) + 1);
+  return o;
+}
+
+/* Sum over all but the last dimension. */
+static pc_tensor *bias_grad(pc_scope *s, const pc_node *n, int i, pc_tensor *g) {
+  pc_tensor *t;
+  if (pc_grad_enabled()) return back(s, n, i, pc_sum_to(s, g, pc_node_in_shape(n, i)));
+  if (s->rc < 0 || pc_note(s, pc_column_sums(&t, g)) < 0) return NULL;
+  return back(s, n, i, pc_own(s, t));
+}
+
+BWD(conv2d) {
+  const pc_val *v = pc_node_val(n);
+  pc_conv_opts o = options(&v[0], &v[1], &v[2], &v[3]);
+  const pc_shape *xs = pc_node_in_shape(n, 0), *ws = pc_node_in_shape(n, 1);
+  pc_conv_opts t = sized(o, xs->size, g[0]->size, ws->size[1], ws->size[2]);
+  if (pc_needs(n, 0)) gin[0] = back(s, n, 0, pc_conv_transpose2d(s, g[0], IN(1), NULL, &t));
+  if (pc_needs(n, 1)) gin[1] = back(s, n, 1, pc_conv2d_weight(s, IN(0), g[0], ws->size[1], ws->size[2], &o));
+  if (pc_needs(n, 2)) gin[2] = bias_grad(s, n, 2, g[0]);
+}
+
+BWD(conv_transpose2d) {
+  const pc_val *v = pc_node_val(n);
+  pc_conv_opts o = options(&v[0], &v[1], &v[4], &v[3]);
+  const pc_shape *ws = pc_node_in_shape(n, 1);
+  if (pc_needs(n, 0)) gin[0] = back(s, n, 0, pc_conv2d(s, g[0], IN(1), NULL, &o));
+  if (pc_needs(n, 1)) gin[1] = back(s, n, 1, pc_conv2d_weight(s, g[0], IN(0), ws->size[1], ws->size[2], &o));
+  if (pc_needs(n, 2)) gin[2] = bias_grad(s, n, 2, g[0]);
+}
+
+BWD(conv2d_weight) {
+  const pc_val *v = pc_node_val(n);
+  pc_conv_opts o = options(&v[0], &v[1], &v[2], &v[3]);
+  const pc_shape *xs = pc_node_in_shape(n, 0), *ys = pc_node_in_shape(n, 1);
+  pc_conv_opts t = sized(o, xs->size, ys->size, g[0]->size[1], g[0]->size[2]);
+  if (pc_needs(n, 0)) gin[0] = back(s, n, 0, pc_conv_transpose2d(s, IN(1), g[0], NULL, &t));
+  if (pc_needs(n, 1)) gin[1] = back(s, n, 1, pc_conv2d(s, IN(0), g[0], NULL, &o));
+}
+
+/* ---- norms ---- */
+
+/* gx = rstd (v - mean(v) - h mean(v h)) with h = (x - mean(x)) rstd, v = g w; means over the
+ * dimensions that `stat` has at size 1, `count` elements each. h is also what the weight's gradient needs. */
+static pc_tensor *normalised_grad(pc_scope *s, pc_tensor *x, pc_tensor *v, const pc_shape *stat, double count,
+                                  double eps, pc_tensor **h) {
+  pc_tensor *xc = pc_sub(s, x, pc_mul_scalar(s, pc_sum_to(s, x, stat), 1 / count));
+  pc_tensor *var = pc_mul_scalar(s, pc_sum_to(s, pc_mul(s, xc, xc), stat), 1 / count);
+  pc_tensor *rstd = pc_rsqrt(s, pc_add_scalar(s, var, eps));
+  *h = pc_mul(s, xc, rstd);
+  if (!v) return NULL;
+  pc_tensor *m1 = pc_mul_scalar(s, pc_sum_to(s, v, stat), 1 / count);
+  pc_tensor *m2 = pc_mul_scalar(s, pc_sum_to(s, pc_mul(s, v, *h), stat), 1 / count);
+  return pc_mul(s, rstd, pc_sub(s, pc_sub(s, v, m1), pc_mul(s, *h, m2)));
+}
+
+/* One call of the fused kernel gives all three. */
+static void fused(pc_scope *s, const pc_node *n, pc_opcode op, pc_tensor *g, pc_tensor **gin) {
+  pc_tensor *out[PC_MAX_OUT] = {NULL}, *in[3] = {g, IN(0), pc_node_nin(n) > 1 ? IN(1) : NULL};
+  if (s->rc < 0 || pc_note(s, pc_apply(op, out, in, 3, pc_node_val(n), 2)) < 0) return;
+  for (int i = 0; i < 3; i++) {
+    pc_own(s, out[i]);
+    if (pc_needs(n, i)) gin[i] = back(s, n, i, out[i]);
+  }
+}
+
+BWD(layer_norm) {
+  if (!pc_grad_enabled()) {
+    fused(s, n, PC_OP_layer_norm_backward, g[0], gin);
+    return;
+  }
+  const pc_val *val = pc_node_val(n);
+  pc_tensor *x = IN(0), *w = pc_node_nin(n) > 1 ? IN(1) : NULL, *h;
+  int dims = val[0].set ? (int)val[0].i : 1;
+  double count = 1, eps = val[1].set ? val[1].d : 1e-5;
+  pc_shape stat = *pc_node_in_shape(n, 0);
+  for (int i = stat.ndim - dims; i < stat.ndim; i++) {
+    count *= (double)stat.size[i];
+    stat.size[i] = 1;
+  }
+  pc_tensor *gx = normalised_grad(s, x, w ? pc_mul(s, g[0], w) : g[0], &stat, count, eps, &h);
+  if (pc_needs(n, 0)) gin[0] = back(s, n, 0, gx);
+  if (pc_needs(n, 1)) gin[1] = back(s, n, 1, pc_sum_to(s, pc_mul(s, g[0], h), pc_node_in_shape(n, 1)));
+  if (pc_needs(n, 2)) gin[2] = back(s, n, 2, pc_sum_to(s, g[0], pc_node_in_shape(n, 2)));
+}
+
+BWD(group_norm) {
+  const pc_val *val = pc_node_val(n);
+  if (!pc_grad_enabled()) {
+    fused(s, n, PC_OP_group_norm_backward, g[0], gin);
+    return;
+  }
+  pc_tensor *x = IN(0), *w = pc_node_nin(n) > 1 ? IN(1) : NULL, *h;
+  const pc_shape *xs = pc_node_in_shape(n, 0);
+  int64_t groups = val[0].set ? val[0].i : 1, c = xs->size[xs->ndim - 1], pixels = 1;
+  for (int i = 1; i < xs->ndim - 1; i++) pixels *= xs->size[i];
+  const int64_t cut[4] = {xs->size[0], pixels, groups, c / groups};
+  const pc_shape stat = {.ndim = 4, .size = {xs->size[0], 1, groups, 1}};
+  double count = (double)(pixels * (c / groups)), eps = val[1].set ? val[1].d : 1e-5;
+  pc_tensor *v = pc_reshape(s, w ? pc_mul(s, g[0], w) : g[0], 4, cut);
+  pc_tensor *gx = normalised_grad(s, pc_reshape(s, x, 4, cut), v, &stat, count, eps, &h);
+  if (pc_needs(n, 0)) gin[0] = back(s, n, 0, pc_reshape(s, gx, xs->ndim, xs->size));
+  if (pc_needs(n, 1)) {
+    pc_tensor *gh = pc_mul(s, g[0], pc_reshape(s, h, xs->ndim, xs->size));
+    gin[1] = back(s, n, 1, pc_sum_to(s, gh, pc_node_in_shape(n, 1)));
+  }
+  if (pc_needs(n, 2)) gin[2] = back(s, n, 2, pc_sum_to(s, g[0], pc_node_in_shape(n, 2)));
+}

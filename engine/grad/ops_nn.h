@@ -1,0 +1,25 @@
+/* ops_nn.h: convolution, pooling, norms, attention as typed C functions in a
+ * scope (op.h): results are borrowed from s, NULL after an error. Layouts as in
+ * tensor/nn.h: images (N,H,W,C). */
+#ifndef PC_GRAD_OPS_NN_H
+#define PC_GRAD_OPS_NN_H
+
+#include "grad/op.h"
+
+/* The zero value of an entry stands for its default: stride 1, padding 0, dilation 1, groups 1. */
+typedef struct pc_conv_opts {
+  int64_t stride[2], padding[2], dilation[2], output_padding[2];
+  int64_t groups;
+} pc_conv_opts;
+
+/* o may be NULL: all defaults. bias may be NULL. */
+pc_tensor *pc_conv2d(pc_scope *s, pc_tensor *x, pc_tensor *weight, pc_tensor *bias, const pc_conv_opts *o);
+pc_tensor *pc_conv_transpose2d(pc_scope *s, pc_tensor *x, pc_tensor *weight, pc_tensor *bias, const pc_conv_opts *o);
+/* Gradient (O,kh,kw,I/groups) of the weight of a convolution of x whose output has gradient gy. */
+pc_tensor *pc_conv2d_weight(pc_scope *s, pc_tensor *x, pc_tensor *gy, int64_t kh, int64_t kw, const pc_conv_opts *o);
+
+/* Over the last `dims` dimensions; weight and bias may be NULL. eps 0 stands for 1e-5. */
+pc_tensor *pc_layer_norm(pc_scope *s, pc_tensor *x, pc_tensor *weight, pc_tensor *bias, int dims, double eps);
+pc_tensor *pc_group_norm(pc_scope *s, pc_tensor *x, int groups, pc_tensor *weight, pc_tensor *bias, double eps);
+
+#endif
