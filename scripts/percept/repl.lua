@@ -236,7 +236,7 @@ end
 
 -- ---- reading and running ----
 
---- A function of the text; or nil and "incomplete" or a message.
+--- A function of the text; or nil, the message, and whether more input may help.
 function repl.compile(text)
   local expression = text:gsub("^%s*=", "")
   local chunk = loadstring("return " .. expression, "=stdin")
@@ -244,8 +244,8 @@ function repl.compile(text)
   local why
   chunk, why = loadstring(text, "=stdin")
   if chunk then return chunk end
-  if why:match "'<eof>'$" then return nil, "incomplete" end
-  return nil, why
+  local incomplete = why:match "'<eof>'$" and not why:find("unfinished string", 1, true)
+  return nil, why, incomplete
 end
 
 local function trace(message)
@@ -333,8 +333,8 @@ local function loop()
       return failed
     else
       text = text and text .. "\n" .. line or line
-      local chunk, state = repl.compile(text)
-      if chunk or state ~= "incomplete" then
+      local _, _, incomplete = repl.compile(text)
+      if not incomplete then
         if repl.interactive then remember(text) end
         if not text:match "^%s*$" and not run(text) then failed = true end
         text = nil
