@@ -3,7 +3,7 @@
  * Every row of the op table must have a list `cases_<name>`, or test_ops.c does
  * not compile: an op without a gradient check cannot exist.
  *   CASES(softmax, C(T(2, 3)), C(T(2, 3), VI(0)), C(TT(3, 2)), C(T(0, 3)))
- * Inputs: T random normal f64, TP random in [0.5,2], TT the same as T but not
+ * Inputs: T random normal f64, TP random in [0.5,2], TU random in [-0.9,0.9], TT the same as T but not
  * contiguous, TS 0-dim, TB random 0/1 u8, TI(n, ...) random i64 in 1..n, TN an
  * optional tensor left out, TSPD symmetric positive definite (last two dims).
  * Values: VI int, VD num, VL list, VSTR string, VNO left out. */
@@ -12,7 +12,7 @@
 
 #include "grad/op.h"
 
-enum { K_END, K_T, K_TP, K_TT, K_TS, K_TB, K_TI, K_TN, K_SPD, K_VI, K_VD, K_VL, K_VSTR, K_VNO };
+enum { K_END, K_T, K_TP, K_TT, K_TS, K_TB, K_TI, K_TN, K_TU, K_SPD, K_VI, K_VD, K_VL, K_VSTR, K_VNO };
 
 typedef struct spec {
   int kind, n;
@@ -28,6 +28,7 @@ typedef struct op_case {
 
 #define COUNT_OF(...) ((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
 #define T(...) {.kind = K_T, .n = COUNT_OF(__VA_ARGS__), .s = {__VA_ARGS__}}
+#define TU(...) {.kind = K_TU, .n = COUNT_OF(__VA_ARGS__), .s = {__VA_ARGS__}}
 #define TP(...) {.kind = K_TP, .n = COUNT_OF(__VA_ARGS__), .s = {__VA_ARGS__}}
 #define TT(...) {.kind = K_TT, .n = COUNT_OF(__VA_ARGS__), .s = {__VA_ARGS__}}
 #define TB(...) {.kind = K_TB, .n = COUNT_OF(__VA_ARGS__), .s = {__VA_ARGS__}}

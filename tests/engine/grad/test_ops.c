@@ -94,6 +94,8 @@ static pc_tensor *input(const spec *a, pc_rng *g, pc_dtype d) {
     pc_rng_fill_normal_f64(g, pc_f64(t), pc_numel(t));
     if (a->kind == K_TP)
       for (int64_t i = 0; i < pc_numel(t); i++) pc_f64(t)[i] = 0.5 + 1.5 * pc_rng_uniform(g);
+    if (a->kind == K_TU)
+      for (int64_t i = 0; i < pc_numel(t); i++) pc_f64(t)[i] = 1.8 * pc_rng_uniform(g) - 0.9;
   }
   if (d != PC_F64) {
     must(pc_to_dtype(&c, t, d));
