@@ -1,13 +1,14 @@
 /* vmath.h: elementwise transcendental functions over contiguous arrays, with
  * run-time dispatch (AVX-512, AVX2, baseline). y may be x. Accuracy: within
- * 4 ulp of libm for f32 in every tier (tests/base/test_vmath.c), NaN and
- * infinities as libm has them. The f64 forms call libm. */
+ * 4 ulp of the exact value for f32 in every tier (tests/engine/base/test_vmath.c),
+ * denormals included; NaN and infinities as libm has them; gelu and silu of -inf
+ * are their limit, -0. The f64 forms and the tier `ref` call libm. */
 #ifndef PC_BASE_VMATH_H
 #define PC_BASE_VMATH_H
 
 #include <stdint.h>
 
-#define PC_VMATH_MAP(X) X(exp) X(log) X(tanh) X(erf) X(sigmoid) X(gelu) X(silu)
+#define PC_VMATH_MAP(X) X(exp) X(log) X(log1p) X(expm1) X(tanh) X(erf) X(sigmoid) X(gelu) X(silu)
 
 #define X(f)                                               \
   void pc_v##f##_f32(float *y, const float *x, int64_t n); \

@@ -86,8 +86,6 @@ REAL(acos, NOCLONE, acosf(v), acos(v), PC_GRAIN_MATH)
 REAL(atan, NOCLONE, atanf(v), atan(v), PC_GRAIN_MATH)
 REAL(sinh, NOCLONE, sinhf(v), sinh(v), PC_GRAIN_MATH)
 REAL(cosh, NOCLONE, coshf(v), cosh(v), PC_GRAIN_MATH)
-REAL(log1p, NOCLONE, log1pf(v), log1p(v), PC_GRAIN_MATH)
-REAL(expm1, NOCLONE, expm1f(v), expm1(v), PC_GRAIN_MATH)
 REAL(sin, NOCLONE, sinf(v), sin(v), PC_GRAIN_MATH)
 REAL(cos, NOCLONE, cosf(v), cos(v), PC_GRAIN_MATH)
 
@@ -97,6 +95,8 @@ REAL(cos, NOCLONE, cosf(v), cos(v), PC_GRAIN_MATH)
 #define VREAL(name) VMATH(name) REAL_FWD(name, PC_GRAIN_MATH)
 VREAL(exp)
 VREAL(log)
+VREAL(log1p)
+VREAL(expm1)
 VREAL(tanh)
 VREAL(erf)
 VREAL(sigmoid)
@@ -151,10 +151,35 @@ static int with_par(pc_tensor **out, const pc_vec *table, pc_tensor *x, double p
 static double num(const pc_val *v, double otherwise) { return v->set ? v->d : otherwise; }
 
 PAR(leaky_relu, PC_CLONES, v < 0 ? p * v : v, v < 0 ? p * v : v)
-PAR(elu, NOCLONE, v < 0 ? p * expm1f(v) : v, v < 0 ? p * expm1(v) : v)
+
+/* By blocks: t = FN(BEFORE), then y = AFTER, for functions built on a transcendental one. */
+#define BLOCKS(name, sfx, T, BEFORE, FN, AFTER)                                           \
+  static void name##_##sfx(void *y_, const void *const *x_, int64_t n, const void *ctx) { \
+    T *y = y_, t[256];                                                                    \
+    const T *x = x_[0], p = (T)((const double *)ctx)[0], q = (T)((const double *)ctx)[1]; \
+    (void)p, (void)q;                                                                     \
+    for (int64_t at = 0; at < n; at += 256) {                                             \
+      int64_t m = n - at < 256 ? n - at : 256;                                            \
+      for (int64_t i = 0; i < m; i++) {                                                   \
+        const T v = x[at + i];                                                            \
+        t[i] = BEFORE;                                                                    \
+      }                                                                                   \
+      FN(t, t, m);                                                                        \
+      for (int64_t i = 0; i < m; i++) {                                                   \
+        const T v = x[at + i];                                                            \
+        y[at + i] = AFTER;                                                                \
+      }                                                                                   \
+    }                                                                                     \
+  }
+
+static void log1p_exp_f32(float *y, const float *x, int64_t n) { pc_vexp_f32(y, x, n), pc_vlog1p_f32(y, y, n); }
+static void log1p_exp_f64(double *y, const double *x, int64_t n) { pc_vexp_f64(y, x, n), pc_vlog1p_f64(y, y, n); }
+
+BLOCKS(elu, f32, float, v < 0 ? v : 0, pc_vexpm1_f32, v < 0 ? p * t[i] : v)
+BLOCKS(elu, f64, double, v < 0 ? v : 0, pc_vexpm1_f64, v < 0 ? p * t[i] : v)
 /* log(1 + exp(p v)) / p without overflow; linear above the threshold q, as PyTorch */
-PAR(softplus, NOCLONE, p *v > q ? v : (fmaxf(p * v, 0) + log1pf(expf(-fabsf(p * v)))) / p,
-    p *v > q ? v : (fmax(p * v, 0) + log1p(exp(-fabs(p * v)))) / p)
+BLOCKS(softplus, f32, float, -fabsf(p *v), log1p_exp_f32, p *v > q ? v : ((p * v < 0 ? 0 : p * v) + t[i]) / p)
+BLOCKS(softplus, f64, double, -fabs(p *v), log1p_exp_f64, p *v > q ? v : ((p * v < 0 ? 0 : p * v) + t[i]) / p)
 PAR(clamp, PC_CLONES, v<p ? p : v> q ? q : v, v<p ? p : v> q ? q : v)
 
 int pc_fwd_leaky_relu(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
@@ -195,22 +220,9 @@ int pc_fwd_clamp(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v
 
 VMATH(gelu)
 
-#define GELU_TANH(sfx, T)                                                                    \
-  static void gelu_tanh_##sfx(void *y_, const void *const *x_, int64_t n, const void *ctx) { \
-    T *y = y_, t[256];                                                                       \
-    const T *x = x_[0];                                                                      \
-    for (int64_t at = 0; at < n; at += 256) {                                                \
-      int64_t m = n - at < 256 ? n - at : 256;                                               \
-      for (int64_t i = 0; i < m; i++) {                                                      \
-        T v = x[at + i];                                                                     \
-        t[i] = (T)SQRT_2_PI * (v + (T)CUBIC * v * v * v);                                    \
-      }                                                                                      \
-      pc_vtanh_##sfx(t, t, m);                                                               \
-      for (int64_t i = 0; i < m; i++) y[at + i] = (T)0.5 * x[at + i] * (1 + t[i]);           \
-    }                                                                                        \
-  }
-GELU_TANH(f32, float)
-GELU_TANH(f64, double)
+#define INNER(T) (T) SQRT_2_PI *(v + (T)CUBIC * v * v * v)
+BLOCKS(gelu_tanh, f32, float, INNER(float), pc_vtanh_f32, 0.5f * v * (1 + t[i]))
+BLOCKS(gelu_tanh, f64, double, INNER(double), pc_vtanh_f64, 0.5 * v * (1 + t[i]))
 
 int pc_fwd_gelu(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
   static const pc_vec exact[2] = {{gelu_f32}, {gelu_f64}}, approximate[2] = {{gelu_tanh_f32}, {gelu_tanh_f64}};
