@@ -5,11 +5,9 @@
 #include <string.h>
 
 #include "grad/ops_pointwise.h"
-#include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
 
-#define BACKWARD(name) \
-  void pc_bwd_##name(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin)
+#define BACKWARD(name) void pc_bwd_##name(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin)
 
 static pc_tensor *reshape_to(pc_scope *s, pc_tensor *g, const pc_shape *to) {
   return pc_reshape(s, g, to->ndim, to->size);
@@ -132,8 +130,8 @@ BACKWARD(stack) {
 
 /* g seen as (outer, r, inner), summed over the repetitions */
 static pc_tensor *sum_repeats(pc_scope *s, pc_tensor *g, int64_t outer, int64_t r, int64_t inner) {
-  int one = 1;
-  return pc_sum(s, pc_reshape(s, g, 3, (int64_t[]){outer, r, inner}), 1, &one, 0);
+  const pc_shape once = {3, {outer, 1, inner}};
+  return pc_sum_to(s, pc_reshape(s, g, 3, (int64_t[]){outer, r, inner}), &once);
 }
 
 BACKWARD(tile) {

@@ -366,37 +366,3 @@ int pc_fwd_one_hot(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val 
   pc_tensor_release(idx);
   return rc;
 }
-
-/* ---- assignment through a list of indices ---- */
-
-int pc_index_assign(pc_tensor *dst, int dim, const pc_tensor *index, const pc_tensor *value) {
-  pc_tensor *idx = NULL, *wide = NULL, *d = NULL, *s = NULL, *own = NULL;
-  int64_t size[PC_MAX_DIM];
-  int rc = pc_shape_dim("assignment", dst, dst->ndim, &PC_VI(dim), 0, &dim);
-  if (rc < 0 || (rc = check_list("assignment", index)) < 0) return rc;
-  if ((rc = index_along(&idx, "assignment", index, dst, dim)) < 0) return rc;
-  memcpy(size, dst->size, sizeof size);
-  size[dim] = idx->size[0];
-  if (value->storage == dst->storage) { /* x[{2,1}] = x[{1,2}] of a view: read first */
-    if ((rc = pc_clone(&own, value)) < 0) goto done;
-    value = own;
-  }
-  if (pc_view_expand(&wide, value, dst->ndim, size) < 0) {
-    rc = pc_fail(PC_ESHAPE, "assignment: value of shape %s does not broadcast to the %s that the index takes of %s",
-                 pc_shape_str(value), pc_dims_str(dst->ndim, size), pc_shape_str(dst));
-    goto done;
-  }
-  for (int64_t k = 0; k < idx->size[0] && rc == PC_OK; k++) {
-    rc = pc_view_select(&d, dst, dim, pc_i64(idx)[k]);
-    if (rc == PC_OK) rc = pc_view_select(&s, wide, dim, k);
-    if (rc == PC_OK) rc = pc_copy_into(d, s);
-    pc_tensor_release(d);
-    pc_tensor_release(s);
-    d = s = NULL;
-  }
-done:
-  pc_tensor_release(idx);
-  pc_tensor_release(wide);
-  pc_tensor_release(own);
-  return rc;
-}

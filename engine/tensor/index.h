@@ -1,5 +1,5 @@
 /* index.h: forward functions of engine/grad/ops_shape.def that move elements by
- * index tensors and masks, and assignment through them.
+ * index tensors and masks. Assignment through them: assign.h.
  *
  * An index tensor is i64 or i32 and counts from PC_INDEX_BASE; every index is
  * checked before anything is written, and a bad one is named with its position,
@@ -23,14 +23,5 @@ PC_INDEX_MAP(X)
 /* idx as contiguous i64 counted from 0 (a new reference), all of it in [0, size);
  * `what` names the dimension in messages: "dimension 2 of shape (3,4)". */
 int pc_index_from(pc_tensor **out, const char *op, const pc_tensor *idx, int64_t size, const char *what);
-
-/* In place; callers that may meet a tracked tensor call pc_inplace_begin first.
- * mask: dst's leading dimensions (any number of them). value: one element, or a
- * shape that broadcasts to (count of ones, remaining dimensions of dst). */
-int pc_mask_assign(pc_tensor *dst, const pc_tensor *mask, const pc_tensor *value);
-/* dst[..., index, ...] := value along dim; index has one dimension, value
- * broadcasts to dst's shape with `dim` as long as index. The last of equal
- * indices stays. */
-int pc_index_assign(pc_tensor *dst, int dim, const pc_tensor *index, const pc_tensor *value);
 
 #endif

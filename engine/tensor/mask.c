@@ -1,9 +1,7 @@
-/* mask.c: taking and assigning elements by a mask. */
+/* mask.c: taking elements by a mask. */
 #include <string.h>
 
 #include "tensor/index.h"
-
-/* ---- masked_select and its transpose ---- */
 
 static int check_mask(const char *op, const pc_tensor *mask) {
   if (mask->dtype == PC_U8) return PC_OK;
@@ -93,63 +91,5 @@ int pc_fwd_masked_select_grad(pc_tensor **out, pc_tensor *const *in, int nin, co
 done:
   pc_tensor_release(g);
   pc_tensor_release(m);
-  return rc;
-}
-
-/* ---- assignment ---- */
-
-/* The part of dst at element `linear` of its first k dimensions. */
-static int part_at(pc_tensor **out, const pc_tensor *dst, int k, int64_t linear) {
-  int64_t at = dst->offset;
-  for (int i = k - 1; i >= 0; i--) {
-    at += linear % dst->size[i] * dst->stride[i];
-    linear /= dst->size[i];
-  }
-  return pc_view_strided(out, dst, dst->ndim - k, dst->size + k, dst->stride + k, at);
-}
-
-int pc_mask_assign(pc_tensor *dst, const pc_tensor *mask, const pc_tensor *value) {
-  pc_tensor *m = NULL, *own = NULL, *wide = NULL, *d = NULL, *s = NULL;
-  int64_t size[PC_MAX_DIM];
-  int k = mask->ndim, rc = check_mask("assignment", mask);
-  if (rc < 0) return rc;
-  if (k > dst->ndim || (k && memcmp(mask->size, dst->size, sizeof(int64_t) * (size_t)k)))
-    return pc_fail(PC_ESHAPE, "assignment: mask of shape %s does not fit the leading dimensions of %s",
-                   pc_shape_str(mask), pc_shape_str(dst));
-  if (k == 0) return pc_item(mask) != 0 ? pc_copy_into(dst, value) : PC_OK;
-  if ((rc = pc_contiguous(&m, mask)) < 0 || (rc = pc_to_dtype(&own, value, (pc_dtype)dst->dtype)) < 0) goto done;
-  if (own->storage == dst->storage) {
-    pc_tensor_release(own);
-    if ((rc = pc_clone(&own, value)) < 0) goto done;
-  }
-  size[0] = count_ones(m);
-  for (int i = k; i < dst->ndim; i++) size[1 + i - k] = dst->size[i];
-  if (pc_numel(own) != 1 || own->ndim > 1 + dst->ndim - k)
-    rc = pc_view_expand(&wide, own, 1 + dst->ndim - k, size);
-  else
-    rc = pc_view_strided(&wide, own, 1 + dst->ndim - k, size, (int64_t[PC_MAX_DIM]){0}, own->offset);
-  if (rc < 0) {
-    rc = pc_fail(PC_ESHAPE, "assignment: value of shape %s does not broadcast to the %s that the mask takes of %s",
-                 pc_shape_str(value), pc_dims_str(1 + dst->ndim - k, size), pc_shape_str(dst));
-    goto done;
-  }
-  if (k == dst->ndim && pc_is_contiguous(dst) && pc_is_contiguous(wide)) {
-    dst->storage->version++;
-    unpack(pc_data(dst), pc_data(wide), pc_u8(m), pc_numel(m), pc_dtype_size((pc_dtype)dst->dtype));
-    goto done;
-  }
-  for (int64_t i = 0, at = 0; i < pc_numel(m) && rc == PC_OK; i++) {
-    if (!pc_u8(m)[i]) continue;
-    rc = part_at(&d, dst, k, i);
-    if (rc == PC_OK) rc = pc_view_select(&s, wide, 0, at++);
-    if (rc == PC_OK) rc = pc_copy_into(d, s);
-    pc_tensor_release(d);
-    pc_tensor_release(s);
-    d = s = NULL;
-  }
-done:
-  pc_tensor_release(m);
-  pc_tensor_release(own);
-  pc_tensor_release(wide);
   return rc;
 }
