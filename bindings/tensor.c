@@ -336,7 +336,8 @@ static const pc_luafn einsum[] = {{"einsum", "equation:str, operands:tensors", f
                                   {0}};
 
 void pc_open_facts(lua_State *L, int tf, int tm) {
-  static const char *const alias[][2] = {{"tile", "repeat"}, {"size", "sizes"}, {"numel", "nelement"}};
+  static const char *const alias[][2] = {
+      {"repeat_", "repeat"}, {"tile", "repeat"}, {"size", "sizes"}, {"numel", "nelement"}};
   pc_open_both(L, tf, tm, facts);
   lua_pushvalue(L, tf);
   pc_register(L, NULL, plain);

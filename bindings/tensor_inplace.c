@@ -1,7 +1,9 @@
 /* tensor_inplace.c: methods that change a tensor: their names end in _. */
+#include <math.h>
 #include <string.h>
 
 #include "bindings/tensor.h"
+#include "tensor/inplace.h"
 
 /* Returns x itself, so that calls chain. */
 static int self(lua_State *L, pc_args *a, int rc) {
@@ -10,37 +12,36 @@ static int self(lua_State *L, pc_args *a, int rc) {
   return 1;
 }
 
-/* x := op(x, other); the result must keep the shape of x. */
-static int arithmetic(lua_State *L, pc_args *a, const char *op) {
-  pc_tensor *x = a->a[0].t, *other = a->a[1].t, *scaled = NULL, *y = NULL, *alpha = NULL;
-  int rc = pc_inplace_begin(a->decl->name, x), was = pc_grad_set_enabled(0);
-  if (rc == PC_OK && a->n > 2 && a->a[2].at) {
-    if ((rc = pc_tensor_scalar(&alpha, PC_F64, a->a[2].v.d)) == PC_OK) {
-      alpha->weak = 1;
-      rc = pc_apply_named("mul", &scaled, (pc_tensor *[]){other, alpha}, 2, NULL, 0);
-      other = scaled;
-    }
-  }
-  if (rc == PC_OK) rc = pc_apply_named(op, &y, (pc_tensor *[]){x, other}, 2, NULL, 0);
-  if (rc == PC_OK && !pc_same_shape(x, y))
-    rc = pc_fail(PC_ESHAPE, "%s: the result has shape %s, x has %s: other %s may not widen x", a->decl->name,
-                 pc_shape_str(y), pc_shape_str(x), pc_shape_str(other));
-  if (rc == PC_OK && pc_dtype_is_float((pc_dtype)y->dtype) && !pc_dtype_is_float((pc_dtype)x->dtype))
-    rc = pc_fail(PC_EDTYPE, "%s: the result is %s and does not fit into %s; use x:float() first", a->decl->name,
-                 pc_dtype_name((pc_dtype)y->dtype), pc_dtype_name((pc_dtype)x->dtype));
-  if (rc == PC_OK) rc = pc_copy_into(x, y);
-  pc_grad_set_enabled(was);
-  pc_tensor_release(y);
-  pc_tensor_release(scaled);
-  pc_tensor_release(alpha);
+/* Says no where writing would lose what was computed: fractions into integers. */
+static int begin(pc_args *a, const pc_tensor *other) {
+  pc_tensor *x = a->a[0].t;
+  int rc = pc_inplace_begin(a->decl->name, x);
+  if (rc == PC_OK && other && pc_dtype_is_float((pc_dtype)other->dtype) && !pc_dtype_is_float((pc_dtype)x->dtype))
+    rc = pc_fail(PC_EDTYPE, "%s: a fraction does not fit into %s; use x:float() first", a->decl->name,
+                 pc_dtype_name((pc_dtype)x->dtype));
+  return rc;
+}
+
+static int add(lua_State *L, pc_args *a, double alpha) {
+  int rc = begin(a, a->a[1].t);
+  if (rc == PC_OK && alpha != (double)(int64_t)alpha && !pc_dtype_is_float((pc_dtype)a->a[0].t->dtype))
+    rc = pc_fail(PC_EDTYPE, "%s: alpha %g for an integer tensor", a->decl->name, alpha);
+  if (rc == PC_OK) rc = pc_add_into(a->a[0].t, a->a[1].t, alpha);
   return self(L, a, rc);
 }
 
-static int m_add(lua_State *L, pc_args *a) { return arithmetic(L, a, "add"); }
-static int m_sub(lua_State *L, pc_args *a) { return arithmetic(L, a, "sub"); }
-static int m_mul(lua_State *L, pc_args *a) { return arithmetic(L, a, "mul"); }
-static int m_div(lua_State *L, pc_args *a) { return arithmetic(L, a, "div"); }
-static int m_pow(lua_State *L, pc_args *a) { return arithmetic(L, a, "pow"); }
+static int m_add(lua_State *L, pc_args *a) { return add(L, a, a->a[2].v.d); }
+static int m_sub(lua_State *L, pc_args *a) { return add(L, a, -a->a[2].v.d); }
+
+static int m_mul(lua_State *L, pc_args *a) {
+  int rc = begin(a, a->a[1].t);
+  return self(L, a, rc == PC_OK ? pc_mul_into(a->a[0].t, a->a[1].t) : rc);
+}
+
+static int m_div(lua_State *L, pc_args *a) {
+  int rc = begin(a, NULL);
+  return self(L, a, rc == PC_OK ? pc_div_into(a->a[0].t, a->a[1].t) : rc);
+}
 
 static int fill(lua_State *L, pc_args *a, double value) {
   int rc = pc_inplace_begin(a->decl->name, a->a[0].t);
@@ -58,14 +59,9 @@ static int m_copy(lua_State *L, pc_args *a) {
 }
 
 static int m_clamp(lua_State *L, pc_args *a) {
-  pc_tensor *x = a->a[0].t, *y = NULL;
-  pc_val v[2] = {a->a[1].v, a->a[2].v};
-  int rc = pc_inplace_begin("clamp_", x), was = pc_grad_set_enabled(0);
-  if (rc == PC_OK) rc = pc_apply_named("clamp", &y, &x, 1, v, 2);
-  if (rc == PC_OK) rc = pc_copy_into(x, y);
-  pc_grad_set_enabled(was);
-  pc_tensor_release(y);
-  return self(L, a, rc);
+  double lo = a->a[1].at ? a->a[1].v.d : -INFINITY, hi = a->a[2].at ? a->a[2].v.d : INFINITY;
+  int rc = begin(a, NULL);
+  return self(L, a, rc == PC_OK ? pc_clamp_into(a->a[0].t, lo, hi) : rc);
 }
 
 /* x := a + b * noise; noise as the generator would fill a new tensor of x's shape */
@@ -101,7 +97,6 @@ static const pc_luafn fns[] = {
     {"sub_", "x:tensor, other:value, alpha:num=1", m_sub, "x = x - alpha * other, in place"},
     {"mul_", "x:tensor, other:value", m_mul, "x = x * other, in place"},
     {"div_", "x:tensor, other:value", m_div, "x = x / other, in place"},
-    {"pow_", "x:tensor, exponent:value", m_pow, "x = x ^ exponent, in place"},
     {"clamp_", "x:tensor, min:num?, max:num?", m_clamp, "x limited to [min, max], in place"},
     {"fill_", "x:tensor, value:num", m_fill, "every element = value"},
     {"zero_", "x:tensor", m_zero, "every element = 0"},
