@@ -122,7 +122,7 @@ static void push_sizes(lua_State *L, int n, const int64_t *s) {
 
 static int one_or_all(lua_State *L, pc_args *a, const int64_t *what) {
   pc_tensor *t = a->a[0].t;
-  if (!a->a[1].at) {
+  if (a->n < 2 || !a->a[1].at) {
     push_sizes(L, t->ndim, what);
     return 1;
   }
