@@ -1,0 +1,118 @@
+/* attention.c: multi-head attention and Transformer blocks as modules. */
+#include <string.h>
+
+#include "grad/ops_linalg.h"
+#include "grad/ops_nn.h"
+#include "grad/ops_pointwise.h"
+#include "nn/layers.h"
+
+typedef struct attention_self {
+  int64_t heads;
+  pc_module *q, *k, *v, *o; /* borrowed from the children */
+} attention_self;
+
+static void fwd_attention(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
+  const attention_self *a = m->self;
+  pc_tensor *context = nin > 1 ? in[1] : in[0];
+  pc_tensor *q = pc_run1(s, a->q, in[0]), *k = pc_run1(s, a->k, context), *v = pc_run1(s, a->v, context);
+  pc_tensor *y = pc_attention(s, q, k, v, a->heads, &out[1]);
+  out[0] = pc_run1(s, a->o, y);
+}
+
+static const pc_module_class attention_class = {
+    "attention", 1, 2, 2, fwd_attention, NULL,
+    "x (B,N,width)[, context (B,M,width_kv)] -> (B,N,width), weights (B,heads,N,M)"};
+
+int pc_nn_attention(pc_module **out, int64_t width_q, int64_t width_kv, int64_t heads, const pc_attention_opts *opts) {
+  pc_attention_opts o = opts ? *opts : (pc_attention_opts){0};
+  static const char *const names[] = {"q", "k", "v", "o"};
+  int64_t inner = o.inner ? o.inner : width_kv;
+  *out = NULL;
+  if (heads < 1 || inner % heads)
+    return pc_fail(PC_EARG, "attention: %lld heads do not divide the inner width %lld", (long long)heads, (long long)inner);
+  int rc = pc_module_new(out, &attention_class, sizeof(attention_self));
+  if (rc < 0) return rc;
+  attention_self *a = (*out)->self;
+  a->heads = heads;
+  const int64_t shape[4][2] = {{width_q, inner}, {width_kv, inner}, {width_kv, inner}, {inner, width_q}};
+  pc_module **slot[4] = {&a->q, &a->k, &a->v, &a->o};
+  for (int i = 0; i < 4 && rc == PC_OK; i++) {
+    pc_module *part = NULL;
+    rc = pc_nn_linear(&part, shape[i][0], shape[i][1], &(pc_linear_opts){.no_bias = i < 3 && !o.qkv_bias});
+    *slot[i] = part;
+    rc = pc_module_adopt(*out, names[i], rc, part);
+  }
+  if (rc < 0) {
+    pc_module_release(*out);
+    *out = NULL;
+  }
+  return rc;
+}
+
+/* ---- block ---- */
+
+typedef struct block_self {
+  pc_module *norm_cross, *cross, *norm_self, *self, *norm_ff, *ff;
+} block_self;
+
+static void fwd_block(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
+  const block_self *b = m->self;
+  pc_tensor *x = in[0], *y[PC_MAX_OUT];
+  if (b->cross) {
+    if (nin < 2) {
+      pc_note(s, pc_fail(PC_EARG, "block: cross-attention needs a context as second input"));
+      return;
+    }
+    pc_tensor *qc[2] = {pc_run1(s, b->norm_cross, x), in[1]};
+    pc_module_run(s, b->cross, qc, 2, y);
+    x = pc_add(s, x, y[0]);
+    out[1] = y[1];
+  }
+  if (b->self) {
+    pc_tensor *n = pc_run1(s, b->norm_self, x);
+    pc_module_run(s, b->self, &n, 1, y);
+    x = pc_add(s, x, y[0]);
+    if (!b->cross) out[1] = y[1];
+  }
+  out[0] = pc_add(s, x, pc_run1(s, b->ff, pc_run1(s, b->norm_ff, x)));
+}
+
+static const pc_module_class block_class = {"block", 1, 2, 2, fwd_block, NULL,
+                                            "pre-norm Transformer block: x (B,N,width)[, context] -> x, weights"};
+
+static int add_part(pc_module *m, const char *name, int rc, pc_module *part, pc_module **slot) {
+  *slot = part;
+  return pc_module_adopt(m, name, rc, part);
+}
+
+static int add_norm(pc_module *m, const char *name, int64_t width, pc_module **slot) {
+  pc_module *part = NULL;
+  int rc = pc_nn_layer_norm(&part, width, 0, 0);
+  return add_part(m, name, rc, part, slot);
+}
+
+int pc_nn_block(pc_module **out, int64_t width, int64_t heads, const pc_block_opts *opts) {
+  pc_block_opts o = opts ? *opts : (pc_block_opts){0};
+  pc_module *part = NULL;
+  int rc = pc_module_new(out, &block_class, sizeof(block_self));
+  if (rc < 0) return rc;
+  block_self *b = (*out)->self;
+  if (o.width_kv) {
+    rc = add_norm(*out, "norm_cross", width, &b->norm_cross);
+    if (rc == PC_OK) rc = pc_nn_attention(&part, width, o.width_kv, heads, &(pc_attention_opts){.inner = o.inner});
+    if (rc == PC_OK) rc = add_part(*out, "cross", rc, part, &b->cross);
+  }
+  if (rc == PC_OK && (o.self_attention || !o.width_kv)) {
+    rc = add_norm(*out, "norm_self", width, &b->norm_self);
+    if (rc == PC_OK) rc = pc_nn_attention(&part, width, width, heads, NULL);
+    if (rc == PC_OK) rc = add_part(*out, "self", rc, part, &b->self);
+  }
+  if (rc == PC_OK) rc = add_norm(*out, "norm_ff", width, &b->norm_ff);
+  if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){width, o.ff ? o.ff : 4 * width, width}, PC_ACT_GELU);
+  if (rc == PC_OK) rc = add_part(*out, "ff", rc, part, &b->ff);
+  if (rc < 0) {
+    pc_module_release(*out);
+    *out = NULL;
+  }
+  return rc;
+}
