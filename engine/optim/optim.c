@@ -1,0 +1,311 @@
+#include "optim/optim.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/parallel.h"
+
+/* Consecutive parameters that lie next to each other, values and gradients alike. */
+typedef struct range {
+  int first, count; /* parameters params[first .. first+count) of the group */
+  int64_t n;        /* numbers */
+  int64_t at;       /* where its state begins in the group's slots */
+} range;
+
+typedef struct group {
+  pc_optim_opts o;
+  pc_tensor **params;
+  int n;
+  int64_t numel;
+  pc_dtype dtype;
+  pc_tensor *slot[2];
+} group;
+
+struct pc_optim {
+  pc_optim_kind kind;
+  int ngroups;
+  group *groups;
+  int64_t steps;
+};
+
+static const char *const names[] = {"sgd", "adam", "adamw"};
+static const char *const slots[3][2] = {{"momentum", NULL}, {"m", "v"}, {"m", "v"}};
+
+const char *pc_optim_name(const pc_optim *o) { return names[o->kind]; }
+int pc_optim_nslots(const pc_optim *o) { return o->kind == PC_OPTIM_SGD ? 1 : 2; }
+const char *pc_optim_slot_name(const pc_optim *o, int slot) { return slots[o->kind][slot]; }
+int pc_optim_ngroups(const pc_optim *o) { return o->ngroups; }
+double pc_optim_lr(const pc_optim *o, int g) { return o->groups[g].o.lr; }
+int64_t pc_optim_steps(const pc_optim *o) { return o->steps; }
+void pc_optim_set_steps(pc_optim *o, int64_t steps) { o->steps = steps; }
+
+void pc_optim_set_lr(pc_optim *o, int g, double lr) {
+  for (int i = 0; i < o->ngroups; i++)
+    if (g < 0 || g == i) o->groups[i].o.lr = lr;
+}
+
+int pc_optim_new(pc_optim **out, pc_optim_kind kind) {
+  pc_optim *o = pc_calloc(1, sizeof *o);
+  *out = o;
+  if (!o) return PC_ENOMEM;
+  o->kind = kind;
+  return PC_OK;
+}
+
+static void group_free(group *g) {
+  for (int i = 0; i < g->n; i++) pc_tensor_release(g->params[i]);
+  pc_free(g->params);
+  pc_tensor_release(g->slot[0]);
+  pc_tensor_release(g->slot[1]);
+}
+
+void pc_optim_release(pc_optim *o) {
+  if (!o) return;
+  for (int i = 0; i < o->ngroups; i++) group_free(&o->groups[i]);
+  pc_free(o->groups);
+  pc_free(o);
+}
+
+static int check_options(const char *name, const pc_optim_opts *o) {
+  if (!(o->lr >= 0) || !(o->weight_decay >= 0) || !(o->momentum >= 0) || !(o->beta1 >= 0 && o->beta1 < 1) ||
+      !(o->beta2 >= 0 && o->beta2 < 1) || !(o->eps >= 0))
+    return pc_fail(PC_EARG, "%s: lr %g, weight_decay %g, momentum %g, betas %g %g, eps %g: none negative, betas below 1",
+                   name, o->lr, o->weight_decay, o->momentum, o->beta1, o->beta2, o->eps);
+  if (o->nesterov && !(o->momentum > 0)) return pc_fail(PC_EARG, "%s: nesterov needs momentum > 0", name);
+  return PC_OK;
+}
+
+int pc_optim_add_group(pc_optim *o, pc_tensor *const *params, int n, const pc_optim_opts *opts) {
+  group g = {.o = opts ? *opts : (pc_optim_opts){0}};
+  if (g.o.lr == 0) g.o.lr = 1e-3;
+  if (g.o.beta1 == 0) g.o.beta1 = 0.9;
+  if (g.o.beta2 == 0) g.o.beta2 = 0.999;
+  if (g.o.eps == 0) g.o.eps = 1e-8;
+  int rc = check_options(names[o->kind], &g.o);
+  if (rc < 0) return rc;
+  group *more = pc_realloc(o->groups, sizeof g * (size_t)(o->ngroups + 1));
+  if (!more) return PC_ENOMEM;
+  o->groups = more;
+  if (!(g.params = pc_calloc((size_t)(n ? n : 1), sizeof *g.params))) return PC_ENOMEM;
+  for (int i = 0; i < n; i++) {
+    pc_tensor *t = params[i];
+    if (!t->requires_grad) continue;
+    if (!pc_is_leaf(t) || !pc_is_contiguous(t) || (g.n && t->dtype != g.dtype)) {
+      rc = pc_fail(PC_EARG, "%s: parameter %d of shape %s must be a contiguous leaf of the group's dtype", names[o->kind],
+                   i + 1, pc_shape_str(t));
+      group_free(&g);
+      return rc;
+    }
+    g.dtype = t->dtype;
+    g.params[g.n++] = pc_tensor_retain(t);
+    g.numel += pc_numel(t);
+  }
+  if (!g.n) {
+    group_free(&g);
+    return pc_fail(PC_EARG, "%s: no parameter wants a gradient; call requires_grad_() or unfreeze the module", names[o->kind]);
+  }
+  o->groups[o->ngroups++] = g;
+  return PC_OK;
+}
+
+typedef struct gather {
+  pc_tensor **t;
+  int n, cap;
+} gather;
+
+static int gather_one(void *ctx, const char *path, pc_param *p) {
+  gather *g = ctx;
+  if (p->is_buffer) return PC_OK;
+  if (g->n == g->cap) {
+    int cap = g->cap ? 2 * g->cap : 64;
+    pc_tensor **t = pc_realloc(g->t, sizeof *t * (size_t)cap);
+    if (!t) return PC_ENOMEM;
+    g->t = t;
+    g->cap = cap;
+  }
+  g->t[g->n++] = p->t;
+  return PC_OK;
+}
+
+int pc_optim_add_module(pc_optim *o, pc_module *m, const pc_optim_opts *opts) {
+  pc_flat flat = {NULL, NULL};
+  gather g = {NULL, 0, 0};
+  int rc = pc_module_flatten(m, &flat);
+  if (rc == PC_OK) rc = pc_module_each(m, gather_one, &g);
+  if (rc == PC_OK) rc = pc_optim_add_group(o, g.t, g.n, opts);
+  pc_free(g.t);
+  pc_tensor_release(flat.values);
+  pc_tensor_release(flat.grads);
+  return rc;
+}
+
+int pc_optim_state(pc_optim *o, int group_index, int slot, pc_tensor **out) {
+  group *g = &o->groups[group_index];
+  if (!g->slot[slot]) {
+    int rc = pc_tensor_zeros(&g->slot[slot], g->dtype, 1, &g->numel);
+    if (rc < 0) return rc;
+  }
+  *out = g->slot[slot];
+  return PC_OK;
+}
+
+int pc_optim_zero_grad(pc_optim *o) {
+  for (int k = 0; k < o->ngroups; k++)
+    for (int i = 0; i < o->groups[k].n; i++) {
+      pc_tensor *grad = pc_grad_get(o->groups[k].params[i]);
+      int rc = grad ? pc_fill(grad, 0) : PC_OK;
+      if (rc < 0) return rc;
+    }
+  return PC_OK;
+}
+
+/* ---- ranges ---- */
+
+/* The longest run of parameters from i on whose values and gradients are neighbours in memory. */
+static range next_range(const group *g, int i, int64_t at) {
+  pc_tensor *t = g->params[i], *d = pc_grad_get(t);
+  range r = {.first = i, .count = 1, .n = pc_numel(t), .at = at};
+  if (!d) return r;
+  for (int j = i + 1; j < g->n; j++) {
+    pc_tensor *u = g->params[j], *e = pc_grad_get(u);
+    if (!e || u->storage != t->storage || u->offset != t->offset + r.n || e->storage != d->storage ||
+        e->offset != d->offset + r.n || !pc_is_contiguous(d) || !pc_is_contiguous(e))
+      break;
+    r.n += pc_numel(u);
+    r.count++;
+  }
+  return r;
+}
+
+typedef struct step_ctx {
+  const pc_optim_opts *o;
+  pc_optim_kind kind;
+  void *x, *s0, *s1;
+  const void *g;
+  int64_t steps;     /* including this one */
+  double c1, c2;     /* bias corrections 1 - beta^t */
+} step_ctx;
+
+/* One loop, written once for float and double. Adam (Kingma & Ba 2015), bias-corrected:
+ * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; x -= lr (m/c1) / (sqrt(v/c2) + eps). */
+#define STEP_LOOPS(type, name, root)                                                                        \
+  static void adam_##name(int64_t begin, int64_t end, void *p) {                                            \
+    const step_ctx *c = p;                                                                                  \
+    type *restrict x = c->x, *restrict m = c->s0, *restrict v = c->s1;                                      \
+    const type *restrict g = c->g;                                                                          \
+    const type b1 = (type)c->o->beta1, b2 = (type)c->o->beta2, a1 = 1 - b1, a2 = (type)(1 - c->o->beta2);    \
+    const type lr = (type)(c->o->lr / c->c1), rc2 = (type)(1 / sqrt(c->c2)), eps = (type)c->o->eps;          \
+    const type l2 = c->kind == PC_OPTIM_ADAM ? (type)c->o->weight_decay : 0;                                \
+    const type keep = c->kind == PC_OPTIM_ADAMW ? (type)(1 - c->o->lr * c->o->weight_decay) : 1;            \
+    for (int64_t i = begin; i < end; i++) {                                                                 \
+      type d = g[i] + l2 * x[i];                                                                            \
+      m[i] = b1 * m[i] + a1 * d;                                                                            \
+      v[i] = b2 * v[i] + a2 * d * d;                                                                        \
+      x[i] = keep * x[i] - lr * m[i] / (root(v[i]) * rc2 + eps);                                            \
+    }                                                                                                       \
+  }                                                                                                         \
+  static void sgd_##name(int64_t begin, int64_t end, void *p) {                                             \
+    const step_ctx *c = p;                                                                                  \
+    type *restrict x = c->x, *restrict m = c->s0;                                                           \
+    const type *restrict g = c->g;                                                                          \
+    const type lr = (type)c->o->lr, mu = (type)c->o->momentum, wd = (type)c->o->weight_decay;               \
+    for (int64_t i = begin; i < end; i++) {                                                                 \
+      type d = g[i] + wd * x[i];                                                                            \
+      if (m) {                                                                                              \
+        m[i] = c->steps == 1 ? d : mu * m[i] + d;                                                           \
+        d = c->o->nesterov ? d + mu * m[i] : m[i];                                                          \
+      }                                                                                                     \
+      x[i] -= lr * d;                                                                                       \
+    }                                                                                                       \
+  }
+STEP_LOOPS(float, f32, sqrtf)
+STEP_LOOPS(double, f64, sqrt)
+
+enum { GRAIN = 1 << 15 };
+
+static int step_range(pc_optim *o, group *g, const range *r, int index) {
+  pc_tensor *t = g->params[r->first], *grad = pc_grad_get(t), *s[2] = {NULL, NULL}, *tmp = NULL;
+  int momentum = o->kind == PC_OPTIM_SGD && g->o.momentum > 0, rc = PC_OK;
+  for (int k = 0; k < pc_optim_nslots(o); k++)
+    if ((o->kind != PC_OPTIM_SGD || momentum) && (rc = pc_optim_state(o, index, k, &s[k])) < 0) return rc;
+  if ((rc = pc_contiguous(&tmp, grad)) < 0) return rc;
+  size_t at = (size_t)r->at * pc_dtype_size(g->dtype);
+  step_ctx c = {.o = &g->o, .kind = o->kind, .x = pc_data(t), .g = pc_data(tmp), .steps = o->steps};
+  c.s0 = s[0] ? (char *)pc_data(s[0]) + at : NULL;
+  c.s1 = s[1] ? (char *)pc_data(s[1]) + at : NULL;
+  c.c1 = 1 - pow(g->o.beta1, (double)o->steps);
+  c.c2 = 1 - pow(g->o.beta2, (double)o->steps);
+  int f32 = g->dtype == PC_F32, sgd = o->kind == PC_OPTIM_SGD;
+  pc_parallel_for(r->n, GRAIN, sgd ? (f32 ? sgd_f32 : sgd_f64) : (f32 ? adam_f32 : adam_f64), &c);
+  t->storage->version++;
+  if (s[0]) s[0]->storage->version++;
+  if (s[1]) s[1]->storage->version++;
+  pc_tensor_release(tmp);
+  return PC_OK;
+}
+
+int pc_optim_step(pc_optim *o) {
+  o->steps++;
+  for (int k = 0; k < o->ngroups; k++) {
+    group *g = &o->groups[k];
+    int64_t at = 0;
+    for (int i = 0; i < g->n;) {
+      range r = next_range(g, i, at);
+      int rc = pc_grad_get(g->params[i]) ? step_range(o, g, &r, k) : PC_OK;
+      if (rc < 0) return rc;
+      i += r.count;
+      at += r.n;
+    }
+  }
+  return PC_OK;
+}
+
+/* ---- clipping ---- */
+
+static double sum_squares(const pc_tensor *t) { /* in double, in a fixed order */
+  int64_t n = pc_numel(t);
+  double s = 0;
+  if (t->dtype == PC_F32) {
+    for (int64_t i = 0; i < n; i += 1024) {
+      float part[8] = {0};
+      int64_t end = i + 1024 < n ? i + 1024 : n, j = i;
+      for (; j + 8 <= end; j += 8)
+        for (int l = 0; l < 8; l++) part[l] += pc_f32(t)[j + l] * pc_f32(t)[j + l];
+      for (int l = 0; l < 8; l++) s += (double)part[l];
+      for (; j < end; j++) s += (double)pc_f32(t)[j] * (double)pc_f32(t)[j];
+    }
+  } else {
+    for (int64_t i = 0; i < n; i++) s += pc_f64(t)[i] * pc_f64(t)[i];
+  }
+  return s;
+}
+
+int pc_optim_clip_grad_norm(pc_optim *o, double max_norm, double *norm) {
+  double s = 0;
+  for (int pass = 0; pass < 2; pass++) {
+    double scale = 1;
+    if (pass) {
+      *norm = sqrt(s);
+      if (!(max_norm > 0) || !(*norm > max_norm)) return PC_OK;
+      scale = max_norm / (*norm + 1e-6);
+    }
+    for (int k = 0; k < o->ngroups; k++)
+      for (int i = 0; i < o->groups[k].n; i++) {
+        pc_tensor *grad = pc_grad_get(o->groups[k].params[i]);
+        if (!grad) continue;
+        if (!pc_is_contiguous(grad)) return pc_fail(PC_ESTATE, "clip_grad_norm: a gradient is not contiguous");
+        if (!pass) {
+          s += sum_squares(grad);
+          continue;
+        }
+        int64_t n = pc_numel(grad);
+        if (grad->dtype == PC_F32)
+          for (int64_t j = 0; j < n; j++) pc_f32(grad)[j] *= (float)scale;
+        else
+          for (int64_t j = 0; j < n; j++) pc_f64(grad)[j] *= scale;
+        grad->storage->version++;
+      }
+  }
+  return PC_OK;
+}

@@ -1,0 +1,69 @@
+/* optim.h: optimisers over parameter groups.
+ *
+ * A group is a list of leaf tensors with options of its own. Neighbouring
+ * parameters of a flattened module (engine/nn/module.h) are joined into one
+ * range, so that a step over a model is one loop: one pass reads gradient,
+ * moments and value and writes moments and value (28 bytes a parameter for Adam).
+ * Invariants
+ *  - The optimiser holds references to its parameters; state (momentum, moments)
+ *    is one flat tensor a slot for the whole group.
+ *  - A parameter without a gradient is left alone. Steps run outside the tape
+ *    and bump the parameters' versions.
+ *  - Results do not depend on the number of threads.
+ */
+#ifndef PC_OPTIM_OPTIM_H
+#define PC_OPTIM_OPTIM_H
+
+#include "nn/module.h"
+
+typedef enum pc_optim_kind { PC_OPTIM_SGD, PC_OPTIM_ADAM, PC_OPTIM_ADAMW } pc_optim_kind;
+
+typedef struct pc_optim_opts {
+  double lr;           /* 0: 1e-3 */
+  double weight_decay; /* SGD, Adam: added to the gradient; AdamW: decoupled (Loshchilov & Hutter 2019) */
+  double momentum;     /* SGD */
+  int nesterov;        /* SGD */
+  double beta1, beta2; /* Adam; 0: 0.9, 0.999 */
+  double eps;          /* Adam; 0: 1e-8 */
+} pc_optim_opts;
+
+typedef struct pc_optim pc_optim;
+
+int pc_optim_new(pc_optim **out, pc_optim_kind kind);
+void pc_optim_release(pc_optim *o);
+/* Adds a group; parameters that do not want gradients are left out. PC_EARG when none remain. */
+int pc_optim_add_group(pc_optim *o, pc_tensor *const *params, int n, const pc_optim_opts *opts);
+int pc_optim_add_module(pc_optim *o, pc_module *m, const pc_optim_opts *opts); /* flattens m */
+int pc_optim_ngroups(const pc_optim *o);
+double pc_optim_lr(const pc_optim *o, int group);
+void pc_optim_set_lr(pc_optim *o, int group, double lr); /* group -1: all */
+int pc_optim_step(pc_optim *o);
+int pc_optim_zero_grad(pc_optim *o);
+/* sqrt of the sum of squares of all gradients, before; scales them so that it is at most max_norm (0: only measures). */
+int pc_optim_clip_grad_norm(pc_optim *o, double max_norm, double *norm);
+int64_t pc_optim_steps(const pc_optim *o);
+
+/* State for checkpoints: slot k of group g ("m", "v" or "momentum"), borrowed 1-d tensors, made on demand. */
+int pc_optim_nslots(const pc_optim *o);
+const char *pc_optim_slot_name(const pc_optim *o, int slot);
+int pc_optim_state(pc_optim *o, int group, int slot, pc_tensor **out);
+void pc_optim_set_steps(pc_optim *o, int64_t steps);
+const char *pc_optim_name(const pc_optim *o); /* "sgd", "adam", "adamw" */
+
+/* ---- L-BFGS (Nocedal & Wright, algorithm 7.4), over one flat vector x ---- */
+/* Computes value and gradient (n numbers) at x. */
+typedef int pc_objective_fn(void *ctx, const double *x, double *value, double *grad, int64_t n);
+typedef struct pc_lbfgs_opts {
+  int history;       /* 0: 10 */
+  int max_iter;      /* 0: 100 */
+  double tol_grad;   /* stop when max |g| is below; 0: 1e-7 */
+  double tol_change; /* stop when the step or the decrease is below; 0: 1e-12 */
+} pc_lbfgs_opts;
+typedef struct pc_lbfgs_result {
+  double value;
+  int iterations, evaluations, converged;
+} pc_lbfgs_result;
+/* Minimises from x, in place; strong Wolfe line search (c1 1e-4, c2 0.9). */
+int pc_lbfgs(double *x, int64_t n, pc_objective_fn *f, void *ctx, const pc_lbfgs_opts *o, pc_lbfgs_result *r);
+
+#endif
