@@ -1,0 +1,102 @@
+/* cross.c: the cross-attention decoder; see decoder.h. */
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "decoders/decoder.h"
+#include "grad/ops_pointwise.h"
+#include "grad/ops_reduce.h"
+#include "grad/ops_shape.h"
+
+typedef struct cross_self {
+  pc_cross_decoder_opts o;
+  pc_module *slots, *queries, *pixels, *blocks[16];
+} cross_self;
+
+pc_tensor *pc_unpatch(pc_scope *s, pc_tensor *x, int64_t gh, int64_t gw, int64_t p, int64_t c) {
+  if (!x) return NULL;
+  int64_t b = x->size[0];
+  if (p == 1) return pc_reshape(s, x, 4, (int64_t[]){b, gh, gw, c});
+  x = pc_reshape(s, x, 6, (int64_t[]){b, gh, gw, p, p, c});
+  x = pc_permute(s, x, (int[]){0, 1, 3, 2, 4, 5});
+  return pc_reshape(s, x, 4, (int64_t[]){b, gh * p, gw * p, c});
+}
+
+static int check_slots(pc_scope *s, const char *who, pc_tensor *z, int64_t slots, int64_t dim) {
+  if (!z) return 0;
+  if (z->ndim == 3 && z->size[2] == dim && (!slots || z->size[1] == slots)) return 1;
+  pc_note(s, pc_fail(PC_ESHAPE, "%s: slots must be (B,%lld,%lld), got %s", who, (long long)slots, (long long)dim, pc_shape_str(z)));
+  return 0;
+}
+
+static void fwd_cross(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
+  const cross_self *d = m->self;
+  if (!check_slots(s, "decoder", in[0], d->o.slots, d->o.slot_dim)) return;
+  pc_tensor *c = pc_run1(s, d->slots, in[0]), *attention = NULL;
+  pc_tensor *x = pc_run1(s, d->queries, m->params[0].t); /* (Q,width): position alone, once a step */
+  x = pc_unsqueeze(s, x, 0);
+  for (int64_t l = 0; l < d->o.layers && s->rc == PC_OK; l++) {
+    pc_tensor *xc[2] = {x, c}, *y[PC_MAX_OUT];
+    pc_module_run(s, d->blocks[l], xc, 2, y);
+    x = y[0];
+    attention = attention ? pc_add(s, attention, y[1]) : y[1];
+  }
+  /* (B,heads,Q,K) summed over layers -> (B,Q,K), rows sum to 1 */
+  out[1] = pc_mul_scalar(s, pc_sum(s, attention, 1, (int[]){1}, 0), 1.0 / (double)(d->o.layers * d->o.heads));
+  int64_t p = d->o.patch;
+  out[0] = pc_unpatch(s, pc_run1(s, d->pixels, x), d->o.height / p, d->o.width_px / p, p, d->o.channels);
+}
+
+static const pc_module_class cross_class = {"cross_decoder", 1, 1, 2, fwd_cross, NULL,
+                                            "slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K)"};
+
+static int64_t or_default(int64_t x, int64_t otherwise) { return x ? x : otherwise; }
+
+static int check(pc_cross_decoder_opts *o) {
+  o->height = or_default(o->height, 64);
+  o->width_px = or_default(o->width_px, o->height);
+  o->channels = or_default(o->channels, 3);
+  o->patch = or_default(o->patch, 4);
+  o->width = or_default(o->width, 64);
+  o->width_kv = or_default(o->width_kv, 2 * o->width);
+  o->heads = or_default(o->heads, 4);
+  o->layers = or_default(o->layers, 2);
+  o->ff = or_default(o->ff, 2 * o->width);
+  o->octaves = or_default(o->octaves, 8);
+  if (o->slot_dim < 1) return pc_fail(PC_EARG, "cross_decoder: slot_dim must be at least 1");
+  if (o->patch < 1 || o->height < 1 || o->height % o->patch || o->width_px % o->patch)
+    return pc_fail(PC_EARG, "cross_decoder: patches of %lld do not tile an image of %lld x %lld", (long long)o->patch,
+                   (long long)o->height, (long long)o->width_px);
+  if (o->layers < 1 || o->layers > 16) return pc_fail(PC_EARG, "cross_decoder: 1 to 16 layers, not %lld", (long long)o->layers);
+  return PC_OK;
+}
+
+int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *opts) {
+  pc_cross_decoder_opts o = *opts;
+  pc_module *part = NULL;
+  pc_tensor *positions = NULL;
+  int rc = check(&o);
+  *out = NULL;
+  if (rc < 0 || (rc = pc_module_new(out, &cross_class, sizeof(cross_self))) < 0) return rc;
+  cross_self *d = (*out)->self;
+  d->o = o;
+  rc = pc_embed_fourier(&positions, o.height / o.patch, o.width_px / o.patch, o.octaves);
+  if (rc == PC_OK) rc = pc_module_add_tensor(*out, "positions", positions, 1);
+  pc_tensor_release(positions);
+  if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){o.slot_dim, 4 * o.width, o.width_kv}, PC_ACT_GELU);
+  if (rc == PC_OK) rc = pc_module_adopt(*out, "slots", rc, d->slots = part);
+  if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){4 * o.octaves, 2 * o.width, o.width}, PC_ACT_GELU);
+  if (rc == PC_OK) rc = pc_module_adopt(*out, "queries", rc, d->queries = part);
+  for (int64_t l = 0; l < o.layers && rc == PC_OK; l++) {
+    char name[16];
+    snprintf(name, sizeof name, "block%d", (int)l + 1);
+    rc = pc_nn_block(&part, o.width, o.heads, &(pc_block_opts){.width_kv = o.width_kv, .ff = o.ff});
+    if (rc == PC_OK) rc = pc_module_adopt(*out, name, rc, d->blocks[l] = part);
+  }
+  if (rc == PC_OK) rc = pc_nn_mlp(&part, 4, (int64_t[]){o.width, o.width, o.width, o.patch * o.patch * o.channels}, PC_ACT_GELU);
+  if (rc == PC_OK) rc = pc_module_adopt(*out, "pixels", rc, d->pixels = part);
+  if (rc < 0) {
+    pc_module_release(*out);
+    *out = NULL;
+  }
+  return rc;
+}

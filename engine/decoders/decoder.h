@@ -1,0 +1,47 @@
+/* decoder.h: models from slots to images.
+ *
+ * A decoder is a module: in z (B,K,m); out image (B,H,W,C) and, where it has
+ * one, the slot attention (B,Q,K): for each of its Q output positions how much
+ * it looks at each slot (rows sum to 1, averaged over layers and heads).
+ * Output k of the attention of a decoder without one is NULL.
+ */
+#ifndef PC_DECODERS_DECODER_H
+#define PC_DECODERS_DECODER_H
+
+#include "nn/layers.h"
+
+/* The cross-attention Transformer decoder (arXiv 2411.07784, paper.md 6.1): each
+ * output position asks the slots, and only the slots; positions never see each
+ * other, so how much slots interact in a pixel is readable from its attention.
+ *   c = mlp_z(z): m -> 4 width -> width_kv
+ *   x = mlp_p(fourier(position)): 4 octaves -> 2 width -> width
+ *   layers times: x += attention(norm x, c); x += mlp(norm x)
+ *   pixels = mlp_o(x): width -> width -> width -> patch*patch*channels
+ * One query a patch of patch x patch pixels (1: a query a pixel). */
+typedef struct pc_cross_decoder_opts {
+  int64_t slots;     /* K; 0: any number */
+  int64_t slot_dim;  /* m; required */
+  int64_t height, width_px, channels; /* of the image; 0: 64, 64, 3 */
+  int64_t patch;     /* 0: 4 */
+  int64_t width;     /* of the queries; 0: 64 (180 in 2411.07784) */
+  int64_t width_kv;  /* of keys and values, split over heads; 0: 2 width (516) */
+  int64_t heads;     /* 0: 4 (12) */
+  int64_t layers;    /* 0: 2 */
+  int64_t ff;        /* 0: 2 width */
+  int64_t octaves;   /* 0: 8 */
+} pc_cross_decoder_opts;
+int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *o);
+
+/* A fully connected decoder of all slots at once: the unstructured control.
+ * z (B,K*m) -> hidden... -> H*W*C. */
+typedef struct pc_mlp_decoder_opts {
+  int64_t slots, slot_dim, height, width_px, channels; /* slots and slot_dim required */
+  int64_t hidden; /* 0: 256 */
+  int64_t layers; /* hidden layers; 0: 2 */
+} pc_mlp_decoder_opts;
+int pc_decoder_mlp(pc_module **out, const pc_mlp_decoder_opts *o);
+
+/* (B,gh*gw,patch*patch*C) <-> (B,gh*patch,gw*patch,C) */
+pc_tensor *pc_unpatch(pc_scope *s, pc_tensor *x, int64_t gh, int64_t gw, int64_t patch, int64_t channels);
+
+#endif

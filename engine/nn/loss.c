@@ -1,0 +1,75 @@
+#include "nn/loss.h"
+
+#include <string.h>
+
+#include "grad/ops_pointwise.h"
+#include "grad/ops_reduce.h"
+#include "grad/ops_shape.h"
+
+int pc_reduction_parse(pc_reduction *out, const char *name) {
+  static const char *const names[] = {"mean", "sum", "batch_mean"};
+  for (int i = 0; i < 3; i++)
+    if (!strcmp(name, names[i])) return *out = (pc_reduction)i, PC_OK;
+  return pc_fail(PC_EARG, "reduction: unknown '%s': known are mean, sum, batch_mean", name);
+}
+
+static pc_tensor *reduce(pc_scope *s, pc_tensor *x, pc_reduction r) {
+  if (!x) return NULL;
+  double n = (double)pc_numel(x), batch = x->ndim ? (double)x->size[0] : 1;
+  pc_tensor *sum = pc_sum(s, x, 0, NULL, 0);
+  if (r == PC_REDUCE_SUM) return sum;
+  return pc_mul_scalar(s, sum, 1 / (r == PC_REDUCE_MEAN ? n : batch));
+}
+
+pc_tensor *pc_loss_mse(pc_scope *s, pc_tensor *x, pc_tensor *y, pc_reduction r) {
+  if (x && y && !pc_same_shape(x, y)) {
+    pc_note(s, pc_fail(PC_ESHAPE, "mse: prediction %s and target %s must have the same shape", pc_shape_str(x), pc_shape_str(y)));
+    return NULL;
+  }
+  return reduce(s, pc_op1(s, PC_OP_square, pc_sub(s, x, y)), r);
+}
+
+pc_tensor *pc_loss_cross_entropy(pc_scope *s, pc_tensor *logits, pc_tensor *target, double smoothing, pc_reduction r) {
+  if (!logits || !target) return NULL;
+  int last = logits->ndim - 1, fits = logits->ndim == target->ndim + 1 && last >= 0;
+  for (int d = 0; fits && d < last; d++) fits = logits->size[d] == target->size[d];
+  if (!fits) {
+    pc_note(s, pc_fail(PC_ESHAPE, "cross_entropy: logits %s need targets of shape %s without the last dimension, got %s",
+                       pc_shape_str(logits), pc_shape_str(logits), pc_shape_str(target)));
+    return NULL;
+  }
+  if (!(smoothing >= 0 && smoothing < 1)) {
+    pc_note(s, pc_fail(PC_EARG, "cross_entropy: label_smoothing must be in [0,1), not %g", smoothing));
+    return NULL;
+  }
+  pc_tensor *lp = pc_log_softmax(s, logits, last), *picked = pc_gather(s, lp, last, pc_unsqueeze(s, target, last));
+  pc_tensor *loss = pc_op1(s, PC_OP_neg, pc_squeeze(s, picked, last));
+  if (smoothing > 0) {
+    pc_tensor *flat = pc_op1(s, PC_OP_neg, pc_mean(s, lp, 1, &last, 0));
+    loss = pc_add(s, pc_mul_scalar(s, loss, 1 - smoothing), pc_mul_scalar(s, flat, smoothing));
+  }
+  return reduce(s, loss, r);
+}
+
+pc_tensor *pc_loss_bce_logits(pc_scope *s, pc_tensor *x, pc_tensor *t, pc_reduction r) {
+  if (x && t && !pc_same_shape(x, t)) {
+    pc_note(s, pc_fail(PC_ESHAPE, "bce_with_logits: logits %s and targets %s must have the same shape", pc_shape_str(x), pc_shape_str(t)));
+    return NULL;
+  }
+  /* softplus(x) - x t, which softplus computes without overflow */
+  return reduce(s, pc_sub(s, pc_op1(s, PC_OP_softplus, x), pc_mul(s, x, t)), r);
+}
+
+pc_tensor *pc_loss_gaussian_nll(pc_scope *s, pc_tensor *mean, pc_tensor *x, pc_tensor *var, double eps, pc_reduction r) {
+  if (!mean || !x || !var) return NULL;
+  pc_val lim[2] = {PC_VD(eps > 0 ? eps : 1e-6), PC_VNONE};
+  pc_tensor *v = pc_op(s, PC_OP_clamp, 1, &var, 2, lim, 0);
+  pc_tensor *d = pc_op1(s, PC_OP_square, pc_sub(s, mean, x));
+  return reduce(s, pc_mul_scalar(s, pc_add(s, pc_op1(s, PC_OP_log, v), pc_div(s, d, v)), 0.5), r);
+}
+
+pc_tensor *pc_loss_kl(pc_scope *s, pc_tensor *mean, pc_tensor *log_std, pc_reduction r) {
+  pc_tensor *var = pc_op1(s, PC_OP_exp, pc_mul_scalar(s, log_std, 2));
+  pc_tensor *half = pc_mul_scalar(s, pc_add(s, var, pc_op1(s, PC_OP_square, mean)), 0.5);
+  return reduce(s, pc_add_scalar(s, pc_sub(s, half, log_std), -0.5), r);
+}
