@@ -297,7 +297,9 @@ int pc_record_custom(pc_tensor **out, int nout, pc_tensor *const *in, int nin, c
 
 /* ---- what backward functions ask ---- */
 
-int pc_needs(const pc_node *n, int i) { return i < n->nin && n->in[i].edge != NULL; }
+int pc_needs(const pc_node *n, int i) {
+  return i < n->nin && n->in[i].edge != NULL && (i >= 64 || (n->want >> i & 1));
+}
 const pc_shape *pc_node_in_shape(const pc_node *n, int i) { return &n->in[i].shape; }
 pc_dtype pc_node_in_dtype(const pc_node *n, int i) { return n->in[i].dtype; }
 const pc_shape *pc_node_out_shape(const pc_node *n, int k) { return &n->out[k].shape; }

@@ -198,8 +198,20 @@ static int conform(const pc_node *n, int i, pc_tensor **g) {
   return PC_OK;
 }
 
+/* Which inputs lead to something this pass is after: frozen or pruned branches cost nothing. */
+static uint64_t wanted(const pass *p, const pc_node *n) {
+  uint64_t want = 0;
+  for (int i = 0; i < n->nin && i < 64; i++) {
+    const struct pc_autograd *edge = n->in[i].edge;
+    if (edge && (!p->targets || match(p, edge) || (edge->node && p->e[find(p, edge->node)].needed)))
+      want |= (uint64_t)1 << i;
+  }
+  return want;
+}
+
 static int run_node(pass *p, entry *e, pc_tensor **gin) {
   pc_node *n = e->node;
+  n->want = wanted(p, n);
   pc_scope s = {0};
   int rc = check_versions(n);
   if (rc < 0) return rc;
