@@ -1,0 +1,84 @@
+--- Readouts: small classifiers from one slot to one factor, fitted on ID slots,
+-- matched to slots on ID validation, then applied unchanged (paper.md 2.4, 3).
+local T = require "percept.tensor"
+local nn = require "percept.nn"
+local optim = require "percept.optim"
+local metrics = require "percept.metrics"
+
+local readout = {}
+local Readouts = {}
+Readouts.__index = Readouts
+
+--- Fits one MLP for every pair (slot, factor).
+-- z (N,K,m) slots of ID training images; labels: factor -> (N) class indices;
+-- factors: ordered names; classes: factor -> number of classes.
+-- options: hidden (64), steps (300), lr (1e-2), weight_decay (1e-3), noise (0: sd added to slots while fitting).
+function readout.fit(z, labels, factors, classes, options)
+  options = options or {}
+  local self = setmetatable({factors = factors, slots = z:size(2), nets = {}, noise = options.noise or 0}, Readouts)
+  local mean, sd = z:mean(1, true), z:std(1, {keepdim = true}) + 1e-4
+  self.mean, self.scale = mean, sd
+  local zn = (z - mean) / sd
+  for k = 1, self.slots do
+    self.nets[k] = {}
+    local x = zn:select(2, k):contiguous()
+    for _, f in ipairs(factors) do
+      local net = nn.mlp({z:size(3), options.hidden or 64, classes[f]}, {activation = "gelu"})
+      local opt = optim.adamw(net, {lr = options.lr or 1e-2, weight_decay = options.weight_decay or 1e-3})
+      for _ = 1, options.steps or 300 do
+        opt:zero_grad()
+        local xi = self.noise > 0 and x + T.randn(x:shape()) * self.noise or x
+        nn.cross_entropy(net(xi), labels[f]):backward()
+        opt:step()
+      end
+      self.nets[k][f] = net
+    end
+  end
+  return self
+end
+
+local function predict(self, z, k, f)
+  local x = (z:select(2, k) - self.mean:select(2, k)) / self.scale:select(2, k)
+  local _, class = self.nets[k][f](x):max(2)
+  return class
+end
+
+--- Accuracy of every (slot, factor): table [k][factor].
+function Readouts:accuracies(z, labels)
+  return T.no_grad(function()
+    local out = {}
+    for k = 1, self.slots do
+      out[k] = {}
+      for _, f in ipairs(self.factors) do out[k][f] = predict(self, z, k, f):eq(labels[f]):to("f32"):mean():item() end
+    end
+    return out
+  end)
+end
+
+--- Chooses the slot of each factor on ID validation: the assignment with the best mean accuracy (Hungarian).
+function Readouts:match(z, labels)
+  local acc = self:accuracies(z, labels)
+  local cost = {}
+  for i, f in ipairs(self.factors) do
+    cost[i] = {}
+    for k = 1, self.slots do cost[i][k] = -acc[k][f] end
+  end
+  local assigned = metrics.hungarian(T.tensor(cost))
+  self.slot_of = {}
+  for i, f in ipairs(self.factors) do self.slot_of[f] = assigned[i] end
+  return self.slot_of, acc
+end
+
+--- Predicted class indices of a factor (N).
+function Readouts:predict(z, f)
+  return T.no_grad(function() return predict(self, z, self.slot_of[f], f) end)
+end
+
+--- Accuracy per factor with the matched slots: factor -> accuracy.
+function Readouts:score(z, labels)
+  local out = {}
+  for _, f in ipairs(self.factors) do out[f] = self:predict(z, f):eq(labels[f]):to("f32"):mean():item() end
+  return out
+end
+
+return readout

@@ -1,0 +1,116 @@
+--- The training loop: steps, schedules, logging, checkpoints, exact resume.
+-- One loop serves every phase (the autoencoder, replay): what a step computes is
+-- a function given by the study.
+local T = require "percept.tensor"
+local formats = require "percept.formats"
+local progress = require "percept.progress"
+local sys = require "percept.sys"
+
+local train = {}
+
+local function prefixed(into, prefix, tensors)
+  for name, t in pairs(tensors) do into[prefix .. name] = t end
+end
+
+local function stripped(from, prefix)
+  local out = {}
+  for name, t in pairs(from) do
+    if name:sub(1, #prefix) == prefix then out[name:sub(#prefix + 1)] = t end
+  end
+  return out
+end
+
+--- Writes everything a run needs to go on: weights, optimiser, random numbers,
+-- step, position in the data. Temporary name, then rename.
+-- state: {modules = {name = module}, optimizer =, batches =, step =, tensors = {name = tensor}, meta = {}}
+function train.save(path, state)
+  local tensors, meta = {}, {}
+  for name, module in pairs(state.modules) do prefixed(tensors, "module." .. name .. ".", module:state()) end
+  if state.optimizer then
+    local slots, scalars = state.optimizer:state()
+    prefixed(tensors, "optimizer.", slots)
+    for key, value in pairs(scalars) do meta["optimizer." .. key] = tostring(value) end
+  end
+  for name, t in pairs(state.tensors or {}) do tensors["tensor." .. name] = t end
+  for key, value in pairs(state.meta or {}) do meta["meta." .. key] = tostring(value) end
+  meta.step = tostring(state.step or 0)
+  meta.rng = T.get_rng_state()
+  if state.batches then meta.batches = state.batches:state() end
+  formats.save_checkpoint(path, tensors, meta)
+  return path
+end
+
+--- Reads a checkpoint of train.save back into the same objects; returns step, tensors, meta.
+function train.load(path, state)
+  local tensors, meta = formats.load_checkpoint(path)
+  for name, module in pairs(state.modules) do module:load_state(stripped(tensors, "module." .. name .. ".")) end
+  if state.optimizer then state.optimizer:load_state(stripped(tensors, "optimizer."), stripped(meta, "optimizer.")) end
+  if state.batches and meta.batches then state.batches:set_state(meta.batches) end
+  if state.rng ~= false and meta.rng then T.set_rng_state(meta.rng) end
+  return tonumber(meta.step), stripped(tensors, "tensor."), stripped(meta, "meta.")
+end
+
+--- Runs the loop.
+-- options:
+--   name        of the phase: metric names and the checkpoint file begin with it
+--   steps       how many
+--   step        function(t) -> loss, {figure = number or 0-dim tensor}; t counts from 1
+--   optimizer   its gradients are zeroed, clipped and stepped here
+--   modules     {name = module}: what a checkpoint holds
+--   batches     position in the data (optional)
+--   lr          schedule: function(t - 1) -> rate (optional)
+--   clip        largest gradient norm (optional)
+--   run         recorder (optional); offset: its step numbers begin behind this one
+--   log_every   steps between rows; default 20
+--   checkpoint  path (optional); checkpoint_every seconds, default 20
+--   resume      read the checkpoint if it is there; default true
+-- Returns the last figures. The step after a resume is the one that would have come.
+function train.loop(options)
+  local run, optimizer = options.run, options.optimizer
+  local state = {modules = options.modules, optimizer = optimizer, batches = options.batches, meta = {phase = options.name}}
+  local first, offset = 0, options.offset or 0
+  if options.checkpoint and options.resume ~= false and sys.exists(options.checkpoint) then
+    first = train.load(options.checkpoint, state)
+  end
+  local bar = options.quiet ~= true and progress.start{title = options.name, total = options.steps, first = first}
+  local saved, figures = sys.time(), {}
+  local function checkpoint(t)
+    if not options.checkpoint then return end
+    state.step = t
+    train.save(options.checkpoint, state)
+    if run then
+      run:flush()
+      run:artifact(options.checkpoint, {kind = "checkpoint", step = offset + t})
+    end
+    saved = sys.time()
+  end
+  for t = first + 1, options.steps do
+    if options.lr then optimizer:lr(options.lr(t - 1)) end
+    optimizer:zero_grad()
+    local loss, values = options.step(t)
+    loss:backward()
+    local norm = optimizer:clip(options.clip or 0)
+    optimizer:step()
+    if t % (options.log_every or 20) == 0 or t == options.steps then
+      figures = {loss = loss:item()}
+      if figures.loss ~= figures.loss then
+        error(("%s: the loss is NaN at step %d; lower the learning rate, or find the op with T.anomaly(true)"):format(options.name, t), 0)
+      end
+      for name, v in pairs(values or {}) do figures[name] = type(v) == "number" and v or v:item() end
+      if run then
+        local row = {}
+        for name, v in pairs(figures) do row[options.name .. "/" .. name] = v end
+        row[options.name .. "/grad_norm"] = norm
+        row[options.name .. "/lr"] = optimizer:lr()
+        run:log(offset + t, row)
+      end
+      if bar then bar:show(t, figures) end
+    end
+    if sys.time() - saved > (options.checkpoint_every or 20) then checkpoint(t) end
+  end
+  if first < options.steps then checkpoint(options.steps) end
+  if bar then bar:finish(figures) end
+  return figures
+end
+
+return train
