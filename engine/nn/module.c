@@ -60,12 +60,12 @@ int pc_module_add_tensor(pc_module *m, const char *name, pc_tensor *t, int is_bu
       return pc_fail(PC_EARG, "%s: parameter '%s' must be a leaf, not the result of an op; detach() it", m->cls->name, name);
     if ((rc = pc_set_requires_grad(t, 1)) < 0) return pc_error_prefix(rc, "%s: parameter '%s'", m->cls->name, name);
   }
-  pc_param *p = pc_realloc(m->params, sizeof *p * (size_t)(m->nparams + 1));
+  pc_parameter *p = pc_realloc(m->params, sizeof *p * (size_t)(m->nparams + 1));
   if (!p) return PC_ENOMEM;
   m->params = p;
   char *copy = pc_strdup(name);
   if (!copy) return PC_ENOMEM;
-  m->params[m->nparams++] = (pc_param){copy, pc_tensor_retain(t), is_buffer};
+  m->params[m->nparams++] = (pc_parameter){copy, pc_tensor_retain(t), is_buffer};
   return PC_OK;
 }
 
@@ -146,7 +146,7 @@ pc_tensor *pc_run2(pc_scope *s, pc_module *m, pc_tensor *x, pc_tensor *y) {
 /* ---- walking ---- */
 
 typedef struct walk {
-  pc_param_fn *fn;
+  pc_parameter_fn *fn;
   void *ctx;
   char path[512];
   const pc_tensor **seen;
@@ -182,14 +182,14 @@ static int visit(walk *w, pc_module *m, size_t at) {
   return PC_OK;
 }
 
-int pc_module_each(pc_module *m, pc_param_fn *fn, void *ctx) {
+int pc_module_each(pc_module *m, pc_parameter_fn *fn, void *ctx) {
   walk w = {.fn = fn, .ctx = ctx};
   int rc = visit(&w, m, 0);
   pc_free((void *)w.seen);
   return rc;
 }
 
-static int count(void *ctx, const char *path, pc_param *p) {
+static int count(void *ctx, const char *path, pc_parameter *p) {
   if (!p->is_buffer) *(int64_t *)ctx += pc_numel(p->t);
   return PC_OK;
 }
@@ -205,13 +205,13 @@ void pc_module_set_training(pc_module *m, int on) {
   for (int i = 0; i < m->nkids; i++) pc_module_set_training(m->kids[i].m, on);
 }
 
-static int set_requires(void *ctx, const char *path, pc_param *p) {
+static int set_requires(void *ctx, const char *path, pc_parameter *p) {
   return p->is_buffer ? PC_OK : pc_set_requires_grad(p->t, *(int *)ctx);
 }
 
 int pc_module_set_requires_grad(pc_module *m, int on) { return pc_module_each(m, set_requires, &on); }
 
-static int zero_one(void *ctx, const char *path, pc_param *p) {
+static int zero_one(void *ctx, const char *path, pc_parameter *p) {
   pc_tensor *g = pc_grad_get(p->t);
   return g ? pc_fill(g, 0) : PC_OK;
 }
@@ -230,7 +230,7 @@ typedef struct flatten {
   int done;
 } flatten;
 
-static int measure(void *ctx, const char *path, pc_param *p) {
+static int measure(void *ctx, const char *path, pc_parameter *p) {
   flatten *f = ctx;
   if (p->is_buffer) return PC_OK;
   pc_tensor *t = p->t, *g = pc_grad_get(t);
@@ -261,7 +261,7 @@ static int slice_like(pc_tensor **out, const pc_tensor *flat, const pc_tensor *t
   return pc_view_strided(out, flat, t->ndim, t->size, stride, at);
 }
 
-static int move(void *ctx, const char *path, pc_param *p) {
+static int move(void *ctx, const char *path, pc_parameter *p) {
   flatten *f = ctx;
   pc_tensor *t = p->t, *value = NULL, *g = NULL, *old = pc_grad_get(t);
   if (p->is_buffer) return PC_OK;
@@ -278,7 +278,7 @@ static int move(void *ctx, const char *path, pc_param *p) {
   return PC_OK;
 }
 
-static int first_param(void *ctx, const char *path, pc_param *p) {
+static int first_param(void *ctx, const char *path, pc_parameter *p) {
   pc_tensor **t = ctx;
   if (!p->is_buffer && !*t) *t = p->t;
   return PC_OK;
@@ -320,7 +320,7 @@ int pc_module_flatten(pc_module *m, pc_flat *out) {
 
 /* ---- copying between equal trees ---- */
 
-static int copy_one(void *ctx, const char *path, pc_param *p) {
+static int copy_one(void *ctx, const char *path, pc_parameter *p) {
   pc_tensor *src = pc_module_get(ctx, path);
   if (!src) return pc_fail(PC_ENOTFOUND, "module: the source has no parameter '%s'", path);
   if (!pc_same_shape(src, p->t))

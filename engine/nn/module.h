@@ -33,11 +33,11 @@ typedef struct pc_module_class {
   const char *help;              /* one line: shapes in, shapes out */
 } pc_module_class;
 
-typedef struct pc_param {
+typedef struct pc_parameter {
   char *name;
   pc_tensor *t;
   int is_buffer;
-} pc_param;
+} pc_parameter;
 
 typedef struct pc_child {
   char *name;
@@ -49,7 +49,7 @@ struct pc_module {
   int refs;
   int training; /* dropout and the like; 1 at birth */
   int nparams, nkids;
-  pc_param *params;
+  pc_parameter *params;
   pc_child *kids;
   void *self; /* the class's own options, freed with pc_free after cls->release */
 };
@@ -91,8 +91,8 @@ pc_tensor *pc_run1(pc_scope *s, pc_module *m, pc_tensor *x); /* one in, first ou
 pc_tensor *pc_run2(pc_scope *s, pc_module *m, pc_tensor *x, pc_tensor *y);
 
 /* Walks every distinct parameter and buffer in tree order. path is valid during the call. */
-typedef int pc_param_fn(void *ctx, const char *path, pc_param *p);
-int pc_module_each(pc_module *m, pc_param_fn *fn, void *ctx);
+typedef int pc_parameter_fn(void *ctx, const char *path, pc_parameter *p);
+int pc_module_each(pc_module *m, pc_parameter_fn *fn, void *ctx);
 int64_t pc_module_count(pc_module *m); /* trained numbers */
 void pc_module_set_training(pc_module *m, int on);
 int pc_module_set_requires_grad(pc_module *m, int on); /* freeze and unfreeze */

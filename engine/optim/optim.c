@@ -114,7 +114,7 @@ typedef struct gather {
   int n, cap;
 } gather;
 
-static int gather_one(void *ctx, const char *path, pc_param *p) {
+static int gather_one(void *ctx, const char *path, pc_parameter *p) {
   gather *g = ctx;
   if (p->is_buffer) return PC_OK;
   if (g->n == g->cap) {

@@ -1,0 +1,236 @@
+/* nn.c: percept.nn: layers and losses. */
+#include "bindings/module.h"
+#include "nn/layers.h"
+#include "nn/loss.h"
+
+int luaopen_percept_nn(lua_State *L);
+void pc_module_functions(lua_State *L);
+
+#define I(k) a->a[k].v.i
+#define D(k) a->a[k].v.d
+#define S(k) a->a[k].v.s
+
+static int f_linear(lua_State *L, pc_args *a) {
+  pc_module *m;
+  pc_linear_opts o = {.no_bias = !I(2), .gain = D(4)};
+  int rc = pc_init_parse(&o.init, S(3));
+  if (rc == PC_OK && o.init == PC_INIT_ZEROS) o.zeros = 1;
+  return pc_made_module(L, rc < 0 ? rc : pc_nn_linear(&m, I(0), I(1), &o), m);
+}
+
+static int f_conv2d(lua_State *L, pc_args *a) {
+  pc_module *m;
+  pc_conv_opts o = {.stride = I(3), .padding = I(4), .dilation = I(5), .groups = I(6), .no_bias = !I(7)};
+  return pc_made_module(L, pc_nn_conv2d(&m, I(0), I(1), I(2), &o), m);
+}
+
+static int f_conv_transpose2d(lua_State *L, pc_args *a) {
+  pc_module *m;
+  pc_conv_opts o = {.stride = I(3), .padding = I(4), .output_padding = I(5), .dilation = I(6), .groups = I(7), .no_bias = !I(8)};
+  return pc_made_module(L, pc_nn_conv_transpose2d(&m, I(0), I(1), I(2), &o), m);
+}
+
+static int f_layer_norm(lua_State *L, pc_args *a) {
+  pc_module *m;
+  return pc_made_module(L, pc_nn_layer_norm(&m, I(0), D(1), !I(2)), m);
+}
+
+static int f_group_norm(lua_State *L, pc_args *a) {
+  pc_module *m;
+  return pc_made_module(L, pc_nn_group_norm(&m, I(0), I(1), D(2)), m);
+}
+
+static int f_dropout(lua_State *L, pc_args *a) {
+  pc_module *m;
+  return pc_made_module(L, pc_nn_dropout(&m, D(0)), m);
+}
+
+static int f_activation(lua_State *L, pc_args *a) {
+  pc_module *m;
+  pc_act act;
+  int rc = pc_act_parse(&act, S(0));
+  return pc_made_module(L, rc < 0 ? rc : pc_nn_activation(&m, act), m);
+}
+
+static int f_flatten(lua_State *L, pc_args *a) {
+  pc_module *m;
+  return pc_made_module(L, pc_nn_flatten(&m), m);
+}
+
+/* The integers of the list at stack place `at`. */
+static int int_list(lua_State *L, const char *fn, int at, int64_t *out, int max) {
+  int n = (int)lua_objlen(L, at);
+  if (n > max) return pc_fail(PC_EARG, "%s: at most %d entries in a list, got %d", fn, max, n);
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, at, i + 1);
+    lua_Number v = lua_tonumber(L, -1);
+    int ok = lua_isnumber(L, -1) && v == (lua_Number)(int64_t)v;
+    lua_pop(L, 1);
+    if (!ok) return pc_fail(PC_EARG, "%s: entry %d of the list is no whole number", fn, i + 1);
+    out[i] = (int64_t)v;
+  }
+  return n;
+}
+
+static int f_mlp(lua_State *L, pc_args *a) {
+  pc_module *m;
+  pc_act act;
+  int64_t w[64];
+  int n = int_list(L, "nn.mlp", a->a[0].at, w, 64), rc = n < 0 ? n : pc_act_parse(&act, S(1));
+  return pc_made_module(L, rc < 0 ? rc : pc_nn_mlp(&m, n, w, act), m);
+}
+
+static int f_sequential(lua_State *L, pc_args *a) {
+  pc_module *m, *parts[256];
+  int at = a->a[0].at, n = (int)lua_objlen(L, at);
+  if (n > 256) return pc_fail(PC_EARG, "nn.sequential: at most 256 modules");
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, at, i + 1);
+    parts[i] = pc_to_module(L, -1);
+    if (!parts[i]) return pc_fail(PC_EARG, "nn.sequential: entry %d is %s, not a module", i + 1, pc_describe(L, -1));
+    lua_pop(L, 1);
+  }
+  return pc_made_module(L, pc_nn_sequential(&m, n, parts), m);
+}
+
+static int f_attention(lua_State *L, pc_args *a) {
+  pc_module *m;
+  int64_t context = a->a[2].v.set ? I(2) : I(0);
+  return pc_made_module(L, pc_nn_attention(&m, I(0), context, I(1), &(pc_attention_opts){.inner = I(3), .qkv_bias = (int)I(4)}), m);
+}
+
+static int f_block(lua_State *L, pc_args *a) {
+  pc_module *m;
+  pc_block_opts o = {.width_kv = I(2), .self_attention = (int)I(3), .ff = I(4), .inner = I(5)};
+  return pc_made_module(L, pc_nn_block(&m, I(0), I(1), &o), m);
+}
+
+static int f_gru_cell(lua_State *L, pc_args *a) {
+  pc_module *m;
+  return pc_made_module(L, pc_nn_gru_cell(&m, I(0), I(1)), m);
+}
+
+static int f_position(lua_State *L, pc_args *a) {
+  pc_module *m;
+  return pc_made_module(L, pc_nn_position(&m, I(0), I(1), D(2)), m);
+}
+
+static int push_table(lua_State *L, int rc, pc_tensor *t) {
+  if (rc < 0) return rc;
+  pc_push_tensor(L, t);
+  return 1;
+}
+
+static int f_sincos(lua_State *L, pc_args *a) {
+  pc_tensor *t;
+  return push_table(L, pc_embed_sincos_1d(&t, I(0), I(1)), t);
+}
+
+static int f_sincos2d(lua_State *L, pc_args *a) {
+  pc_tensor *t;
+  return push_table(L, pc_embed_sincos_2d(&t, I(0), I(1), I(2)), t);
+}
+
+static int f_fourier(lua_State *L, pc_args *a) {
+  pc_tensor *t;
+  return push_table(L, pc_embed_fourier(&t, I(0), I(1), I(2)), t);
+}
+
+static int f_init(lua_State *L, pc_args *a) {
+  pc_init kind;
+  pc_tensor *t = a->a[0].t;
+  int64_t n = pc_numel(t), out = t->ndim ? t->size[0] : 1, in = out ? n / out : 0;
+  int rc = pc_init_parse(&kind, S(1));
+  if (rc == PC_OK) {
+    int was = pc_grad_set_enabled(0); /* filling a parameter is no step of a computation */
+    rc = pc_inplace_begin("nn.init", t);
+    if (rc == PC_OK) rc = pc_init_fill(t, kind, D(2), in, out, pc_rng_global());
+    pc_grad_set_enabled(was);
+  }
+  if (rc < 0) return rc;
+  lua_pushvalue(L, a->a[0].at);
+  return 1;
+}
+
+/* ---- losses ---- */
+
+static int loss_end(lua_State *L, pc_scope *s, pc_tensor *loss) {
+  int rc = pc_scope_end(s, &loss, 1);
+  return push_table(L, rc, loss);
+}
+
+static int f_mse(lua_State *L, pc_args *a) {
+  pc_scope s = {0};
+  pc_reduction r = 0;
+  pc_note(&s, pc_reduction_parse(&r, S(2)));
+  return loss_end(L, &s, s.rc < 0 ? NULL : pc_loss_mse(&s, a->a[0].t, a->a[1].t, r));
+}
+
+static int f_cross_entropy(lua_State *L, pc_args *a) {
+  pc_scope s = {0};
+  pc_reduction r = 0;
+  pc_note(&s, pc_reduction_parse(&r, S(3)));
+  return loss_end(L, &s, s.rc < 0 ? NULL : pc_loss_cross_entropy(&s, a->a[0].t, a->a[1].t, D(2), r));
+}
+
+static int f_bce(lua_State *L, pc_args *a) {
+  pc_scope s = {0};
+  pc_reduction r = 0;
+  pc_note(&s, pc_reduction_parse(&r, S(2)));
+  return loss_end(L, &s, s.rc < 0 ? NULL : pc_loss_bce_logits(&s, a->a[0].t, a->a[1].t, r));
+}
+
+static int f_gaussian_nll(lua_State *L, pc_args *a) {
+  pc_scope s = {0};
+  pc_reduction r = 0;
+  pc_note(&s, pc_reduction_parse(&r, S(4)));
+  return loss_end(L, &s, s.rc < 0 ? NULL : pc_loss_gaussian_nll(&s, a->a[0].t, a->a[1].t, a->a[2].t, D(3), r));
+}
+
+static int f_kl(lua_State *L, pc_args *a) {
+  pc_scope s = {0};
+  pc_reduction r = 0;
+  pc_note(&s, pc_reduction_parse(&r, S(2)));
+  return loss_end(L, &s, s.rc < 0 ? NULL : pc_loss_kl(&s, a->a[0].t, a->a[1].t, r));
+}
+
+static const pc_luafn functions[] = {
+    {"linear", "in:int, out:int, bias:bool=true, init:str=fan_in, gain:num=1", f_linear, "(..., in) -> (..., out): x W^T + b", 0},
+    {"conv2d", "in:int, out:int, kernel:int, stride:int=1, padding:int=0, dilation:int=1, groups:int=1, bias:bool=true", f_conv2d,
+     "(B,H,W,in) -> (B,H',W',out)", 0},
+    {"conv_transpose2d",
+     "in:int, out:int, kernel:int, stride:int=1, padding:int=0, output_padding:int=0, dilation:int=1, groups:int=1, bias:bool=true",
+     f_conv_transpose2d, "(B,H,W,in) -> (B,H',W',out), the transpose of conv2d", 0},
+    {"layer_norm", "width:int, eps:num=1e-5, affine:bool=true", f_layer_norm, "(..., width): (x - mean) / sd * weight + bias", 0},
+    {"group_norm", "groups:int, channels:int, eps:num=1e-5", f_group_norm, "(B,...,C) normalised over groups of channels", 0},
+    {"dropout", "p:num=0.5", f_dropout, "zeroes with probability p while training", 0},
+    {"activation", "kind:str", f_activation, "relu, gelu, silu, elu, leaky_relu, tanh, sigmoid or none", 0},
+    {"flatten", "", f_flatten, "(B,...) -> (B,n)", 0},
+    {"mlp", "widths:table, activation:str=gelu", f_mlp, "linear, activation, ..., linear through the widths {in, hidden..., out}", 0},
+    {"sequential", "modules:table", f_sequential, "modules in a row: {nn.linear(..), nn.activation'relu', ...}", 0},
+    {"attention", "width:int, heads:int, context:int?, inner:int=0, bias:bool=false", f_attention,
+     "multi-head attention: x (B,N,width)[, context (B,M,context)] -> (B,N,width), weights (B,heads,N,M)", 0},
+    {"block", "width:int, heads:int, context:int=0, self_attention:bool=false, ff:int=0, inner:int=0", f_block,
+     "pre-norm Transformer block; context 0: self-attention only; ff 0: 4 width", 0},
+    {"gru_cell", "in:int, hidden:int", f_gru_cell, "x (B,in), h (B,hidden) -> h' (B,hidden)", 0},
+    {"position", "n:int, width:int, sd:num=0.02", f_position, "adds a learned (n,width) table", 0},
+    {"sincos", "n:int, width:int", f_sincos, "sine-cosine position table (n,width)", 0},
+    {"sincos2d", "height:int, width:int, channels:int", f_sincos2d, "sine-cosine table of a grid (height*width,channels)", 0},
+    {"fourier", "height:int, width:int, octaves:int=8", f_fourier, "Fourier features of grid coordinates (height*width,4*octaves)", 0},
+    {"init", "t:tensor, kind:str, gain:num=1", f_init, "fills a parameter in place: xavier_uniform, kaiming_normal, orthogonal, ...", 0},
+    {"mse", "x:tensor, y:tensor, reduction:str=mean", f_mse, "squared error; reduction mean, sum or batch_mean", 0},
+    {"cross_entropy", "logits:tensor, target:tensor, label_smoothing:num=0, reduction:str=mean", f_cross_entropy,
+     "logits (...,C), target (...) classes from 1", 0},
+    {"bce_with_logits", "x:tensor, target:tensor, reduction:str=mean", f_bce, "binary cross entropy of logits", 0},
+    {"gaussian_nll", "mean:tensor, x:tensor, var:tensor, eps:num=1e-6, reduction:str=mean", f_gaussian_nll,
+     "0.5 (log var + (x - mean)^2 / var)", 0},
+    {"kl", "mean:tensor, log_std:tensor, reduction:str=batch_mean", f_kl, "KL(N(mean, std^2) || N(0,1)), std = exp(log_std)", 0},
+    {0}};
+
+int luaopen_percept_nn(lua_State *L) {
+  pc_module_class_open(L);
+  lua_newtable(L);
+  pc_register(L, "nn", functions);
+  pc_module_functions(L);
+  return 1;
+}
