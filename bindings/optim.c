@@ -1,0 +1,360 @@
+/* optim.c: percept.optim: optimisers, L-BFGS, schedules. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "bindings/module.h"
+#include "optim/optim.h"
+#include "optim/schedule.h"
+
+int luaopen_percept_optim(lua_State *L);
+
+typedef struct optim_handle {
+  pc_optim *o;
+} optim_handle;
+#define OPTIM(arg) (((optim_handle *)(arg).p)->o)
+
+static int optim_gc(lua_State *L) {
+  optim_handle *h = lua_touserdata(L, 1);
+  pc_optim_release(h->o);
+  h->o = NULL;
+  return 0;
+}
+
+/* A number field of the table on top of the stack. Returns 1 when it was there. */
+static int field(lua_State *L, const char *name, double *out) {
+  lua_getfield(L, -1, name);
+  int there = lua_isnumber(L, -1);
+  if (there) *out = lua_tonumber(L, -1);
+  lua_pop(L, 1);
+  return there;
+}
+
+/* Group options of the table on top override o; other names are errors (list part aside). */
+static int read_group(lua_State *L, const char *fn, pc_optim_opts *o) {
+  static const char *const known[] = {"params", "lr", "weight_decay", "momentum", "nesterov", "beta1", "beta2", "eps"};
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING) continue;
+    int ok = 0;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) ok |= !strcmp(known[i], lua_tostring(L, -2));
+    if (!ok) {
+      int rc = pc_fail(PC_EARG, "%s: unknown option '%s' of a group; known are params, lr, weight_decay, momentum, nesterov, beta1, beta2, eps",
+                       fn, lua_tostring(L, -2));
+      lua_pop(L, 2);
+      return rc;
+    }
+  }
+  field(L, "lr", &o->lr);
+  field(L, "weight_decay", &o->weight_decay);
+  field(L, "momentum", &o->momentum);
+  field(L, "beta1", &o->beta1);
+  field(L, "beta2", &o->beta2);
+  field(L, "eps", &o->eps);
+  lua_getfield(L, -1, "nesterov");
+  if (!lua_isnil(L, -1)) o->nesterov = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return PC_OK;
+}
+
+static int add_params(lua_State *L, pc_optim *o, int at, const pc_optim_opts *opts);
+
+/* The list of tensors (or modules) at stack place `at` as one group. */
+static int add_list(lua_State *L, pc_optim *o, int at, const pc_optim_opts *opts) {
+  int n = (int)lua_objlen(L, at), rc = PC_OK, nt = 0;
+  pc_tensor **t = pc_malloc(sizeof *t * (size_t)(n ? n : 1));
+  if (!t) return PC_ENOMEM;
+  for (int i = 0; i < n && rc == PC_OK; i++) {
+    lua_rawgeti(L, at, i + 1);
+    pc_tensor *x = pc_to_tensor(L, -1);
+    if (x)
+      t[nt++] = x;
+    else if (lua_istable(L, -1) || pc_to_module(L, -1))
+      rc = add_params(L, o, lua_gettop(L), opts); /* a group of its own */
+    else
+      rc = pc_fail(PC_EARG, "%s: entry %d is %s; tensors, modules or groups {params = ..., lr = ...} are expected",
+                   pc_optim_name(o), i + 1, pc_describe(L, -1));
+    lua_pop(L, 1);
+  }
+  if (rc == PC_OK && (nt || !n)) rc = pc_optim_add_group(o, t, nt, opts);
+  pc_free(t);
+  return rc;
+}
+
+static int add_params(lua_State *L, pc_optim *o, int at, const pc_optim_opts *opts) {
+  pc_module *m = pc_to_module(L, at);
+  pc_tensor *t = pc_to_tensor(L, at);
+  pc_optim_opts mine = *opts;
+  int rc;
+  if (m) return pc_optim_add_module(o, m, opts);
+  if (t) return pc_optim_add_group(o, &t, 1, opts);
+  if (!lua_istable(L, at))
+    return pc_fail(PC_EARG, "%s: parameters are a module, a tensor, a list, or groups; got %s", pc_optim_name(o), pc_describe(L, at));
+  lua_getfield(L, at, "params");
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return add_list(L, o, at, opts);
+  }
+  lua_pushvalue(L, at);
+  rc = read_group(L, pc_optim_name(o), &mine);
+  lua_pop(L, 1);
+  if (rc == PC_OK) rc = add_params(L, o, lua_gettop(L), &mine);
+  lua_pop(L, 1);
+  return rc;
+}
+
+static int make(lua_State *L, pc_args *a, pc_optim_kind kind, const pc_optim_opts *opts) {
+  pc_optim *o;
+  int rc = pc_optim_new(&o, kind);
+  if (rc == PC_OK) rc = add_params(L, o, a->a[0].at, opts);
+  if (rc < 0) {
+    pc_optim_release(o);
+    return rc;
+  }
+  ((optim_handle *)pc_new_object(L, "optimizer", sizeof(optim_handle)))->o = o;
+  return 1;
+}
+
+static int f_sgd(lua_State *L, pc_args *a) {
+  pc_optim_opts o = {.lr = a->a[1].v.d, .momentum = a->a[2].v.d, .nesterov = (int)a->a[3].v.i, .weight_decay = a->a[4].v.d};
+  return make(L, a, PC_OPTIM_SGD, &o);
+}
+
+static int adam_like(lua_State *L, pc_args *a, pc_optim_kind kind) {
+  pc_optim_opts o = {.lr = a->a[1].v.d, .beta1 = a->a[2].v.d, .beta2 = a->a[3].v.d, .eps = a->a[4].v.d, .weight_decay = a->a[5].v.d};
+  return make(L, a, kind, &o);
+}
+
+static int f_adam(lua_State *L, pc_args *a) { return adam_like(L, a, PC_OPTIM_ADAM); }
+static int f_adamw(lua_State *L, pc_args *a) { return adam_like(L, a, PC_OPTIM_ADAMW); }
+
+/* ---- methods ---- */
+
+static int m_step(lua_State *L, pc_args *a) { return pc_optim_step(OPTIM(a->a[0])); }
+static int m_zero_grad(lua_State *L, pc_args *a) { return pc_optim_zero_grad(OPTIM(a->a[0])); }
+
+static int m_clip(lua_State *L, pc_args *a) {
+  double norm = 0;
+  int rc = pc_optim_clip_grad_norm(OPTIM(a->a[0]), a->a[1].v.d, &norm);
+  if (rc < 0) return rc;
+  lua_pushnumber(L, norm);
+  return 1;
+}
+
+static int m_lr(lua_State *L, pc_args *a) {
+  pc_optim *o = OPTIM(a->a[0]);
+  int g = a->a[2].v.set ? (int)a->a[2].v.i - 1 : -1;
+  if (g >= pc_optim_ngroups(o) || g < -1) return pc_fail(PC_EINDEX, "lr: no group %d; there are %d", g + 1, pc_optim_ngroups(o));
+  if (a->a[1].v.set) pc_optim_set_lr(o, g, a->a[1].v.d);
+  lua_pushnumber(L, pc_optim_lr(o, g < 0 ? 0 : g));
+  return 1;
+}
+
+static int m_steps(lua_State *L, pc_args *a) {
+  lua_pushnumber(L, (lua_Number)pc_optim_steps(OPTIM(a->a[0])));
+  return 1;
+}
+
+static int m_state(lua_State *L, pc_args *a) {
+  pc_optim *o = OPTIM(a->a[0]);
+  lua_newtable(L);
+  for (int g = 0; g < pc_optim_ngroups(o); g++)
+    for (int k = 0; k < pc_optim_nslots(o); k++) {
+      pc_tensor *t;
+      int rc = pc_optim_state(o, g, k, &t);
+      if (rc < 0) return rc;
+      lua_pushfstring(L, "%d.%s", g + 1, pc_optim_slot_name(o, k));
+      pc_push_tensor(L, pc_tensor_retain(t));
+      lua_rawset(L, -3);
+    }
+  lua_newtable(L);
+  lua_pushstring(L, pc_optim_name(o));
+  lua_setfield(L, -2, "kind");
+  lua_pushnumber(L, (lua_Number)pc_optim_steps(o));
+  lua_setfield(L, -2, "steps");
+  return 2;
+}
+
+static int m_load_state(lua_State *L, pc_args *a) {
+  pc_optim *o = OPTIM(a->a[0]);
+  lua_getfield(L, a->a[2].at, "kind");
+  const char *kind = lua_tostring(L, -1);
+  if (!kind || strcmp(kind, pc_optim_name(o)))
+    return pc_fail(PC_EARG, "load_state: the state is of optimiser '%s', this is %s", kind ? kind : "?", pc_optim_name(o));
+  lua_getfield(L, a->a[2].at, "steps");
+  double steps = lua_tonumber(L, -1);
+  for (int g = 0; g < pc_optim_ngroups(o); g++)
+    for (int k = 0; k < pc_optim_nslots(o); k++) {
+      pc_tensor *t, *from;
+      int rc = pc_optim_state(o, g, k, &t);
+      if (rc < 0) return rc;
+      lua_pushfstring(L, "%d.%s", g + 1, pc_optim_slot_name(o, k));
+      lua_rawget(L, a->a[1].at);
+      from = pc_to_tensor(L, -1);
+      if (!from || !pc_same_shape(from, t))
+        return pc_fail(PC_ESHAPE, "load_state: slot '%s' of group %d is %s, needs shape %s", pc_optim_slot_name(o, k), g + 1,
+                       from ? pc_shape_str(from) : "missing", pc_shape_str(t));
+      if ((rc = pc_copy_into(t, from)) < 0) return rc;
+      lua_pop(L, 1);
+    }
+  pc_optim_set_steps(o, (int64_t)steps);
+  return 0;
+}
+
+static const pc_luafn methods[] = {
+    {"step", "self:optimizer", m_step, "one step along the gradients", 0},
+    {"zero_grad", "self:optimizer", m_zero_grad, "sets all gradients to 0", 0},
+    {"clip", "self:optimizer, max_norm:num=0", m_clip, "scales gradients to at most max_norm (0: none) -> their norm before", 0},
+    {"lr", "self:optimizer, value:num?, group:int?", m_lr, "reads or sets the learning rate (of all groups, or one)", 0},
+    {"steps", "self:optimizer", m_steps, "steps taken", 0},
+    {"state", "self:optimizer", m_state, "-> tensors {\"1.m\" = ...}, scalars {kind, steps}; shared, not copied", 0},
+    {"load_state", "self:optimizer, tensors:table, scalars:table", m_load_state, "puts a saved state back", 0},
+    {0}};
+
+/* ---- L-BFGS ---- */
+
+typedef struct objective {
+  lua_State *L;
+  int fn; /* stack place */
+  pc_tensor *x;
+} objective;
+
+static int objective_call(void *ctx, const double *x, double *value, double *grad, int64_t n) {
+  objective *o = ctx;
+  pc_tensor *leaf = NULL, *y, *g = NULL, *gc = NULL, *gd = NULL, *xd = NULL;
+  int was = pc_grad_set_enabled(1), top = lua_gettop(o->L), rc;
+  rc = pc_tensor_from(&xd, PC_F64, o->x->ndim, o->x->size, x);
+  if (rc == PC_OK) rc = pc_to_dtype(&leaf, xd, o->x->dtype);
+  if (rc == PC_OK) rc = pc_set_requires_grad(leaf, 1);
+  if (rc == PC_OK) {
+    lua_pushvalue(o->L, o->fn);
+    pc_push_tensor(o->L, pc_tensor_retain(leaf));
+    rc = pc_callback(o->L, 1, 1);
+  }
+  if (rc == PC_OK && (!(y = pc_to_tensor(o->L, -1)) || pc_numel(y) != 1))
+    rc = pc_fail(PC_ECALLBACK, "lbfgs: the function must return a tensor with one element, not %s", pc_describe(o->L, -1));
+  if (rc == PC_OK) rc = pc_grad(&g, &y, NULL, 1, &leaf, 1, NULL);
+  if (rc == PC_OK) rc = pc_contiguous(&gc, g);
+  if (rc == PC_OK) rc = pc_to_dtype(&gd, gc, PC_F64);
+  if (rc == PC_OK) {
+    *value = pc_item(y);
+    memcpy(grad, pc_f64(gd), sizeof(double) * (size_t)n);
+  }
+  pc_tensor_release(xd);
+  pc_tensor_release(leaf);
+  pc_tensor_release(g);
+  pc_tensor_release(gc);
+  pc_tensor_release(gd);
+  lua_settop(o->L, top);
+  pc_grad_set_enabled(was);
+  return rc;
+}
+
+static int f_lbfgs(lua_State *L, pc_args *a) {
+  objective o = {L, a->a[0].at, a->a[1].t};
+  pc_tensor *c = NULL, *d = NULL, *x = NULL, *result = NULL;
+  pc_lbfgs_result r;
+  pc_lbfgs_opts opts = {(int)a->a[3].v.i, (int)a->a[2].v.i, a->a[4].v.d, a->a[5].v.d};
+  int rc = pc_contiguous(&c, a->a[1].t);
+  if (rc == PC_OK) rc = pc_to_dtype(&d, c, PC_F64);
+  if (rc == PC_OK) rc = pc_clone(&x, d);
+  if (rc == PC_OK) rc = pc_lbfgs(pc_f64(x), pc_numel(x), objective_call, &o, &opts, &r);
+  if (rc == PC_OK) rc = pc_to_dtype(&result, x, a->a[1].t->dtype);
+  pc_tensor_release(c);
+  pc_tensor_release(d);
+  pc_tensor_release(x);
+  if (rc < 0) return rc;
+  pc_push_tensor(L, result);
+  lua_createtable(L, 0, 4);
+  lua_pushnumber(L, r.value), lua_setfield(L, -2, "value");
+  lua_pushinteger(L, r.iterations), lua_setfield(L, -2, "iterations");
+  lua_pushinteger(L, r.evaluations), lua_setfield(L, -2, "evaluations");
+  lua_pushboolean(L, r.converged), lua_setfield(L, -2, "converged");
+  return 2;
+}
+
+/* ---- schedules ---- */
+
+enum { MAX_PIECES = 16 };
+typedef struct schedule_handle {
+  int n;
+  pc_schedule p[MAX_PIECES];
+} schedule_handle;
+
+static int read_piece(lua_State *L, int i, pc_schedule *p) {
+  static const char *const kinds[] = {"constant", "linear", "cosine", "step", "exp"};
+  static const char *const known[] = {"kind", "from", "to", "steps", "gamma", "every"};
+  double v;
+  if (!lua_istable(L, -1)) return pc_fail(PC_EARG, "schedule: piece %d is %s, not a table", i, pc_describe(L, -1));
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    int ok = 0;
+    for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+      ok |= lua_type(L, -2) == LUA_TSTRING && !strcmp(known[k], lua_tostring(L, -2));
+    if (!ok) {
+      int rc = pc_fail(PC_EARG, "schedule: piece %d: unknown option; known are kind, from, to, steps, gamma, every", i);
+      lua_pop(L, 2);
+      return rc;
+    }
+  }
+  lua_getfield(L, -1, "kind");
+  const char *kind = lua_tostring(L, -1);
+  *p = (pc_schedule){.kind = (pc_schedule_kind)-1};
+  for (int k = 0; kind && k < 5; k++)
+    if (!strcmp(kind, kinds[k])) p->kind = (pc_schedule_kind)k;
+  lua_pop(L, 1);
+  if ((int)p->kind < 0) return pc_fail(PC_EARG, "schedule: piece %d needs kind = constant, linear, cosine, step or exp", i);
+  field(L, "from", &p->value);
+  field(L, "to", &p->end);
+  field(L, "gamma", &p->gamma);
+  if (field(L, "steps", &v)) p->steps = (int64_t)v;
+  if (field(L, "every", &v)) p->every = (int64_t)v;
+  return PC_OK;
+}
+
+static int f_schedule(lua_State *L, pc_args *a) {
+  schedule_handle h = {(int)lua_objlen(L, a->a[0].at), {{0}}};
+  int rc = PC_OK;
+  if (h.n < 1 || h.n > MAX_PIECES) return pc_fail(PC_EARG, "schedule: 1 to %d pieces, got %d", MAX_PIECES, h.n);
+  for (int i = 0; i < h.n && rc == PC_OK; i++) {
+    lua_rawgeti(L, a->a[0].at, i + 1);
+    rc = read_piece(L, i + 1, &h.p[i]);
+    lua_pop(L, 1);
+  }
+  if (rc == PC_OK) rc = pc_schedule_check(h.p, h.n);
+  if (rc < 0) return rc;
+  *(schedule_handle *)pc_new_object(L, "schedule", sizeof h) = h;
+  return 1;
+}
+
+static int m_at(lua_State *L, pc_args *a) {
+  const schedule_handle *h = a->a[0].p;
+  lua_pushnumber(L, pc_schedule_at(h->p, h->n, a->a[1].v.i));
+  return 1;
+}
+
+static const pc_luafn schedule_methods[] = {{"at", "self:schedule, step:int", m_at, "value at a step, from 0", 0}, {0}};
+
+static const pc_luafn functions[] = {
+    {"sgd", "params:any, lr:num=1e-3, momentum:num=0, nesterov:bool=false, weight_decay:num=0", f_sgd,
+     "params: module, tensor, list, or groups {{params = ..., lr = ...}, ...}", 0},
+    {"adam", "params:any, lr:num=1e-3, beta1:num=0.9, beta2:num=0.999, eps:num=1e-8, weight_decay:num=0", f_adam,
+     "Adam (Kingma & Ba 2015); weight decay as L2", 0},
+    {"adamw", "params:any, lr:num=1e-3, beta1:num=0.9, beta2:num=0.999, eps:num=1e-8, weight_decay:num=0.01", f_adamw,
+     "Adam with decoupled weight decay (Loshchilov & Hutter 2019)", 0},
+    {"lbfgs", "fn:function, x:tensor, max_iter:int=100, history:int=10, tol_grad:num=1e-7, tol_change:num=1e-12", f_lbfgs,
+     "minimises fn(x) -> one-element tensor, from x -> x, {value, iterations, evaluations, converged}", 0},
+    {"schedule", "pieces:table", f_schedule,
+     "values over steps, pieces in a row: {{kind = 'linear', from = 0, to = 1e-3, steps = 500}, {kind = 'cosine', ...}}", 0},
+    {0}};
+
+int luaopen_percept_optim(lua_State *L) {
+  pc_module_class_open(L);
+  pc_class(L, "optimizer", methods, optim_gc);
+  lua_pop(L, 1);
+  pc_class(L, "schedule", schedule_methods, NULL);
+  lua_getfield(L, -1, "__index");
+  lua_getfield(L, -1, "at");
+  lua_setfield(L, -3, "__call");
+  lua_pop(L, 2);
+  lua_newtable(L);
+  pc_register(L, "optim", functions);
+  return 1;
+}

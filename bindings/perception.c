@@ -1,0 +1,195 @@
+/* perception.c: percept.encoders, percept.decoders, percept.inverter, percept.replay, percept.interaction. */
+#include <string.h>
+
+#include "bindings/module.h"
+#include "decoders/decoder.h"
+#include "encoders/encoder.h"
+#include "interaction/penalty.h"
+#include "inverter/inverter.h"
+#include "replay/replay.h"
+
+int luaopen_percept_encoders(lua_State *L);
+int luaopen_percept_decoders(lua_State *L);
+int luaopen_percept_inverter(lua_State *L);
+int luaopen_percept_replay(lua_State *L);
+int luaopen_percept_interaction(lua_State *L);
+
+#define I(k) a->a[k].v.i
+#define D(k) a->a[k].v.d
+
+/* ---- encoders ---- */
+
+static int per_stage(lua_State *L, const char *what, int at, int64_t *out, int *stages) {
+  if (!at) return PC_OK;
+  int n = (int)lua_objlen(L, at);
+  if (n < 1 || n > 8 || (*stages && n != *stages))
+    return pc_fail(PC_EARG, "encoders.slots: %s needs 1 to 8 entries, as many as the other lists, got %d", what, n);
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, at, i + 1);
+    out[i] = (int64_t)lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    if (out[i] < 1) return pc_fail(PC_EARG, "encoders.slots: entry %d of %s must be a number of at least 1", i + 1, what);
+  }
+  *stages = n;
+  return PC_OK;
+}
+
+static int f_encoder_slots(lua_State *L, pc_args *a) {
+  pc_module *m;
+  int stages = 0;
+  pc_slot_encoder_opts o = {.slots = I(0), .slot_dim = I(1), .height = I(2), .width_px = a->a[3].v.set ? I(3) : I(2),
+                            .channels = I(4), .width = I(5), .heads = I(6), .layers = I(7), .ff = I(8), .no_vae = !I(9)};
+  int rc = per_stage(L, "conv_channels", a->a[10].at, o.conv_channels, &stages);
+  if (rc == PC_OK) rc = per_stage(L, "conv_kernel", a->a[11].at, o.conv_kernel, &stages);
+  if (rc == PC_OK) rc = per_stage(L, "conv_stride", a->a[12].at, o.conv_stride, &stages);
+  o.stages = stages;
+  return pc_made_module(L, rc < 0 ? rc : pc_encoder_slots(&m, &o), m);
+}
+
+static const pc_luafn encoder_functions[] = {
+    {"slots",
+     "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, width:int=96, heads:int=4, layers:int=3, ff:int=0, "
+     "vae:bool=true, conv_channels:table?, conv_kernel:table?, conv_stride:table?",
+     f_encoder_slots, "CNN -> learned-query slot Transformer: image (B,H,W,C) -> mean (B,K,m), log_std (B,K,m) (paper.md 6.1)", 0},
+    {0}};
+
+int luaopen_percept_encoders(lua_State *L) {
+  pc_module_class_open(L);
+  lua_newtable(L);
+  pc_register(L, "encoders", encoder_functions);
+  return 1;
+}
+
+/* ---- decoders ---- */
+
+static int f_decoder_cross(lua_State *L, pc_args *a) {
+  pc_module *m;
+  pc_cross_decoder_opts o = {.slots = I(0), .slot_dim = I(1), .height = I(2), .width_px = a->a[3].v.set ? I(3) : I(2),
+                             .channels = I(4), .patch = I(5), .width = I(6), .width_kv = I(7), .heads = I(8), .layers = I(9),
+                             .ff = I(10), .octaves = I(11)};
+  return pc_made_module(L, pc_decoder_cross(&m, &o), m);
+}
+
+static int f_decoder_mlp(lua_State *L, pc_args *a) {
+  pc_module *m;
+  pc_mlp_decoder_opts o = {.slots = I(0), .slot_dim = I(1), .height = I(2), .width_px = a->a[3].v.set ? I(3) : I(2),
+                           .channels = I(4), .hidden = I(5), .layers = I(6)};
+  return pc_made_module(L, pc_decoder_mlp(&m, &o), m);
+}
+
+static const pc_luafn decoder_functions[] = {
+    {"cross",
+     "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, width:int=64, width_kv:int=0, heads:int=4, "
+     "layers:int=2, ff:int=0, octaves:int=8",
+     f_decoder_cross, "cross-attention Transformer: slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K) (paper.md 6.1)", 0},
+    {"mlp", "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, hidden:int=256, layers:int=2", f_decoder_mlp,
+     "unstructured control: all slots through one MLP -> image (B,H,W,C)", 0},
+    {0}};
+
+int luaopen_percept_decoders(lua_State *L) {
+  pc_module_class_open(L);
+  lua_newtable(L);
+  pc_register(L, "decoders", decoder_functions);
+  return 1;
+}
+
+/* ---- inverter ---- */
+
+typedef struct lua_decoder {
+  lua_State *L;
+  int fn; /* stack place */
+} lua_decoder;
+
+static int decode_lua(void *ctx, pc_tensor *z, pc_tensor **image) {
+  lua_decoder *d = ctx;
+  int top = lua_gettop(d->L);
+  *image = NULL;
+  lua_pushvalue(d->L, d->fn);
+  pc_push_tensor(d->L, pc_tensor_retain(z));
+  int rc = pc_callback(d->L, 1, 1);
+  pc_tensor *t = rc == PC_OK ? pc_to_tensor(d->L, -1) : NULL;
+  if (rc == PC_OK && !t) rc = pc_fail(PC_ECALLBACK, "search: the decoder returned %s, not an image tensor", pc_describe(d->L, -1));
+  if (t) *image = pc_tensor_retain(t);
+  lua_settop(d->L, top);
+  return rc;
+}
+
+static int f_search(lua_State *L, pc_args *a) {
+  pc_module *m = pc_to_module(L, a->a[0].at);
+  lua_decoder d = {L, a->a[0].at};
+  pc_invert_result r;
+  pc_invert_opts o = {.steps = (int)I(3), .lr = D(4), .prior = D(5), .tol = D(6), .patience = (int)I(7), .batch = I(8),
+                      .trace = (int)I(9)};
+  if (!m && lua_type(L, d.fn) != LUA_TFUNCTION)
+    return pc_fail(PC_EARG, "search: the decoder is %s; a module or a function(z) -> image is expected", pc_describe(L, d.fn));
+  int rc = m ? pc_invert(&r, pc_decode_module, m, a->a[1].t, a->a[2].t, &o) : pc_invert(&r, decode_lua, &d, a->a[1].t, a->a[2].t, &o);
+  if (rc < 0) return rc;
+  lua_createtable(L, 0, 6);
+  pc_push_tensor(L, r.z), lua_setfield(L, -2, "z");
+  pc_push_tensor(L, r.loss), lua_setfield(L, -2, "loss");
+  pc_push_tensor(L, r.steps), lua_setfield(L, -2, "steps");
+  pc_push_tensor(L, r.converged), lua_setfield(L, -2, "converged");
+  if (r.trace) pc_push_tensor(L, r.trace), lua_setfield(L, -2, "trace");
+  lua_pushnumber(L, (lua_Number)r.evaluations), lua_setfield(L, -2, "evaluations");
+  return 1;
+}
+
+static const pc_luafn inverter_functions[] = {
+    {"search",
+     "decoder:any, x:tensor, z0:tensor, steps:int=100, lr:num=0.05, prior:num=0, tol:num=1e-4, patience:int=20, batch:int=64, "
+     "trace:bool=false",
+     f_search,
+     "argmin_z ||decoder(z) - x||^2 + prior ||z||^2 per image by Adam from z0 -> {z, loss, steps, converged, trace, evaluations}", 0},
+    {0}};
+
+int luaopen_percept_inverter(lua_State *L) {
+  pc_module_class_open(L);
+  lua_newtable(L);
+  pc_register(L, "inverter", inverter_functions);
+  return 1;
+}
+
+/* ---- replay ---- */
+
+static int f_sample(lua_State *L, pc_args *a) {
+  pc_marginal kind;
+  pc_tensor *z;
+  int rc = pc_marginal_parse(&kind, a->a[2].v.s);
+  if (rc == PC_OK) rc = pc_replay_sample(&z, a->a[0].t, I(1), kind, pc_rng_global());
+  if (rc < 0) return rc;
+  pc_push_tensor(L, z);
+  return 1;
+}
+
+static const pc_luafn replay_functions[] = {
+    {"sample", "bank:tensor, n:int, marginals:str=empirical", f_sample,
+     "n slot sets (n,K,m), each slot drawn for itself from the bank (N,K,m): empirical, gaussian or prior", 0},
+    {0}};
+
+int luaopen_percept_replay(lua_State *L) {
+  lua_newtable(L);
+  pc_register(L, "replay", replay_functions);
+  return 1;
+}
+
+/* ---- interaction ---- */
+
+static int f_attention(lua_State *L, pc_args *a) {
+  pc_scope s = {0};
+  pc_tensor *y = pc_interaction_attention(&s, a->a[0].t);
+  int rc = pc_scope_end(&s, &y, 1);
+  if (rc < 0) return rc;
+  pc_push_tensor(L, y);
+  return 1;
+}
+
+static const pc_luafn interaction_functions[] = {
+    {"attention", "attention:tensor", f_attention,
+     "mean over images and positions of sum_{i<j} A_i A_j, attention (B,Q,K) with rows that sum to 1", 0},
+    {0}};
+
+int luaopen_percept_interaction(lua_State *L) {
+  lua_newtable(L);
+  pc_register(L, "interaction", interaction_functions);
+  return 1;
+}

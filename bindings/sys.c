@@ -1,0 +1,126 @@
+/* sys.c: percept.sys: the little of the system that scripts need and Lua lacks. */
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/cpu.h"
+#include "base/parallel.h"
+#include "bindings/args.h"
+#include "bindings/percept.h"
+
+int luaopen_percept_sys(lua_State *L);
+
+static double seconds(clockid_t id) {
+  struct timespec t;
+  clock_gettime(id, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int f_time(lua_State *L, pc_args *a) {
+  lua_pushnumber(L, seconds(CLOCK_MONOTONIC));
+  return 1;
+}
+
+static int f_cpu_time(lua_State *L, pc_args *a) {
+  lua_pushnumber(L, seconds(CLOCK_PROCESS_CPUTIME_ID));
+  return 1;
+}
+
+static int f_isatty(lua_State *L, pc_args *a) {
+  lua_pushboolean(L, isatty((int)a->a[0].v.i));
+  return 1;
+}
+
+static int f_exists(lua_State *L, pc_args *a) {
+  struct stat st;
+  int there = stat(a->a[0].v.s, &st) == 0;
+  lua_pushboolean(L, there);
+  if (there) lua_pushstring(L, S_ISDIR(st.st_mode) ? "folder" : "file");
+  return there ? 2 : 1;
+}
+
+static int f_mkdir(lua_State *L, pc_args *a) { /* with parents */
+  char path[4096];
+  size_t n = strlen(a->a[0].v.s);
+  if (n >= sizeof path) return pc_fail(PC_EARG, "mkdir: the path is too long");
+  memcpy(path, a->a[0].v.s, n + 1);
+  for (size_t i = 1; i <= n; i++) {
+    if (path[i] != '/' && path[i] != '\0') continue;
+    char c = path[i];
+    path[i] = '\0';
+    if (mkdir(path, 0777) && errno != EEXIST) return pc_fail(PC_EIO, "mkdir: '%s': %s", path, strerror(errno));
+    path[i] = c;
+  }
+  return 0;
+}
+
+static int f_interrupted(lua_State *L, pc_args *a) {
+  lua_pushboolean(L, pc_front_signal() != 0);
+  return 1;
+}
+
+static int f_memory(lua_State *L, pc_args *a) {
+  pc_alloc_stats s;
+  struct rusage u;
+  pc_alloc_get_stats(&s);
+  getrusage(RUSAGE_SELF, &u);
+  long pages = 0, skip;
+  FILE *f = fopen("/proc/self/statm", "r");
+  if (f && fscanf(f, "%ld %ld", &skip, &pages) != 2) pages = 0;
+  if (f) fclose(f);
+  lua_createtable(L, 0, 6);
+  lua_pushnumber(L, (lua_Number)s.live), lua_setfield(L, -2, "live");
+  lua_pushnumber(L, (lua_Number)s.peak), lua_setfield(L, -2, "peak");
+  lua_pushnumber(L, (lua_Number)s.cached), lua_setfield(L, -2, "cached");
+  lua_pushnumber(L, (lua_Number)u.ru_maxrss * 1024.0), lua_setfield(L, -2, "peak_rss");
+  lua_pushnumber(L, (lua_Number)pages * (lua_Number)sysconf(_SC_PAGESIZE)), lua_setfield(L, -2, "rss");
+  return 1;
+}
+
+static int f_fail_allocation(lua_State *L, pc_args *a) {
+  pc_alloc_fail_nth(a->a[0].v.i);
+  return 0;
+}
+
+static int f_memory_limit(lua_State *L, pc_args *a) {
+  pc_alloc_set_limit((int64_t)a->a[0].v.d);
+  return 0;
+}
+
+static int f_tier(lua_State *L, pc_args *a) {
+  if (a->a[0].v.set) {
+    int found = 0;
+    for (int t = PC_TIER_REF; t <= PC_TIER_AVX512; t++)
+      if (!strcmp(a->a[0].v.s, pc_tier_name((pc_tier)t))) {
+        int rc = pc_cpu_set_tier((pc_tier)t);
+        if (rc < 0) return rc;
+        found = 1;
+      }
+    if (!found) return pc_fail(PC_EARG, "tier: '%s' is none of ref, base, avx2, avx512", a->a[0].v.s);
+  }
+  lua_pushstring(L, pc_tier_name(pc_cpu_tier()));
+  return 1;
+}
+
+static const pc_luafn functions[] = {
+    {"time", "", f_time, "seconds on a clock that never goes back", 0},
+    {"cpu_time", "", f_cpu_time, "seconds of processor time of this process, all threads", 0},
+    {"isatty", "fd:int", f_isatty, "is this file descriptor a terminal?", 0},
+    {"exists", "path:str", f_exists, "-> true, 'file' or 'folder'; or false", 0},
+    {"mkdir", "path:str", f_mkdir, "makes a folder and its parents", 0},
+    {"interrupted", "", f_interrupted, "did a signal ask the program to stop?", 0},
+    {"memory", "", f_memory, "bytes: live, peak, cached (tensors), rss, peak_rss (process)", 0},
+    {"memory_limit", "bytes:num", f_memory_limit, "the engine's live bytes may not exceed this; 0: no limit", 0},
+    {"fail_allocation", "nth:int", f_fail_allocation, "for tests: the nth allocation from now on fails", 0},
+    {"tier", "name:str?", f_tier, "reads or forces the SIMD tier: ref, base, avx2, avx512", 0},
+    {0}};
+
+int luaopen_percept_sys(lua_State *L) {
+  lua_newtable(L);
+  pc_register(L, "sys", functions);
+  return 1;
+}
