@@ -1,0 +1,49 @@
+#!/bin/sh
+# The floors of the house: what may include what, headers that compile alone, sizes, READMEs.
+pass=0 fail=0
+ok() { pass=$((pass + 1)); }
+bad() {
+  fail=$((fail + 1))
+  echo "FAILED: $1"
+}
+check() { # description, output that must be empty
+  if [ -z "$2" ]; then ok; else bad "$1:
+$2"; fi
+}
+inc='#[[:space:]]*include[[:space:]]*[<"]'
+check "engine/ includes neither Lua nor SQLite" "$(grep -rnE "$inc(lua|lauxlib|lualib|luajit|sqlite3)\.h" engine)"
+check "db/ includes no Lua" "$(grep -rnE "$inc(lua|lauxlib|lualib|luajit)\.h" db)"
+check "db/ includes no tensors" "$(grep -rnE "$inc(tensor|grad|nn)/" db)"
+check "engine/ and db/ do not look up" "$(grep -rnE "$inc(bindings|scripts)/" engine db)"
+allow() { # folder, what it may include
+  check "engine/$1 includes only its own floor and below" \
+    "$(grep -rnE "$inc[a-z]+/" engine/"$1" 2>/dev/null | grep -vE "$inc($1|$2)/" | grep -vE '#[[:space:]]*include[[:space:]]*<')"
+}
+allow base 'base'
+allow tensor 'base'
+allow grad 'base|tensor'
+allow nn 'base|tensor|grad'
+allow optim 'base|tensor|grad|nn'
+allow decoders 'base|tensor|grad|nn'
+allow encoders 'base|tensor|grad|nn'
+allow inverter 'base|tensor|grad|nn|optim|decoders|encoders'
+allow replay 'base|tensor|grad|nn|optim|decoders|encoders'
+allow interaction 'base|tensor|grad|nn|optim|decoders|encoders'
+allow metrics 'base|tensor'
+allow formats 'base|tensor'
+allow images 'base|tensor|formats'
+allow datasets 'base|tensor|formats|images'
+inclflags=$(pkg-config --cflags luajit libpng jansson libedit sqlite3)
+for h in $(find engine db bindings -name '*.h'); do
+  if echo "#include \"$h\"" | ${CC:-cc} -std=c11 -D_GNU_SOURCE -Iengine -I. $inclflags -fsyntax-only -xc - 2>/dev/null; then ok; else bad "$h does not compile alone"; fi
+done
+for d in $(find engine bindings scripts experiments db tests -type d -not -path '*/images' -not -path '*/masks' -not -path '*/assets/*'); do
+  case $d in experiments/data/*) continue ;; esac
+  if [ -f "$d/README.md" ] || [ "$(find "$d" -maxdepth 1 -type f | wc -l)" -eq 0 ]; then ok; else bad "$d has no README.md"; fi
+done
+for f in $(find engine db bindings scripts tests -name '*.c' -o -name '*.h' -o -name '*.lua'); do
+  n=$(wc -l <"$f")
+  if [ "$n" -le 620 ] || head -n 30 "$f" | grep -qi 'one file because'; then ok; else bad "$f has $n lines and does not say why (\"one file because\")"; fi
+done
+echo "$pass passed, $fail failed"
+[ "$fail" -eq 0 ]
