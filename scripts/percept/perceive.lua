@@ -1,0 +1,219 @@
+--- The paper's path: train a slot autoencoder on ID images, then perceive ID and OOD
+-- images with {encoder, + search, + replay, + replay + search} (paper.md 2, 8).
+--
+-- Every piece is a function a study can call for itself; perceive.study runs them in
+-- the order the quickstart and the PUG studies share.
+local T = require "percept.tensor"
+local nn = require "percept.nn"
+local optim = require "percept.optim"
+local encoders = require "percept.encoders"
+local decoders = require "percept.decoders"
+local inverter = require "percept.inverter"
+local replay = require "percept.replay"
+local interaction = require "percept.interaction"
+local datasets = require "percept.datasets"
+local readout = require "percept.readout"
+local train = require "percept.train"
+local progress = require "percept.progress"
+local sys = require "percept.sys"
+
+local perceive = {}
+
+--- Encoder and decoder that fit a dataset. model: the study's sizes. Slots and image size
+-- are checked against the dataset here, before the first step.
+function perceive.model(model, dataset, factors)
+  if model.slots < #factors then
+    error(("model: %d slots cannot hold the %d factors %s of this dataset; set model.slots to at least %d"):format(
+      model.slots, #factors, table.concat(factors, ", "), #factors), 0)
+  end
+  local height, width = dataset:height(), dataset:width()
+  local encoder = encoders.slots{
+    slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width,
+    width = model.encoder_width, heads = model.encoder_heads, layers = model.encoder_layers,
+    conv_channels = model.conv_channels, conv_kernel = model.conv_kernel, conv_stride = model.conv_stride,
+  }
+  local decoder = decoders.cross{
+    slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, patch = model.patch,
+    width = model.decoder_width, heads = model.decoder_heads, layers = model.decoder_layers,
+  }
+  return encoder, decoder
+end
+
+--- Applies f to chunks of the images at `index`; returns the results joined.
+local function by_chunks(dataset, index, chunk, f)
+  local parts, n = {}, index:size(1)
+  for from = 1, n, chunk do
+    parts[#parts + 1] = f(dataset:images(index:narrow(1, from, math.min(chunk, n - from + 1))))
+  end
+  return T.cat(parts, {dim = 1})
+end
+
+--- Slot means (N,K,m) of the images at `index`, without history.
+function perceive.encode(encoder, dataset, index)
+  return T.no_grad(function()
+    return by_chunks(dataset, index, 128, function(x) return (encoder(x)) end)
+  end)
+end
+
+--- Labels of the images at `index`: factor -> (N) class indices; and factor -> number of classes.
+function perceive.labels(dataset, factors, index)
+  local labels, classes = {}, {}
+  for _, f in ipairs(factors) do
+    labels[f] = dataset:factor(f, index)
+    classes[f] = #dataset:values(f)
+  end
+  return labels, classes
+end
+
+--- Trains the VAE: sigma * squared error per image + beta * KL + alpha(t) * interaction.
+function perceive.train_vae(o)
+  local model = nn.module{encoder = o.encoder, decoder = o.decoder, forward = function(self, x) return self.encoder(x) end}
+  local c = o.config
+  local optimizer = optim.adam(model, {lr = c.lr})
+  local rate = optim.schedule{
+    {kind = "linear", from = 0, to = c.lr, steps = c.warmup},
+    {kind = "constant", from = c.lr, steps = math.max(1, math.floor(c.steps * c.hold) - c.warmup)},
+    {kind = "cosine", from = c.lr, to = c.lr * c.final, steps = math.max(1, c.steps - math.floor(c.steps * c.hold))},
+  }
+  local alpha = optim.schedule{
+    {kind = "constant", from = c.alpha_start, steps = math.max(1, c.alpha_delay)},
+    {kind = "linear", from = c.alpha_start, to = c.alpha, steps = math.max(1, c.alpha_ramp)},
+  }
+  local batches = datasets.batches(o.index, c.batch, {seed = o.seed})
+  return train.loop{
+    name = "vae", steps = c.steps, optimizer = optimizer, modules = {model = model}, batches = batches,
+    lr = rate, clip = c.clip, run = o.run, checkpoint = o.checkpoint, checkpoint_every = o.checkpoint_every,
+    log_every = c.log_every,
+    step = function(t)
+      local x = o.dataset:images(batches:next())
+      local mean, log_std = o.encoder(x)
+      local z = mean + log_std:exp() * T.randn(mean:shape())
+      local image, attention = o.decoder(z)
+      local error_ = nn.mse(image, x, {reduction = "batch_mean"})
+      local kl = nn.kl(mean, log_std)
+      local inter = interaction.attention(attention)
+      local loss = error_ * c.sigma + kl * c.beta + inter * alpha(t - 1)
+      return loss, {mse = error_ / (x:numel() / x:size(1)), kl = kl, interaction = inter}
+    end,
+  }
+end
+
+--- Fine-tunes a copy of the encoder on decoded recombinations of ID slots (replay), mixed
+-- with ID images whose targets are the first encoder's slots. Returns the new encoder.
+function perceive.train_replay(o)
+  local c = o.config
+  local fresh = o.new_encoder()
+  fresh:copy_from(o.encoder)
+  local optimizer = optim.adam(fresh, {lr = c.lr})
+  local rate = optim.schedule{
+    {kind = "linear", from = 0, to = c.lr, steps = math.max(1, c.warmup)},
+    {kind = "cosine", from = c.lr, to = c.lr * c.final, steps = math.max(1, c.steps - c.warmup)},
+  }
+  local batches = datasets.batches(o.index, math.max(1, c.id_batch), {seed = o.seed + 1})
+  train.loop{
+    name = "replay", steps = c.steps, offset = o.offset, optimizer = optimizer, modules = {encoder = fresh}, batches = batches,
+    lr = rate, clip = c.clip, run = o.run, checkpoint = o.checkpoint, checkpoint_every = o.checkpoint_every,
+    log_every = c.log_every,
+    step = function()
+      local z, x = T.no_grad(function()
+        local slots = replay.sample(o.bank, c.batch, {marginals = c.marginals})
+        local image = o.decoder(slots):clamp(0, 1)
+        if c.id_batch > 0 then
+          local index = batches:next()
+          local real = o.dataset:images(index)
+          slots = T.cat{slots, (o.encoder(real)), dim = 1}
+          image = T.cat{image, real, dim = 1}
+        end
+        return slots, image
+      end)
+      return nn.mse((fresh(x)), z, {reduction = "batch_mean"})
+    end,
+  }
+  return fresh
+end
+
+--- Slots of the images at `index` after search from z0; also the mean loss before and after.
+function perceive.search(o)
+  local c, n = o.config, o.index:size(1)
+  local bar = progress.start{title = o.title or "search", total = n}
+  local parts, evaluations, first, last = {}, 0, 0, 0
+  o.decoder:freeze()
+  for from = 1, n, c.batch do
+    local count = math.min(c.batch, n - from + 1)
+    local x = o.dataset:images(o.index:narrow(1, from, count))
+    local r = inverter.search(o.decoder, x, o.z0:narrow(1, from, count), {
+      steps = c.steps, lr = c.lr, prior = c.prior, tol = c.tol, patience = c.patience, batch = c.batch, trace = true,
+    })
+    parts[#parts + 1] = r.z
+    evaluations = evaluations + r.evaluations
+    first, last = first + r.trace:select(2, 1):sum():item(), last + r.loss:sum():item()
+    bar:show(from + count - 1, {loss = last / (from + count - 1)})
+  end
+  o.decoder:unfreeze()
+  bar:finish{loss = last / n}
+  return T.cat(parts, {dim = 1}), {evaluations = evaluations, loss_before = first / n, loss_after = last / n}
+end
+
+--- The whole study on one split. spec: config, run, dataset, split, factors, seed.
+-- Returns {rows = {{method, split, factor, value}}, encoder, decoder, ...}; every row is recorded.
+function perceive.study(spec)
+  local cfg, run, dataset, split, factors = spec.config, spec.run, spec.dataset, spec.split, spec.factors
+  local folder = run.folder
+  local encoder, decoder = perceive.model(cfg.model, dataset, factors)
+  local out = {rows = {}, encoder = encoder, decoder = decoder}
+  local every = cfg.checkpoint_every
+  perceive.train_vae{
+    encoder = encoder, decoder = decoder, dataset = dataset, index = split.id_train, config = cfg.vae, run = run,
+    seed = spec.seed, checkpoint = folder .. "/vae.safetensors", checkpoint_every = every,
+  }
+  local bank = perceive.encode(encoder, dataset, split.id_train)
+  local replayed = perceive.train_replay{
+    encoder = encoder, decoder = decoder, bank = bank, dataset = dataset, index = split.id_train, config = cfg.replay,
+    run = run, seed = spec.seed, offset = cfg.vae.steps, checkpoint = folder .. "/replay.safetensors", checkpoint_every = every,
+    new_encoder = function() return (perceive.model(cfg.model, dataset, factors)) end,
+  }
+  out.replayed = replayed
+
+  T.manual_seed(spec.seed + 1000) -- what follows does not depend on where a resume began
+  local sets = {{"id", split.id_val}, {"ood", split.ood}}
+  local labels, classes = perceive.labels(dataset, factors, split.id_train)
+  local readouts = readout.fit(bank, labels, factors, classes, cfg.readout)
+  local val_labels = perceive.labels(dataset, factors, split.id_val)
+  out.slot_of = readouts:match(perceive.encode(encoder, dataset, split.id_val), val_labels)
+  out.readouts = readouts
+  out.slots = {}
+  for _, set in ipairs(sets) do
+    local name, index = set[1], set[2]
+    local truth = perceive.labels(dataset, factors, index)
+    local z = {encoder = perceive.encode(encoder, dataset, index), replay = perceive.encode(replayed, dataset, index)}
+    for _, start in ipairs{"encoder", "replay"} do
+      local method = start == "encoder" and "search" or "replay + search"
+      local began = sys.time()
+      local cost
+      z[method], cost = perceive.search{
+        decoder = decoder, dataset = dataset, index = index, z0 = z[start], config = cfg.search,
+        title = ("%s %s"):format(name, method),
+      }
+      run:result{method = method, split = name, metric = "seconds_per_image", value = (sys.time() - began) / index:size(1)}
+      run:result{method = method, split = name, metric = "squared_error", value = cost.loss_after}
+      run:result{method = start, split = name, metric = "squared_error", value = cost.loss_before}
+    end
+    out.slots[name] = z
+    for _, method in ipairs(perceive.methods) do
+      local score, sum, parts = readouts:score(z[method], truth), 0, 0
+      for _, f in ipairs(factors) do
+        out.rows[#out.rows + 1] = {method = method, split = name, factor = f, value = score[f]}
+        run:result{method = method, split = name, metric = "accuracy", factor = f, value = score[f]}
+      end
+      for _, f in ipairs(spec.scored) do sum, parts = sum + score[f], parts + 1 end
+      out.rows[#out.rows + 1] = {method = method, split = name, factor = spec.scored_name, value = sum / parts}
+      run:result{method = method, split = name, metric = "accuracy", factor = spec.scored_name, value = sum / parts}
+    end
+  end
+  return out
+end
+
+--- The four ways to perceive, in the order of the tables.
+perceive.methods = {"encoder", "search", "replay", "replay + search"}
+
+return perceive
