@@ -47,8 +47,8 @@ static int f_dropout(lua_State *L, pc_args *a) {
 
 static int f_activation(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_act act;
-  int rc = pc_act_parse(&act, S(0));
+  pc_nn_act act;
+  int rc = pc_nn_act_parse(&act, S(0));
   return pc_made_module(L, rc < 0 ? rc : pc_nn_activation(&m, act), m);
 }
 
@@ -74,9 +74,9 @@ static int int_list(lua_State *L, const char *fn, int at, int64_t *out, int max)
 
 static int f_mlp(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_act act;
+  pc_nn_act act;
   int64_t w[64];
-  int n = int_list(L, "nn.mlp", a->a[0].at, w, 64), rc = n < 0 ? n : pc_act_parse(&act, S(1));
+  int n = int_list(L, "nn.mlp", a->a[0].at, w, 64), rc = n < 0 ? n : pc_nn_act_parse(&act, S(1));
   return pc_made_module(L, rc < 0 ? rc : pc_nn_mlp(&m, n, w, act), m);
 }
 

@@ -82,9 +82,9 @@ int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *opts) {
   rc = pc_embed_fourier(&positions, o.height / o.patch, o.width_px / o.patch, o.octaves);
   if (rc == PC_OK) rc = pc_module_add_tensor(*out, "positions", positions, 1);
   pc_tensor_release(positions);
-  if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){o.slot_dim, 4 * o.width, o.width_kv}, PC_ACT_GELU);
+  if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){o.slot_dim, 4 * o.width, o.width_kv}, PC_NN_GELU);
   if (rc == PC_OK) rc = pc_module_adopt(*out, "slots", rc, d->slots = part);
-  if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){4 * o.octaves, 2 * o.width, o.width}, PC_ACT_GELU);
+  if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){4 * o.octaves, 2 * o.width, o.width}, PC_NN_GELU);
   if (rc == PC_OK) rc = pc_module_adopt(*out, "queries", rc, d->queries = part);
   for (int64_t l = 0; l < o.layers && rc == PC_OK; l++) {
     char name[16];
@@ -92,7 +92,7 @@ int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *opts) {
     rc = pc_nn_block(&part, o.width, o.heads, &(pc_block_opts){.width_kv = o.width_kv, .ff = o.ff});
     if (rc == PC_OK) rc = pc_module_adopt(*out, name, rc, d->blocks[l] = part);
   }
-  if (rc == PC_OK) rc = pc_nn_mlp(&part, 4, (int64_t[]){o.width, o.width, o.width, o.patch * o.patch * o.channels}, PC_ACT_GELU);
+  if (rc == PC_OK) rc = pc_nn_mlp(&part, 4, (int64_t[]){o.width, o.width, o.width, o.patch * o.patch * o.channels}, PC_NN_GELU);
   if (rc == PC_OK) rc = pc_module_adopt(*out, "pixels", rc, d->pixels = part);
   if (rc < 0) {
     pc_module_release(*out);

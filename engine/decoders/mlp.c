@@ -42,7 +42,7 @@ int pc_decoder_mlp(pc_module **out, const pc_mlp_decoder_opts *opts) {
   widths[n++] = o.slots * o.slot_dim;
   for (int64_t l = 0; l < o.layers; l++) widths[n++] = o.hidden;
   widths[n++] = o.height * o.width_px * o.channels;
-  rc = pc_nn_mlp(&d->net, n, widths, PC_ACT_GELU);
+  rc = pc_nn_mlp(&d->net, n, widths, PC_NN_GELU);
   if (rc == PC_OK) rc = pc_module_adopt(*out, "net", rc, d->net);
   if (rc < 0) {
     pc_module_release(*out);

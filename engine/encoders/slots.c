@@ -101,7 +101,7 @@ static int build(pc_module *m) {
   if (rc == PC_OK && e->tokens < 1) rc = pc_fail(PC_EARG, "slot_encoder: the image is too small for the convolutions");
   if (rc == PC_OK && (rc = pc_nn_position(&part, e->tokens, o->width, 0.02)) == PC_OK) rc = add(m, "position", rc, part, &e->position);
   if (rc == PC_OK && (rc = pc_nn_layer_norm(&part, o->width, 0, 0)) == PC_OK) rc = add(m, "norm_tokens", rc, part, &e->norm_tokens);
-  if (rc == PC_OK && (rc = pc_nn_mlp(&part, 3, (int64_t[]){o->width, o->width, o->width}, PC_ACT_GELU)) == PC_OK)
+  if (rc == PC_OK && (rc = pc_nn_mlp(&part, 3, (int64_t[]){o->width, o->width, o->width}, PC_NN_GELU)) == PC_OK)
     rc = add(m, "tokens", rc, part, &e->tokens_mlp);
   if (rc == PC_OK) rc = pc_module_param(m, "queries", 2, (int64_t[]){o->slots, o->width}, PC_INIT_UNIFORM, 1, 0, 0);
   if (rc == PC_OK) e->queries = pc_module_get(m, "queries");

@@ -108,7 +108,7 @@ int pc_nn_block(pc_module **out, int64_t width, int64_t heads, const pc_block_op
     if (rc == PC_OK) rc = add_part(*out, "self", rc, part, &b->self);
   }
   if (rc == PC_OK) rc = add_norm(*out, "norm_ff", width, &b->norm_ff);
-  if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){width, o.ff ? o.ff : 4 * width, width}, PC_ACT_GELU);
+  if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){width, o.ff ? o.ff : 4 * width, width}, PC_NN_GELU);
   if (rc == PC_OK) rc = add_part(*out, "ff", rc, part, &b->ff);
   if (rc < 0) {
     pc_module_release(*out);

@@ -13,28 +13,28 @@
 
 static const char *const act_names[] = {"none", "relu", "gelu", "silu", "elu", "leaky_relu", "tanh", "sigmoid"};
 
-int pc_act_parse(pc_act *out, const char *name) {
+int pc_nn_act_parse(pc_nn_act *out, const char *name) {
   for (size_t i = 0; i < sizeof act_names / sizeof *act_names; i++)
-    if (!strcmp(name, act_names[i])) return *out = (pc_act)i, PC_OK;
+    if (!strcmp(name, act_names[i])) return *out = (pc_nn_act)i, PC_OK;
   return pc_fail(PC_EARG, "activation: unknown '%s': known are none, relu, gelu, silu, elu, leaky_relu, tanh, sigmoid", name);
 }
 
-pc_tensor *pc_activate(pc_scope *s, pc_act act, pc_tensor *x) {
+pc_tensor *pc_activate(pc_scope *s, pc_nn_act act, pc_tensor *x) {
   switch (act) {
-    case PC_ACT_NONE: return x;
-    case PC_ACT_RELU: return pc_op1(s, PC_OP_relu, x);
-    case PC_ACT_GELU: return pc_op1(s, PC_OP_gelu, x);
-    case PC_ACT_SILU: return pc_op1(s, PC_OP_silu, x);
-    case PC_ACT_ELU: return pc_op1(s, PC_OP_elu, x);
-    case PC_ACT_LEAKY_RELU: return pc_op1(s, PC_OP_leaky_relu, x);
-    case PC_ACT_TANH: return pc_op1(s, PC_OP_tanh, x);
-    case PC_ACT_SIGMOID: return pc_op1(s, PC_OP_sigmoid, x);
+    case PC_NN_NONE: return x;
+    case PC_NN_RELU: return pc_op1(s, PC_OP_relu, x);
+    case PC_NN_GELU: return pc_op1(s, PC_OP_gelu, x);
+    case PC_NN_SILU: return pc_op1(s, PC_OP_silu, x);
+    case PC_NN_ELU: return pc_op1(s, PC_OP_elu, x);
+    case PC_NN_LEAKY_RELU: return pc_op1(s, PC_OP_leaky_relu, x);
+    case PC_NN_TANH: return pc_op1(s, PC_OP_tanh, x);
+    case PC_NN_SIGMOID: return pc_op1(s, PC_OP_sigmoid, x);
   }
   return x;
 }
 
 static void fwd_activation(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
-  out[0] = pc_activate(s, *(pc_act *)m->self, in[0]);
+  out[0] = pc_activate(s, *(pc_nn_act *)m->self, in[0]);
 }
 
 static const pc_module_class act_classes[] = {
@@ -43,9 +43,9 @@ static const pc_module_class act_classes[] = {
     {"elu", 1, 1, 1, fwd_activation, NULL, "x -> x or e^x-1"}, {"leaky_relu", 1, 1, 1, fwd_activation, NULL, "x -> x or x/100"},
     {"tanh", 1, 1, 1, fwd_activation, NULL, "x -> tanh x"},    {"sigmoid", 1, 1, 1, fwd_activation, NULL, "x -> 1/(1+e^-x)"}};
 
-int pc_nn_activation(pc_module **out, pc_act act) {
+int pc_nn_activation(pc_module **out, pc_nn_act act) {
   int rc = pc_module_new(out, &act_classes[act], sizeof act);
-  if (rc == PC_OK) *(pc_act *)(*out)->self = act;
+  if (rc == PC_OK) *(pc_nn_act *)(*out)->self = act;
   return rc;
 }
 
@@ -236,7 +236,7 @@ int pc_nn_sequential(pc_module **out, int n, pc_module *const *parts) {
   return finish(out, rc);
 }
 
-int pc_nn_mlp(pc_module **out, int n, const int64_t *widths, pc_act act) {
+int pc_nn_mlp(pc_module **out, int n, const int64_t *widths, pc_nn_act act) {
   *out = NULL;
   if (n < 2) return pc_fail(PC_EARG, "mlp: needs at least two widths, in and out");
   int rc = pc_module_new(out, &mlp_class, 0);

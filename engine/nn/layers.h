@@ -9,9 +9,9 @@
 
 #include "nn/module.h"
 
-typedef enum pc_act { PC_ACT_NONE, PC_ACT_RELU, PC_ACT_GELU, PC_ACT_SILU, PC_ACT_ELU, PC_ACT_LEAKY_RELU, PC_ACT_TANH, PC_ACT_SIGMOID } pc_act;
-int pc_act_parse(pc_act *out, const char *name);
-pc_tensor *pc_activate(pc_scope *s, pc_act act, pc_tensor *x);
+typedef enum pc_nn_act { PC_NN_NONE, PC_NN_RELU, PC_NN_GELU, PC_NN_SILU, PC_NN_ELU, PC_NN_LEAKY_RELU, PC_NN_TANH, PC_NN_SIGMOID } pc_nn_act;
+int pc_nn_act_parse(pc_nn_act *out, const char *name);
+pc_tensor *pc_activate(pc_scope *s, pc_nn_act act, pc_tensor *x);
 
 /* y = x W^T + b: (..., in) -> (..., out). */
 typedef struct pc_linear_opts {
@@ -34,13 +34,13 @@ int pc_nn_conv_transpose2d(pc_module **out, int64_t in, int64_t out_channels, in
 int pc_nn_layer_norm(pc_module **out, int64_t width, double eps, int no_affine); /* over the last dimension; eps 0: 1e-5 */
 int pc_nn_group_norm(pc_module **out, int64_t groups, int64_t channels, double eps);
 int pc_nn_dropout(pc_module **out, double p);
-int pc_nn_activation(pc_module **out, pc_act act);
+int pc_nn_activation(pc_module **out, pc_nn_act act);
 int pc_nn_flatten(pc_module **out); /* (B,...) -> (B,n) */
 
 /* Modules in a row, children named "1", "2", ...; retains them. */
 int pc_nn_sequential(pc_module **out, int n, pc_module *const *parts);
 /* linear, act, linear, act, ..., linear through the given widths (n >= 2). */
-int pc_nn_mlp(pc_module **out, int n, const int64_t *widths, pc_act act);
+int pc_nn_mlp(pc_module **out, int n, const int64_t *widths, pc_nn_act act);
 
 /* Multi-head attention: queries (B or 1,N,width_q), context (B,M,width_kv) -> (B,N,width_q),
  * and the weights (B,heads,N,M) as second output. Inner width `inner` (0: width_kv) is split
