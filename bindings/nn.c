@@ -20,13 +20,13 @@ static int f_linear(lua_State *L, pc_args *a) {
 
 static int f_conv2d(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_conv_opts o = {.stride = I(3), .padding = I(4), .dilation = I(5), .groups = I(6), .no_bias = !I(7)};
+  pc_nn_conv_opts o = {.stride = I(3), .padding = I(4), .dilation = I(5), .groups = I(6), .no_bias = !I(7)};
   return pc_made_module(L, pc_nn_conv2d(&m, I(0), I(1), I(2), &o), m);
 }
 
 static int f_conv_transpose2d(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_conv_opts o = {.stride = I(3), .padding = I(4), .output_padding = I(5), .dilation = I(6), .groups = I(7), .no_bias = !I(8)};
+  pc_nn_conv_opts o = {.stride = I(3), .padding = I(4), .output_padding = I(5), .dilation = I(6), .groups = I(7), .no_bias = !I(8)};
   return pc_made_module(L, pc_nn_conv_transpose2d(&m, I(0), I(1), I(2), &o), m);
 }
 

@@ -91,7 +91,7 @@ static int build(pc_module *m) {
     int64_t pad = o->conv_kernel[i] / 2;
     snprintf(name, sizeof name, "conv%d", (int)i + 1);
     rc = pc_nn_conv2d(&part, c, o->conv_channels[i], o->conv_kernel[i],
-                      &(pc_conv_opts){.stride = o->conv_stride[i], .padding = pad});
+                      &(pc_nn_conv_opts){.stride = o->conv_stride[i], .padding = pad});
     if (rc == PC_OK) rc = add(m, name, rc, part, &e->convs[i]);
     c = o->conv_channels[i];
     h = (h + 2 * pad - o->conv_kernel[i]) / o->conv_stride[i] + 1;

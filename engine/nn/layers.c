@@ -87,19 +87,22 @@ int pc_nn_linear(pc_module **out, int64_t in, int64_t features, const pc_linear_
 
 /* ---- convolutions ---- */
 
+static pc_conv_opts op_options(const pc_nn_conv_opts *o) {
+  return (pc_conv_opts){.stride = {o->stride, o->stride},
+                        .padding = {o->padding, o->padding},
+                        .dilation = {o->dilation, o->dilation},
+                        .output_padding = {o->output_padding, o->output_padding},
+                        .groups = o->groups};
+}
+
 static void fwd_conv(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
-  const pc_conv_opts *o = m->self;
-  pc_tensor *b = m->nparams > 1 ? m->params[1].t : NULL;
-  out[0] = pc_conv2d(s, in[0], m->params[0].t, b, (int64_t[]){o->stride, o->stride}, (int64_t[]){o->padding, o->padding},
-                     (int64_t[]){o->dilation, o->dilation}, o->groups);
+  pc_conv_opts o = op_options(m->self);
+  out[0] = pc_conv2d(s, in[0], m->params[0].t, m->nparams > 1 ? m->params[1].t : NULL, &o);
 }
 
 static void fwd_conv_transpose(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
-  const pc_conv_opts *o = m->self;
-  pc_tensor *b = m->nparams > 1 ? m->params[1].t : NULL;
-  out[0] = pc_conv_transpose2d(s, in[0], m->params[0].t, b, (int64_t[]){o->stride, o->stride},
-                               (int64_t[]){o->padding, o->padding}, (int64_t[]){o->output_padding, o->output_padding},
-                               (int64_t[]){o->dilation, o->dilation}, o->groups);
+  pc_conv_opts o = op_options(m->self);
+  out[0] = pc_conv_transpose2d(s, in[0], m->params[0].t, m->nparams > 1 ? m->params[1].t : NULL, &o);
 }
 
 static const pc_module_class conv_class = {"conv2d", 1, 1, 1, fwd_conv, NULL, "(B,H,W,in) -> (B,H',W',out)"};
@@ -107,8 +110,8 @@ static const pc_module_class conv_transpose_class = {"conv_transpose2d",  1, 1, 
                                                      "(B,H,W,in) -> (B,H',W',out), the transpose of conv2d"};
 
 static int new_conv(pc_module **out, const pc_module_class *cls, int64_t in, int64_t channels, int64_t kernel,
-                    const pc_conv_opts *opts, int transposed) {
-  pc_conv_opts o = opts ? *opts : (pc_conv_opts){0};
+                    const pc_nn_conv_opts *opts, int transposed) {
+  pc_nn_conv_opts o = opts ? *opts : (pc_nn_conv_opts){0};
   *out = NULL;
   if (!o.stride) o.stride = 1;
   if (!o.dilation) o.dilation = 1;
@@ -118,7 +121,7 @@ static int new_conv(pc_module **out, const pc_module_class *cls, int64_t in, int
                    cls->name, (long long)in, (long long)channels, (long long)kernel, (long long)o.groups);
   int rc = pc_module_new(out, cls, sizeof o);
   if (rc < 0) return rc;
-  *(pc_conv_opts *)(*out)->self = o;
+  *(pc_nn_conv_opts *)(*out)->self = o;
   int64_t first = transposed ? in : channels, last = (transposed ? channels : in) / o.groups, fan = last * kernel * kernel;
   if (transposed) fan = channels / o.groups * kernel * kernel; /* as PyTorch counts it */
   rc = pc_module_param(*out, "weight", 4, (int64_t[]){first, kernel, kernel, last}, PC_INIT_FAN_IN, 1, fan, 0);
@@ -126,11 +129,11 @@ static int new_conv(pc_module **out, const pc_module_class *cls, int64_t in, int
   return finish(out, rc);
 }
 
-int pc_nn_conv2d(pc_module **out, int64_t in, int64_t channels, int64_t kernel, const pc_conv_opts *o) {
+int pc_nn_conv2d(pc_module **out, int64_t in, int64_t channels, int64_t kernel, const pc_nn_conv_opts *o) {
   return new_conv(out, &conv_class, in, channels, kernel, o, 0);
 }
 
-int pc_nn_conv_transpose2d(pc_module **out, int64_t in, int64_t channels, int64_t kernel, const pc_conv_opts *o) {
+int pc_nn_conv_transpose2d(pc_module **out, int64_t in, int64_t channels, int64_t kernel, const pc_nn_conv_opts *o) {
   return new_conv(out, &conv_transpose_class, in, channels, kernel, o, 1);
 }
 
@@ -149,7 +152,7 @@ static void fwd_layer_norm(pc_scope *s, pc_module *m, pc_tensor *const *in, int 
 
 static void fwd_group_norm(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
   const norm_self *o = m->self;
-  out[0] = pc_group_norm(s, in[0], o->groups, m->params[0].t, m->params[1].t, o->eps);
+  out[0] = pc_group_norm(s, in[0], (int)o->groups, m->params[0].t, m->params[1].t, o->eps);
 }
 
 static const pc_module_class layer_norm_class = {"layer_norm", 1, 1, 1, fwd_layer_norm, NULL,

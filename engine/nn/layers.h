@@ -23,13 +23,13 @@ typedef struct pc_linear_opts {
 int pc_nn_linear(pc_module **out, int64_t in, int64_t out_features, const pc_linear_opts *o);
 
 /* (B,H,W,in) -> (B,H',W',out). */
-typedef struct pc_conv_opts {
+typedef struct pc_nn_conv_opts {
   int64_t stride, padding, dilation, groups; /* 0: 1, 0, 1, 1 */
   int64_t output_padding;                    /* transposed only */
   int no_bias;
-} pc_conv_opts;
-int pc_nn_conv2d(pc_module **out, int64_t in, int64_t out_channels, int64_t kernel, const pc_conv_opts *o);
-int pc_nn_conv_transpose2d(pc_module **out, int64_t in, int64_t out_channels, int64_t kernel, const pc_conv_opts *o);
+} pc_nn_conv_opts;
+int pc_nn_conv2d(pc_module **out, int64_t in, int64_t out_channels, int64_t kernel, const pc_nn_conv_opts *o);
+int pc_nn_conv_transpose2d(pc_module **out, int64_t in, int64_t out_channels, int64_t kernel, const pc_nn_conv_opts *o);
 
 int pc_nn_layer_norm(pc_module **out, int64_t width, double eps, int no_affine); /* over the last dimension; eps 0: 1e-5 */
 int pc_nn_group_norm(pc_module **out, int64_t groups, int64_t channels, double eps);

@@ -1,0 +1,299 @@
+/* datasets.c: percept.datasets: scenes, splits, batches. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "bindings/args.h"
+#include "datasets/sampler.h"
+#include "datasets/scenes.h"
+#include "datasets/split.h"
+
+int luaopen_percept_datasets(lua_State *L);
+
+enum { MAX_FILTERS = 16, MAX_VALUES = 256 };
+
+/* ---- lists of strings on the Lua stack; the strings stay where Lua keeps them ---- */
+
+static int strings(lua_State *L, const char *what, int at, const char **out, int max) {
+  if (lua_type(L, at) == LUA_TSTRING) return out[0] = lua_tostring(L, at), 1;
+  if (!lua_istable(L, at)) return pc_fail(PC_EARG, "%s: a string or a list of strings is expected, got %s", what, pc_describe(L, at));
+  int n = (int)lua_objlen(L, at);
+  if (n > max) return pc_fail(PC_EARG, "%s: at most %d values", what, max);
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, at, i + 1);
+    if (!lua_isstring(L, -1)) return pc_fail(PC_EARG, "%s: entry %d is %s, not a string", what, i + 1, pc_describe(L, -1));
+    out[i] = lua_tostring(L, -1); /* the table keeps it alive */
+    lua_pop(L, 1);
+  }
+  return n;
+}
+
+typedef struct filters {
+  pc_scenes_filter f[MAX_FILTERS];
+  const char *values[MAX_FILTERS][MAX_VALUES];
+  int n;
+} filters;
+
+/* {column = "value" or {values}}: adds one filter a column. */
+static int add_filters(lua_State *L, filters *fs, int at, int exclude) {
+  if (!at) return PC_OK;
+  for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING) return pc_fail(PC_EARG, "scenes: a filter is {column = value or {values}}");
+    if (fs->n == MAX_FILTERS) return pc_fail(PC_EARG, "scenes: at most %d filters", MAX_FILTERS);
+    int n = strings(L, lua_tostring(L, -2), lua_gettop(L), fs->values[fs->n], MAX_VALUES);
+    if (n < 0) return n;
+    fs->f[fs->n] = (pc_scenes_filter){lua_tostring(L, -2), fs->values[fs->n], n, exclude};
+    fs->n++;
+  }
+  return PC_OK;
+}
+
+/* ---- scenes ---- */
+
+typedef struct scenes_handle {
+  pc_scenes *s;
+} scenes_handle;
+#define SCENES(arg) (((scenes_handle *)(arg).p)->s)
+
+static int scenes_gc(lua_State *L) {
+  scenes_handle *h = lua_touserdata(L, 1);
+  pc_scenes_free(h->s);
+  h->s = NULL;
+  return 0;
+}
+
+static int f_scenes(lua_State *L, pc_args *a) {
+  const char *factors[64];
+  pc_scenes *s;
+  filters *fs = pc_calloc(1, sizeof *fs);
+  if (!fs) return PC_ENOMEM;
+  pc_scenes_opts o = {.height = (int)a->a[1].v.i, .width = (int)a->a[2].v.i, .labels = a->a[3].v.s, .cache_dir = a->a[5].v.s,
+                      .no_masks = !a->a[6].v.i, .factors = factors};
+  o.on_error = a->a[4].v.s && !strcmp(a->a[4].v.s, "skip") ? PC_SCENES_SKIP : PC_SCENES_STOP;
+  int rc = add_filters(L, fs, a->a[7].at, 0);
+  if (rc == PC_OK) rc = add_filters(L, fs, a->a[8].at, 1);
+  if (rc == PC_OK && a->a[9].at) {
+    int n = strings(L, "scenes: factors", a->a[9].at, factors, 64);
+    if (n < 0) rc = n;
+    o.nfactors = n;
+  }
+  o.filters = fs->f;
+  o.nfilters = fs->n;
+  if (rc == PC_OK) rc = pc_scenes_open(&s, a->a[0].v.s, &o);
+  pc_free(fs);
+  if (rc < 0) return rc;
+  ((scenes_handle *)pc_new_object(L, "scenes", sizeof(scenes_handle)))->s = s;
+  return 1;
+}
+
+static int give(lua_State *L, int rc, pc_tensor *t) {
+  if (rc < 0) return rc;
+  pc_push_tensor(L, t);
+  return 1;
+}
+
+static int s_count(lua_State *L, pc_args *a) { return lua_pushnumber(L, (lua_Number)pc_scenes_count(SCENES(a->a[0]))), 1; }
+static int s_height(lua_State *L, pc_args *a) { return lua_pushnumber(L, (lua_Number)pc_scenes_height(SCENES(a->a[0]))), 1; }
+static int s_width(lua_State *L, pc_args *a) { return lua_pushnumber(L, (lua_Number)pc_scenes_width(SCENES(a->a[0]))), 1; }
+static int s_digest(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_digest(SCENES(a->a[0]))), 1; }
+static int s_dir(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_dir(SCENES(a->a[0]))), 1; }
+static int s_note(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_note(SCENES(a->a[0]))), 1; }
+
+static int s_filename(lua_State *L, pc_args *a) {
+  int64_t i = a->a[1].v.i, n = pc_scenes_count(SCENES(a->a[0]));
+  if (i < 0) i += n;
+  if (i < 0 || i >= n) return pc_fail(PC_EINDEX, "filename: no image %lld; there are %lld", (long long)i + 1, (long long)n);
+  return lua_pushstring(L, pc_scenes_filename(SCENES(a->a[0]), i)), 1;
+}
+
+static int s_images(lua_State *L, pc_args *a) {
+  pc_tensor *t;
+  pc_dtype d = a->a[2].v.set ? (pc_dtype)a->a[2].v.i : PC_F32;
+  return give(L, pc_scenes_images(&t, SCENES(a->a[0]), a->a[1].t, d), t);
+}
+
+static int s_masks(lua_State *L, pc_args *a) {
+  pc_tensor *t;
+  return give(L, pc_scenes_masks(&t, SCENES(a->a[0]), a->a[1].t), t);
+}
+
+static int s_factor(lua_State *L, pc_args *a) {
+  pc_tensor *t;
+  int f, rc = pc_scenes_factor_find(&f, SCENES(a->a[0]), a->a[1].v.s);
+  return give(L, rc < 0 ? rc : pc_scenes_factor(&t, SCENES(a->a[0]), f, a->a[2].t), t);
+}
+
+static int s_numeric(lua_State *L, pc_args *a) {
+  pc_tensor *t;
+  int c, rc = pc_scenes_numeric_find(&c, SCENES(a->a[0]), a->a[1].v.s);
+  return give(L, rc < 0 ? rc : pc_scenes_numeric(&t, SCENES(a->a[0]), c, a->a[2].t), t);
+}
+
+static int s_factors(lua_State *L, pc_args *a) {
+  pc_scenes *s = SCENES(a->a[0]);
+  lua_newtable(L);
+  for (int f = 0; f < pc_scenes_nfactors(s); f++) lua_pushstring(L, pc_scenes_factor_name(s, f)), lua_rawseti(L, -2, f + 1);
+  lua_newtable(L);
+  for (int c = 0; c < pc_scenes_nnumeric(s); c++) lua_pushstring(L, pc_scenes_numeric_name(s, c)), lua_rawseti(L, -2, c + 1);
+  return 2;
+}
+
+static int s_values(lua_State *L, pc_args *a) {
+  pc_scenes *s = SCENES(a->a[0]);
+  int f, rc = pc_scenes_factor_find(&f, s, a->a[1].v.s);
+  if (rc < 0) return rc;
+  lua_newtable(L);
+  for (int64_t v = 0; v < pc_scenes_factor_nvalues(s, f); v++)
+    lua_pushstring(L, pc_scenes_factor_value(s, f, v)), lua_rawseti(L, -2, (int)v + 1);
+  return 1;
+}
+
+static const pc_luafn scenes_methods[] = {
+    {"count", "self:scenes", s_count, "number of images", 0},
+    {"height", "self:scenes", s_height, "of the images, in pixels", 0},
+    {"width", "self:scenes", s_width, "of the images, in pixels", 0},
+    {"images", "self:scenes, index:tensor?, dtype:dtype?", s_images, "images (B,H,W,3): f32 in [0,1], or u8; index counts from 1", 0},
+    {"masks", "self:scenes, index:tensor?", s_masks, "u8 (B,H,W) labels", 0},
+    {"factor", "self:scenes, name:str, index:tensor?", s_factor, "i64 (B) value numbers of a factor, from 1", 0},
+    {"numeric", "self:scenes, name:str, index:tensor?", s_numeric, "f64 (B) of a numeric column", 0},
+    {"factors", "self:scenes", s_factors, "-> names of factors, names of numeric columns", 0},
+    {"values", "self:scenes, name:str", s_values, "the values of a factor, sorted", 0},
+    {"filename", "self:scenes, i:index", s_filename, "file of image i", 0},
+    {"digest", "self:scenes", s_digest, "32 hex digits over table, selection and pixels", 0},
+    {"dir", "self:scenes", s_dir, "the folder", 0},
+    {"note", "self:scenes", s_note, "what a user should know (skipped files, no cache); \"\" if nothing", 0},
+    {0}};
+
+/* ---- splits ---- */
+
+static void set_tensor(lua_State *L, const char *name, pc_tensor *t) {
+  pc_push_tensor(L, pc_tensor_retain(t));
+  lua_setfield(L, -2, name);
+}
+
+static int push_split(lua_State *L, pc_split *s) {
+  lua_newtable(L);
+  set_tensor(L, "id_train", s->id_train);
+  set_tensor(L, "id_val", s->id_val);
+  set_tensor(L, "id_test", s->id_test);
+  set_tensor(L, "pseudo_ood", s->pseudo_ood);
+  set_tensor(L, "ood", s->ood);
+  lua_pushstring(L, s->digest), lua_setfield(L, -2, "digest");
+  char *text = s->rows ? pc_split_describe(s) : NULL;
+  if (text) lua_pushstring(L, text), lua_setfield(L, -2, "cells");
+  pc_free(text);
+  pc_split_free(s);
+  return 1;
+}
+
+/* {{"a","b"}, ...} */
+static int pairs_of(lua_State *L, const char *what, int at, pc_split_pair *out, int max) {
+  if (!at) return 0;
+  int n = (int)lua_objlen(L, at);
+  if (n > max) return pc_fail(PC_EARG, "%s: at most %d pairs", what, max);
+  for (int i = 0; i < n; i++) {
+    const char *ab[2];
+    lua_rawgeti(L, at, i + 1);
+    int k = lua_istable(L, -1) ? strings(L, what, lua_gettop(L), ab, 2) : 0;
+    if (k != 2) return pc_fail(PC_EARG, "%s: entry %d must be a pair {a, b} of names", what, i + 1);
+    out[i] = (pc_split_pair){ab[0], ab[1]};
+    lua_pop(L, 1);
+  }
+  return n;
+}
+
+static int f_split(lua_State *L, pc_args *a) {
+  pc_split_pair pairs[16], cells[1024];
+  const char *ignore[64];
+  pc_split *s;
+  pc_split_opts o = {.preset = a->a[1].v.s, .pairs = pairs, .cells = cells, .ignore = NULL, .fraction = a->a[4].v.d,
+                     .offset = (int)a->a[5].v.i, .unordered = (int)a->a[7].v.i, .val = a->a[9].v.d, .test = a->a[10].v.d,
+                     .pseudo = a->a[11].v.d, .seed = (uint64_t)a->a[12].v.i};
+  int rc = pc_split_rule_parse(&o.rule, a->a[3].v.s);
+  if (rc == PC_OK && (o.npairs = pairs_of(L, "split: pairs", a->a[2].at, pairs, 16)) < 0) rc = o.npairs;
+  if (rc == PC_OK && (o.ncells = pairs_of(L, "split: cells", a->a[6].at, cells, 1024)) < 0) rc = o.ncells;
+  if (rc == PC_OK && a->a[8].at) {
+    o.ignore = ignore;
+    if ((o.nignore = strings(L, "split: ignore", a->a[8].at, ignore, 64)) < 0) rc = o.nignore;
+  }
+  if (o.npairs == 0) o.pairs = NULL;
+  if (o.pairs) o.preset = NULL;
+  if (rc == PC_OK) rc = pc_split_cells(&s, SCENES(a->a[0]), &o);
+  return rc < 0 ? rc : push_split(L, s);
+}
+
+/* ---- batches ---- */
+
+typedef struct batches_handle {
+  pc_batches *b;
+} batches_handle;
+#define BATCHES(arg) (((batches_handle *)(arg).p)->b)
+
+static int batches_gc(lua_State *L) {
+  batches_handle *h = lua_touserdata(L, 1);
+  pc_batches_free(h->b);
+  h->b = NULL;
+  return 0;
+}
+
+static int f_batches(lua_State *L, pc_args *a) {
+  pc_batches *b;
+  int64_t n = pc_numel(a->a[0].t), batch = a->a[1].v.i;
+  pc_batches_opts o = {.sequential = !a->a[3].v.i, .keep_last = (int)a->a[4].v.i || batch > n};
+  int rc = pc_batches_new(&b, a->a[0].t, batch, (uint64_t)a->a[2].v.i, &o);
+  if (rc < 0) return rc;
+  ((batches_handle *)pc_new_object(L, "batches", sizeof(batches_handle)))->b = b;
+  return 1;
+}
+
+static int b_next(lua_State *L, pc_args *a) {
+  pc_tensor *t;
+  return give(L, pc_batches_next(&t, BATCHES(a->a[0])), t);
+}
+
+static int b_state(lua_State *L, pc_args *a) {
+  pc_batches_position p = pc_batches_tell(BATCHES(a->a[0]));
+  char text[80];
+  snprintf(text, sizeof text, "%llu %lld %lld", (unsigned long long)p.seed, (long long)p.epoch, (long long)p.cursor);
+  return lua_pushstring(L, text), 1;
+}
+
+static int b_set_state(lua_State *L, pc_args *a) {
+  unsigned long long seed;
+  long long epoch, cursor;
+  if (sscanf(a->a[1].v.s, "%llu %lld %lld", &seed, &epoch, &cursor) != 3)
+    return pc_fail(PC_EFORMAT, "batches: '%s' is no saved position", a->a[1].v.s);
+  return pc_batches_seek(BATCHES(a->a[0]), (pc_batches_position){seed, epoch, cursor});
+}
+
+static int b_per_epoch(lua_State *L, pc_args *a) { return lua_pushnumber(L, (lua_Number)pc_batches_per_epoch(BATCHES(a->a[0]))), 1; }
+
+static const pc_luafn batches_methods[] = {
+    {"next", "self:batches", b_next, "the next batch of indices, i64 (batch)", 0},
+    {"state", "self:batches", b_state, "the position, a string", 0},
+    {"set_state", "self:batches, state:str", b_set_state, "goes on from a position", 0},
+    {"per_epoch", "self:batches", b_per_epoch, "batches an epoch", 0},
+    {0}};
+
+static const pc_luafn functions[] = {
+    {"scenes",
+     "dir:str, height:int=0, width:int=0, labels:str?, on_error:str(stop|skip)=stop, cache_dir:str?, masks:bool=true, only:table?, "
+     "exclude:table?, factors:table?",
+     f_scenes, "a folder of PNGs with labels.csv; only/exclude = {column = {values}}; decoded once into a mapped cache", 0},
+    {"split",
+     "scenes:scenes, preset:str=background, pairs:table?, rule:str=band, fraction:num=0.25, offset:int=0, cells:table?, "
+     "unordered:bool=false, ignore:table?, val:num=0.1, test:num=-1, pseudo:num=0, seed:int=0",
+     f_split, "held-out combinations -> {id_train, id_val, id_test, pseudo_ood, ood (indices), cells, digest}", 0},
+    {"batches", "index:tensor, batch:int, seed:int=0, shuffle:bool=true, keep_last:bool=false", f_batches,
+     "batches of indices, shuffled anew each epoch, resumable", 0},
+    {0}};
+
+int luaopen_percept_datasets(lua_State *L) {
+  pc_class(L, "scenes", scenes_methods, scenes_gc);
+  pc_class(L, "batches", batches_methods, batches_gc);
+  lua_pop(L, 2);
+  lua_newtable(L);
+  pc_register(L, "datasets", functions);
+  return 1;
+}
