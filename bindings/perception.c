@@ -38,7 +38,8 @@ static int f_encoder_slots(lua_State *L, pc_args *a) {
   pc_module *m;
   int stages = 0;
   pc_slot_encoder_opts o = {.slots = I(0), .slot_dim = I(1), .height = I(2), .width_px = a->a[3].v.set ? I(3) : I(2),
-                            .channels = I(4), .width = I(5), .heads = I(6), .layers = I(7), .ff = I(8), .no_vae = !I(9)};
+                            .channels = I(4), .width = I(5), .heads = I(6), .layers = I(7), .ff = I(8), .no_vae = !I(9),
+                            .token_maps = (int)I(13), .position_sd = D(14), .query_sd = D(15)};
   int rc = per_stage(L, "conv_channels", a->a[10].at, o.conv_channels, &stages);
   if (rc == PC_OK) rc = per_stage(L, "conv_kernel", a->a[11].at, o.conv_kernel, &stages);
   if (rc == PC_OK) rc = per_stage(L, "conv_stride", a->a[12].at, o.conv_stride, &stages);
@@ -49,7 +50,8 @@ static int f_encoder_slots(lua_State *L, pc_args *a) {
 static const pc_luafn encoder_functions[] = {
     {"slots",
      "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, width:int=96, heads:int=4, layers:int=3, ff:int=0, "
-     "vae:bool=true, conv_channels:table?, conv_kernel:table?, conv_stride:table?",
+     "vae:bool=true, conv_channels:table?, conv_kernel:table?, conv_stride:table?, token_maps:bool=false, "
+     "position_sd:num=0.02, query_sd:num=0",
      f_encoder_slots, "CNN -> learned-query slot Transformer: image (B,H,W,C) -> mean (B,K,m), log_std (B,K,m) (paper.md 6.1)", 0},
     {0}};
 
@@ -70,6 +72,13 @@ static int f_decoder_cross(lua_State *L, pc_args *a) {
   return pc_made_module(L, pc_decoder_cross(&m, &o), m);
 }
 
+static int f_decoder_render(lua_State *L, pc_args *a) {
+  pc_module *m;
+  pc_render_decoder_opts o = {.slots = I(0), .slot_dim = I(1), .height = I(2), .width_px = a->a[3].v.set ? I(3) : I(2),
+                              .channels = I(4), .patch = I(5), .hidden = I(6), .key_dim = I(7), .octaves = I(8), .identity = D(9)};
+  return pc_made_module(L, pc_decoder_render(&m, &o), m);
+}
+
 static int f_decoder_mlp(lua_State *L, pc_args *a) {
   pc_module *m;
   pc_mlp_decoder_opts o = {.slots = I(0), .slot_dim = I(1), .height = I(2), .width_px = a->a[3].v.set ? I(3) : I(2),
@@ -82,6 +91,10 @@ static const pc_luafn decoder_functions[] = {
      "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, width:int=64, width_kv:int=0, heads:int=4, "
      "layers:int=2, ff:int=0, octaves:int=8",
      f_decoder_cross, "cross-attention Transformer: slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K) (paper.md 6.1)", 0},
+    {"render",
+     "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, hidden:int=256, key_dim:int=96, "
+     "octaves:int=4, identity:num=0.3",
+     f_decoder_render, "one cross-attention layer with a value map for every position: each slot renders an image, attention composes them", 0},
     {"mlp", "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, hidden:int=256, layers:int=2", f_decoder_mlp,
      "unstructured control: all slots through one MLP -> image (B,H,W,C)", 0},
     {0}};

@@ -21,7 +21,7 @@ pc_tensor *pc_unpatch(pc_scope *s, pc_tensor *x, int64_t gh, int64_t gw, int64_t
   return pc_reshape(s, x, 4, (int64_t[]){b, gh * p, gw * p, c});
 }
 
-static int check_slots(pc_scope *s, const char *who, pc_tensor *z, int64_t slots, int64_t dim) {
+int pc_check_slots(pc_scope *s, const char *who, const pc_tensor *z, int64_t slots, int64_t dim) {
   if (!z) return 0;
   if (z->ndim == 3 && z->size[2] == dim && (!slots || z->size[1] == slots)) return 1;
   pc_note(s, pc_fail(PC_ESHAPE, "%s: slots must be (B,%lld,%lld), got %s", who, (long long)slots, (long long)dim, pc_shape_str(z)));
@@ -30,7 +30,7 @@ static int check_slots(pc_scope *s, const char *who, pc_tensor *z, int64_t slots
 
 static void fwd_cross(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
   const cross_self *d = m->self;
-  if (!check_slots(s, "decoder", in[0], d->o.slots, d->o.slot_dim)) return;
+  if (!pc_check_slots(s, "decoder", in[0], d->o.slots, d->o.slot_dim)) return;
   pc_tensor *c = pc_run1(s, d->slots, in[0]), *attention = NULL;
   pc_tensor *x = pc_run1(s, d->queries, m->params[0].t); /* (Q,width): position alone, once a step */
   x = pc_unsqueeze(s, x, 0);

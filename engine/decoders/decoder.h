@@ -32,6 +32,25 @@ typedef struct pc_cross_decoder_opts {
 } pc_cross_decoder_opts;
 int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *o);
 
+/* One layer of cross-attention with one head, whose value map differs by position:
+ *   h_k = gelu(W z_k + b + e_k)               e_k: a learned identity of slot k
+ *   a_pk = softmax_k(q_p . (W_key h_k) / sqrt(key_dim)),  q_p = mlp(fourier(p))
+ *   patch_p = mean_p + sum_k a_pk (V_p h_k + c_p)
+ * i.e. every slot renders a whole image and attention composes them. It learns in
+ * thousands of steps what the deeper decoder learns in hundreds of thousands, at a
+ * fraction of the cost; interaction is read from its attention in the same way.
+ * The buffer `mean` (H,W,C) is the image that no slot needs to explain (0 at birth). */
+typedef struct pc_render_decoder_opts {
+  int64_t slots, slot_dim;            /* required */
+  int64_t height, width_px, channels; /* 0: 64, 64, 3 */
+  int64_t patch;                      /* 0: 4 */
+  int64_t hidden;                     /* of a slot's code; 0: 256 */
+  int64_t key_dim;                    /* 0: 96 */
+  int64_t octaves;                    /* 0: 4 */
+  double identity;                    /* sd of e_k at birth; 0: 0.3 */
+} pc_render_decoder_opts;
+int pc_decoder_render(pc_module **out, const pc_render_decoder_opts *o);
+
 /* A fully connected decoder of all slots at once: the unstructured control.
  * z (B,K*m) -> hidden... -> H*W*C. */
 typedef struct pc_mlp_decoder_opts {
@@ -43,5 +62,8 @@ int pc_decoder_mlp(pc_module **out, const pc_mlp_decoder_opts *o);
 
 /* (B,gh*gw,patch*patch*C) <-> (B,gh*patch,gw*patch,C) */
 pc_tensor *pc_unpatch(pc_scope *s, pc_tensor *x, int64_t gh, int64_t gw, int64_t patch, int64_t channels);
+
+/* Notes an error and gives 0 unless z is (B,slots,dim); slots 0: any number. */
+int pc_check_slots(pc_scope *s, const char *who, const pc_tensor *z, int64_t slots, int64_t dim);
 
 #endif

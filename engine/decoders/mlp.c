@@ -10,11 +10,7 @@ typedef struct mlp_self {
 static void fwd_mlp_decoder(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
   const mlp_self *d = m->self;
   pc_tensor *z = in[0];
-  if (!z || z->ndim != 3 || z->size[1] != d->o.slots || z->size[2] != d->o.slot_dim) {
-    pc_note(s, pc_fail(PC_ESHAPE, "mlp_decoder: slots must be (B,%lld,%lld), got %s", (long long)d->o.slots,
-                       (long long)d->o.slot_dim, z ? pc_shape_str(z) : "none"));
-    return;
-  }
+  if (!pc_check_slots(s, "mlp_decoder", z, d->o.slots, d->o.slot_dim)) return;
   int64_t b = z->size[0];
   pc_tensor *y = pc_run1(s, d->net, pc_reshape(s, z, 2, (int64_t[]){b, d->o.slots * d->o.slot_dim}));
   out[0] = pc_reshape(s, y, 4, (int64_t[]){b, d->o.height, d->o.width_px, d->o.channels});

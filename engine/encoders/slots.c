@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "encoders/encoder.h"
+#include "grad/ops_linalg.h"
 #include "grad/ops_pointwise.h"
 #include "grad/ops_shape.h"
 
@@ -10,7 +11,7 @@ typedef struct slots_self {
   pc_slot_encoder_opts o;
   int64_t tokens;
   pc_module *convs[8], *position, *norm_tokens, *tokens_mlp, *blocks[16], *norm_out, *head;
-  pc_tensor *queries;
+  pc_tensor *queries, *maps, *mean, *scale;
 } slots_self;
 
 static void fwd_slots(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
@@ -23,12 +24,15 @@ static void fwd_slots(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, 
     return;
   }
   int64_t b = x->size[0];
+  x = pc_div(s, pc_sub(s, x, e->mean), e->scale);
   for (int64_t i = 0; i < e->o.stages; i++) {
     x = pc_run1(s, e->convs[i], x);
     if (i + 1 < e->o.stages) x = pc_op1(s, PC_OP_relu, x);
   }
   x = pc_reshape(s, x, 3, (int64_t[]){b, e->tokens, e->o.width});
-  x = pc_run1(s, e->tokens_mlp, pc_run1(s, e->norm_tokens, pc_run1(s, e->position, x)));
+  if (e->maps) x = pc_transpose(s, pc_bmm(s, pc_transpose(s, x, 0, 1), e->maps), 0, 1);
+  x = pc_run1(s, e->norm_tokens, pc_run1(s, e->position, x));
+  if (e->tokens_mlp) x = pc_run1(s, e->tokens_mlp, x);
   pc_tensor *q = pc_expand(s, pc_unsqueeze(s, e->queries, 0), 3, (int64_t[]){b, e->o.slots, e->o.width});
   for (int64_t l = 0; l < e->o.layers && s->rc == PC_OK; l++) {
     pc_tensor *qx[2] = {q, x};
@@ -80,12 +84,23 @@ static int add(pc_module *m, const char *name, int rc, pc_module *part, pc_modul
   return pc_module_adopt(m, name, rc, part);
 }
 
+static int add_buffer(pc_module *m, const char *name, int ndim, const int64_t *size, double value, pc_tensor **slot) {
+  pc_tensor *t;
+  int rc = pc_tensor_full(&t, PC_F32, ndim, size, value);
+  if (rc < 0) return rc;
+  rc = pc_module_add_tensor(m, name, t, 1);
+  *slot = t; /* the module holds it */
+  pc_tensor_release(t);
+  return rc;
+}
+
 static int build(pc_module *m) {
   slots_self *e = m->self;
   const pc_slot_encoder_opts *o = &e->o;
   int64_t h = o->height, w = o->width_px, c = o->channels;
   pc_module *part = NULL;
-  int rc = PC_OK;
+  int rc = add_buffer(m, "input_mean", 3, (int64_t[]){h, w, c}, 0, &e->mean);
+  if (rc == PC_OK) rc = add_buffer(m, "input_scale", 0, NULL, 1, &e->scale);
   for (int64_t i = 0; i < o->stages && rc == PC_OK; i++) {
     char name[16];
     int64_t pad = o->conv_kernel[i] / 2;
@@ -99,11 +114,17 @@ static int build(pc_module *m) {
   }
   e->tokens = h * w;
   if (rc == PC_OK && e->tokens < 1) rc = pc_fail(PC_EARG, "slot_encoder: the image is too small for the convolutions");
-  if (rc == PC_OK && (rc = pc_nn_position(&part, e->tokens, o->width, 0.02)) == PC_OK) rc = add(m, "position", rc, part, &e->position);
+  if (rc == PC_OK && (rc = pc_nn_position(&part, e->tokens, o->width, o->position_sd > 0 ? o->position_sd : 0.02)) == PC_OK) rc = add(m, "position", rc, part, &e->position);
   if (rc == PC_OK && (rc = pc_nn_layer_norm(&part, o->width, 0, 0)) == PC_OK) rc = add(m, "norm_tokens", rc, part, &e->norm_tokens);
-  if (rc == PC_OK && (rc = pc_nn_mlp(&part, 3, (int64_t[]){o->width, o->width, o->width}, PC_NN_GELU)) == PC_OK)
+  if (rc == PC_OK && o->token_maps) {
+    rc = pc_module_param(m, "token_maps", 3, (int64_t[]){e->tokens, o->width, o->width}, PC_INIT_KAIMING_NORMAL, 1, o->width, 0);
+    e->maps = pc_module_get(m, "token_maps");
+  } else if (rc == PC_OK && (rc = pc_nn_mlp(&part, 3, (int64_t[]){o->width, o->width, o->width}, PC_NN_GELU)) == PC_OK) {
     rc = add(m, "tokens", rc, part, &e->tokens_mlp);
-  if (rc == PC_OK) rc = pc_module_param(m, "queries", 2, (int64_t[]){o->slots, o->width}, PC_INIT_UNIFORM, 1, 0, 0);
+  }
+  if (rc == PC_OK)
+    rc = pc_module_param(m, "queries", 2, (int64_t[]){o->slots, o->width}, o->query_sd > 0 ? PC_INIT_NORMAL : PC_INIT_UNIFORM,
+                         o->query_sd > 0 ? o->query_sd : 1, 0, 0);
   if (rc == PC_OK) e->queries = pc_module_get(m, "queries");
   for (int64_t l = 0; l < o->layers && rc == PC_OK; l++) {
     char name[16];
