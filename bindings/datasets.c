@@ -87,9 +87,9 @@ static int f_scenes(lua_State *L, pc_args *a) {
   return 1;
 }
 
-static int give(lua_State *L, int rc, pc_tensor *t) {
+static int give(lua_State *L, int rc, pc_tensor *const *t) {
   if (rc < 0) return rc;
-  pc_push_tensor(L, t);
+  pc_push_tensor(L, *t);
   return 1;
 }
 
@@ -110,24 +110,24 @@ static int s_filename(lua_State *L, pc_args *a) {
 static int s_images(lua_State *L, pc_args *a) {
   pc_tensor *t;
   pc_dtype d = a->a[2].v.set ? (pc_dtype)a->a[2].v.i : PC_F32;
-  return give(L, pc_scenes_images(&t, SCENES(a->a[0]), a->a[1].t, d), t);
+  return give(L, pc_scenes_images(&t, SCENES(a->a[0]), a->a[1].t, d), &t);
 }
 
 static int s_masks(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  return give(L, pc_scenes_masks(&t, SCENES(a->a[0]), a->a[1].t), t);
+  return give(L, pc_scenes_masks(&t, SCENES(a->a[0]), a->a[1].t), &t);
 }
 
 static int s_factor(lua_State *L, pc_args *a) {
   pc_tensor *t;
   int f, rc = pc_scenes_factor_find(&f, SCENES(a->a[0]), a->a[1].v.s);
-  return give(L, rc < 0 ? rc : pc_scenes_factor(&t, SCENES(a->a[0]), f, a->a[2].t), t);
+  return give(L, rc < 0 ? rc : pc_scenes_factor(&t, SCENES(a->a[0]), f, a->a[2].t), &t);
 }
 
 static int s_numeric(lua_State *L, pc_args *a) {
   pc_tensor *t;
   int c, rc = pc_scenes_numeric_find(&c, SCENES(a->a[0]), a->a[1].v.s);
-  return give(L, rc < 0 ? rc : pc_scenes_numeric(&t, SCENES(a->a[0]), c, a->a[2].t), t);
+  return give(L, rc < 0 ? rc : pc_scenes_numeric(&t, SCENES(a->a[0]), c, a->a[2].t), &t);
 }
 
 static int s_factors(lua_State *L, pc_args *a) {
@@ -249,7 +249,7 @@ static int f_batches(lua_State *L, pc_args *a) {
 
 static int b_next(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  return give(L, pc_batches_next(&t, BATCHES(a->a[0])), t);
+  return give(L, pc_batches_next(&t, BATCHES(a->a[0])), &t);
 }
 
 static int b_state(lua_State *L, pc_args *a) {

@@ -1,4 +1,5 @@
 /* formats.c: percept.formats: npy, npz, safetensors, checkpoints. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "bindings/args.h"
@@ -84,7 +85,7 @@ static int push_bundle(lua_State *L, int rc, pc_bundle *b) {
     return push_bundle(L, rc, b);              \
   }
 
-static int write_npz(const char *path, pc_bundle *b) { return pc_npz_write(path, b, 0); }
+static int write_npz(const char *path, pc_bundle *b) { return pc_npz_write(path, b, NULL); }
 static int write_safetensors(const char *path, pc_bundle *b) { return pc_safetensors_write(path, b); }
 
 WRITER(f_save_checkpoint, pc_checkpoint_write)

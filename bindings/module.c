@@ -1,5 +1,6 @@
 /* module.c: the class of modules: calling, walking, saving, modules written in Lua. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -11,9 +12,9 @@ void pc_push_module(lua_State *L, pc_module *m) {
   h->m = m;
 }
 
-int pc_made_module(lua_State *L, int rc, pc_module *m) {
+int pc_made_module(lua_State *L, int rc, pc_module *const *m) {
   if (rc < 0) return rc;
-  pc_push_module(L, m);
+  pc_push_module(L, *m);
   return 1;
 }
 
@@ -98,7 +99,7 @@ static int f_module(lua_State *L, pc_args *a) {
   ((lua_self *)m->self)->spec = luaL_ref(L, LUA_REGISTRYINDEX);
   rc = adopt_fields(L, m, at);
   if (rc < 0) pc_module_release(m);
-  return pc_made_module(L, rc, m);
+  return pc_made_module(L, rc, &m);
 }
 
 /* ---- methods ---- */

@@ -12,7 +12,7 @@ typedef struct pc_module_handle {
 /* Pushes a userdata that takes over the reference. */
 void pc_push_module(lua_State *L, pc_module *m);
 /* A constructor's end: pushes the module (1), or returns rc. */
-int pc_made_module(lua_State *L, int rc, pc_module *m);
+int pc_made_module(lua_State *L, int rc, pc_module *const *m);
 /* The module at idx, borrowed, or NULL. */
 pc_module *pc_to_module(lua_State *L, int idx);
 #define PC_MODULE(arg) (((pc_module_handle *)(arg).p)->m)

@@ -15,46 +15,46 @@ static int f_linear(lua_State *L, pc_args *a) {
   pc_linear_opts o = {.no_bias = !I(2), .gain = D(4)};
   int rc = pc_init_parse(&o.init, S(3));
   if (rc == PC_OK && o.init == PC_INIT_ZEROS) o.zeros = 1;
-  return pc_made_module(L, rc < 0 ? rc : pc_nn_linear(&m, I(0), I(1), &o), m);
+  return pc_made_module(L, rc < 0 ? rc : pc_nn_linear(&m, I(0), I(1), &o), &m);
 }
 
 static int f_conv2d(lua_State *L, pc_args *a) {
   pc_module *m;
   pc_nn_conv_opts o = {.stride = I(3), .padding = I(4), .dilation = I(5), .groups = I(6), .no_bias = !I(7)};
-  return pc_made_module(L, pc_nn_conv2d(&m, I(0), I(1), I(2), &o), m);
+  return pc_made_module(L, pc_nn_conv2d(&m, I(0), I(1), I(2), &o), &m);
 }
 
 static int f_conv_transpose2d(lua_State *L, pc_args *a) {
   pc_module *m;
   pc_nn_conv_opts o = {.stride = I(3), .padding = I(4), .output_padding = I(5), .dilation = I(6), .groups = I(7), .no_bias = !I(8)};
-  return pc_made_module(L, pc_nn_conv_transpose2d(&m, I(0), I(1), I(2), &o), m);
+  return pc_made_module(L, pc_nn_conv_transpose2d(&m, I(0), I(1), I(2), &o), &m);
 }
 
 static int f_layer_norm(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(L, pc_nn_layer_norm(&m, I(0), D(1), !I(2)), m);
+  return pc_made_module(L, pc_nn_layer_norm(&m, I(0), D(1), !I(2)), &m);
 }
 
 static int f_group_norm(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(L, pc_nn_group_norm(&m, I(0), I(1), D(2)), m);
+  return pc_made_module(L, pc_nn_group_norm(&m, I(0), I(1), D(2)), &m);
 }
 
 static int f_dropout(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(L, pc_nn_dropout(&m, D(0)), m);
+  return pc_made_module(L, pc_nn_dropout(&m, D(0)), &m);
 }
 
 static int f_activation(lua_State *L, pc_args *a) {
   pc_module *m;
   pc_nn_act act;
   int rc = pc_nn_act_parse(&act, S(0));
-  return pc_made_module(L, rc < 0 ? rc : pc_nn_activation(&m, act), m);
+  return pc_made_module(L, rc < 0 ? rc : pc_nn_activation(&m, act), &m);
 }
 
 static int f_flatten(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(L, pc_nn_flatten(&m), m);
+  return pc_made_module(L, pc_nn_flatten(&m), &m);
 }
 
 /* The integers of the list at stack place `at`. */
@@ -77,7 +77,7 @@ static int f_mlp(lua_State *L, pc_args *a) {
   pc_nn_act act;
   int64_t w[64];
   int n = int_list(L, "nn.mlp", a->a[0].at, w, 64), rc = n < 0 ? n : pc_nn_act_parse(&act, S(1));
-  return pc_made_module(L, rc < 0 ? rc : pc_nn_mlp(&m, n, w, act), m);
+  return pc_made_module(L, rc < 0 ? rc : pc_nn_mlp(&m, n, w, act), &m);
 }
 
 static int f_sequential(lua_State *L, pc_args *a) {
@@ -90,50 +90,50 @@ static int f_sequential(lua_State *L, pc_args *a) {
     if (!parts[i]) return pc_fail(PC_EARG, "nn.sequential: entry %d is %s, not a module", i + 1, pc_describe(L, -1));
     lua_pop(L, 1);
   }
-  return pc_made_module(L, pc_nn_sequential(&m, n, parts), m);
+  return pc_made_module(L, pc_nn_sequential(&m, n, parts), &m);
 }
 
 static int f_attention(lua_State *L, pc_args *a) {
   pc_module *m;
   int64_t context = a->a[2].v.set ? I(2) : I(0);
-  return pc_made_module(L, pc_nn_attention(&m, I(0), context, I(1), &(pc_attention_opts){.inner = I(3), .qkv_bias = (int)I(4)}), m);
+  return pc_made_module(L, pc_nn_attention(&m, I(0), context, I(1), &(pc_attention_opts){.inner = I(3), .qkv_bias = (int)I(4)}), &m);
 }
 
 static int f_block(lua_State *L, pc_args *a) {
   pc_module *m;
   pc_block_opts o = {.width_kv = I(2), .self_attention = (int)I(3), .ff = I(4), .inner = I(5)};
-  return pc_made_module(L, pc_nn_block(&m, I(0), I(1), &o), m);
+  return pc_made_module(L, pc_nn_block(&m, I(0), I(1), &o), &m);
 }
 
 static int f_gru_cell(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(L, pc_nn_gru_cell(&m, I(0), I(1)), m);
+  return pc_made_module(L, pc_nn_gru_cell(&m, I(0), I(1)), &m);
 }
 
 static int f_position(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(L, pc_nn_position(&m, I(0), I(1), D(2)), m);
+  return pc_made_module(L, pc_nn_position(&m, I(0), I(1), D(2)), &m);
 }
 
-static int push_table(lua_State *L, int rc, pc_tensor *t) {
+static int push_table(lua_State *L, int rc, pc_tensor *const *t) {
   if (rc < 0) return rc;
-  pc_push_tensor(L, t);
+  pc_push_tensor(L, *t);
   return 1;
 }
 
 static int f_sincos(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  return push_table(L, pc_embed_sincos_1d(&t, I(0), I(1)), t);
+  return push_table(L, pc_embed_sincos_1d(&t, I(0), I(1)), &t);
 }
 
 static int f_sincos2d(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  return push_table(L, pc_embed_sincos_2d(&t, I(0), I(1), I(2)), t);
+  return push_table(L, pc_embed_sincos_2d(&t, I(0), I(1), I(2)), &t);
 }
 
 static int f_fourier(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  return push_table(L, pc_embed_fourier(&t, I(0), I(1), I(2)), t);
+  return push_table(L, pc_embed_fourier(&t, I(0), I(1), I(2)), &t);
 }
 
 static int f_init(lua_State *L, pc_args *a) {
@@ -156,7 +156,7 @@ static int f_init(lua_State *L, pc_args *a) {
 
 static int loss_end(lua_State *L, pc_scope *s, pc_tensor *loss) {
   int rc = pc_scope_end(s, &loss, 1);
-  return push_table(L, rc, loss);
+  return push_table(L, rc, &loss);
 }
 
 static int f_mse(lua_State *L, pc_args *a) {

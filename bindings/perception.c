@@ -44,7 +44,7 @@ static int f_encoder_slots(lua_State *L, pc_args *a) {
   if (rc == PC_OK) rc = per_stage(L, "conv_kernel", a->a[11].at, o.conv_kernel, &stages);
   if (rc == PC_OK) rc = per_stage(L, "conv_stride", a->a[12].at, o.conv_stride, &stages);
   o.stages = stages;
-  return pc_made_module(L, rc < 0 ? rc : pc_encoder_slots(&m, &o), m);
+  return pc_made_module(L, rc < 0 ? rc : pc_encoder_slots(&m, &o), &m);
 }
 
 static const pc_luafn encoder_functions[] = {
@@ -69,21 +69,21 @@ static int f_decoder_cross(lua_State *L, pc_args *a) {
   pc_cross_decoder_opts o = {.slots = I(0), .slot_dim = I(1), .height = I(2), .width_px = a->a[3].v.set ? I(3) : I(2),
                              .channels = I(4), .patch = I(5), .width = I(6), .width_kv = I(7), .heads = I(8), .layers = I(9),
                              .ff = I(10), .octaves = I(11)};
-  return pc_made_module(L, pc_decoder_cross(&m, &o), m);
+  return pc_made_module(L, pc_decoder_cross(&m, &o), &m);
 }
 
 static int f_decoder_render(lua_State *L, pc_args *a) {
   pc_module *m;
   pc_render_decoder_opts o = {.slots = I(0), .slot_dim = I(1), .height = I(2), .width_px = a->a[3].v.set ? I(3) : I(2),
                               .channels = I(4), .patch = I(5), .hidden = I(6), .key_dim = I(7), .octaves = I(8), .identity = D(9)};
-  return pc_made_module(L, pc_decoder_render(&m, &o), m);
+  return pc_made_module(L, pc_decoder_render(&m, &o), &m);
 }
 
 static int f_decoder_mlp(lua_State *L, pc_args *a) {
   pc_module *m;
   pc_mlp_decoder_opts o = {.slots = I(0), .slot_dim = I(1), .height = I(2), .width_px = a->a[3].v.set ? I(3) : I(2),
                            .channels = I(4), .hidden = I(5), .layers = I(6)};
-  return pc_made_module(L, pc_decoder_mlp(&m, &o), m);
+  return pc_made_module(L, pc_decoder_mlp(&m, &o), &m);
 }
 
 static const pc_luafn decoder_functions[] = {

@@ -87,7 +87,7 @@ int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *opts) {
   if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){4 * o.octaves, 2 * o.width, o.width}, PC_NN_GELU);
   if (rc == PC_OK) rc = pc_module_adopt(*out, "queries", rc, d->queries = part);
   for (int64_t l = 0; l < o.layers && rc == PC_OK; l++) {
-    char name[16];
+    char name[24];
     snprintf(name, sizeof name, "block%d", (int)l + 1);
     rc = pc_nn_block(&part, o.width, o.heads, &(pc_block_opts){.width_kv = o.width_kv, .ff = o.ff});
     if (rc == PC_OK) rc = pc_module_adopt(*out, name, rc, d->blocks[l] = part);

@@ -102,7 +102,7 @@ static int build(pc_module *m) {
   int rc = add_buffer(m, "input_mean", 3, (int64_t[]){h, w, c}, 0, &e->mean);
   if (rc == PC_OK) rc = add_buffer(m, "input_scale", 0, NULL, 1, &e->scale);
   for (int64_t i = 0; i < o->stages && rc == PC_OK; i++) {
-    char name[16];
+    char name[24];
     int64_t pad = o->conv_kernel[i] / 2;
     snprintf(name, sizeof name, "conv%d", (int)i + 1);
     rc = pc_nn_conv2d(&part, c, o->conv_channels[i], o->conv_kernel[i],
@@ -127,7 +127,7 @@ static int build(pc_module *m) {
                          o->query_sd > 0 ? o->query_sd : 1, 0, 0);
   if (rc == PC_OK) e->queries = pc_module_get(m, "queries");
   for (int64_t l = 0; l < o->layers && rc == PC_OK; l++) {
-    char name[16];
+    char name[24];
     snprintf(name, sizeof name, "block%d", (int)l + 1);
     rc = pc_nn_block(&part, o->width, o->heads, &(pc_block_opts){.width_kv = o->width, .self_attention = 1, .ff = o->ff});
     if (rc == PC_OK) rc = add(m, name, rc, part, &e->blocks[l]);

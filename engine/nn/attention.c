@@ -1,9 +1,11 @@
 /* attention.c: multi-head attention and Transformer blocks as modules. */
-#include <string.h>
+#include <math.h>
 
 #include "grad/ops_linalg.h"
 #include "grad/ops_nn.h"
 #include "grad/ops_pointwise.h"
+#include "grad/ops_reduce.h"
+#include "grad/ops_shape.h"
 #include "nn/layers.h"
 
 typedef struct attention_self {
@@ -11,11 +13,32 @@ typedef struct attention_self {
   pc_module *q, *k, *v, *o; /* borrowed from the children */
 } attention_self;
 
+/* (B,N,heads*e) -> (B,heads,N,e) */
+static pc_tensor *split_heads(pc_scope *s, pc_tensor *x, int64_t heads) {
+  if (!x) return NULL;
+  if (x->ndim != 3) {
+    pc_note(s, pc_fail(PC_ESHAPE, "attention: inputs must be (B,N,width), got %s", pc_shape_str(x)));
+    return NULL;
+  }
+  return pc_transpose(s, pc_reshape(s, x, 4, (int64_t[]){x->size[0], x->size[1], heads, x->size[2] / heads}), 1, 2);
+}
+
+/* softmax(q k^T / sqrt(e)) v, by heads; a batch of 1 on either side serves the other's */
+static pc_tensor *attend(pc_scope *s, pc_tensor *q, pc_tensor *k, pc_tensor *v, int64_t heads, pc_tensor **weights) {
+  pc_tensor *qh = split_heads(s, q, heads), *kh = split_heads(s, k, heads), *vh = split_heads(s, v, heads);
+  if (s->rc < 0) return NULL;
+  double scale = 1 / sqrt((double)qh->size[3]);
+  *weights = pc_softmax(s, pc_matmul(s, pc_mul_scalar(s, qh, scale), pc_transpose(s, kh, 2, 3)), 3);
+  pc_tensor *y = pc_matmul(s, *weights, vh); /* (B,heads,N,e) */
+  if (!y) return NULL;
+  return pc_reshape(s, pc_transpose(s, y, 1, 2), 3, (int64_t[]){y->size[0], y->size[2], v->size[2]});
+}
+
 static void fwd_attention(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
   const attention_self *a = m->self;
   pc_tensor *context = nin > 1 ? in[1] : in[0];
   pc_tensor *q = pc_run1(s, a->q, in[0]), *k = pc_run1(s, a->k, context), *v = pc_run1(s, a->v, context);
-  pc_tensor *y = pc_attention(s, q, k, v, a->heads, &out[1]);
+  pc_tensor *y = attend(s, q, k, v, a->heads, &out[1]);
   out[0] = pc_run1(s, a->o, y);
 }
 
