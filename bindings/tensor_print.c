@@ -31,6 +31,7 @@ static double at(const pc_tensor *t, const int64_t *idx) {
 
 typedef struct span {
   double lo, hi;               /* of |x|, finite and not 0 */
+  double below;                /* largest |x| of negative ones */
   int integers, negative, odd; /* all integers; a minus sign; nan or inf */
 } span;
 
@@ -51,14 +52,17 @@ static void scan(const pc_tensor *t, const window *w, int dim, int64_t *idx, spa
   if (x != floor(x)) s->integers = 0;
   if (m > 0 && m < s->lo) s->lo = m;
   if (m > s->hi) s->hi = m;
+  if (x < 0 && m > s->below) s->below = m;
 }
 
+static int digits_of(double m) { return m >= 10 ? (int)floor(log10(m)) + 1 : 1; }
+
 static style choose(const pc_tensor *t, const window *w) {
-  span s = {INFINITY, 0, 1, 0, 0};
+  span s = {INFINITY, 0, 0, 1, 0, 0};
   int64_t idx[PC_MAX_DIM] = {0};
   style st = {0, opts.precision, 'f'};
   scan(t, w, 0, idx, &s);
-  int digits = s.hi >= 10 ? (int)floor(log10(s.hi)) + 1 : 1;
+  int digits = digits_of(s.hi), sign = s.negative && digits_of(s.below) == digits;
   if (!pc_dtype_is_float((pc_dtype)t->dtype)) {
     st = (style){digits, 0, 'd'};
   } else if (s.hi >= 1e8 || (s.lo < 1e-4 && s.hi / s.lo > 1e3) || (s.hi > 0 && s.hi < 1e-3) ||
@@ -69,7 +73,7 @@ static style choose(const pc_tensor *t, const window *w) {
     if (s.integers) st.precision = 0;
     st.width = digits + 1 + st.precision; /* an integer keeps its point: 3. is a float */
   }
-  st.width += s.negative;
+  st.width += st.kind == 'e' ? s.negative : sign;
   if (s.odd && st.width < 3 + s.negative) st.width = 3 + s.negative;
   return st;
 }
