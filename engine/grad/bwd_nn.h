@@ -6,5 +6,6 @@
 
 pc_backward_fn pc_bwd_conv2d, pc_bwd_conv_transpose2d, pc_bwd_conv2d_weight;
 pc_backward_fn pc_bwd_layer_norm, pc_bwd_group_norm;
+pc_backward_fn pc_bwd_attention, pc_bwd_slot_attention;
 
 #endif

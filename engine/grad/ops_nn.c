@@ -1,5 +1,7 @@
 #include "grad/ops_nn.h"
 
+#include <stddef.h>
+
 static pc_val pair(const int64_t p[2], int64_t least) {
   return pc_vlist(2, (int64_t[]){p[0] > least ? p[0] : least, p[1] > least ? p[1] : least});
 }
@@ -34,4 +36,26 @@ pc_tensor *pc_layer_norm(pc_scope *s, pc_tensor *x, pc_tensor *weight, pc_tensor
 pc_tensor *pc_group_norm(pc_scope *s, pc_tensor *x, int groups, pc_tensor *weight, pc_tensor *bias, double eps) {
   const pc_val v[2] = {PC_VI(groups), PC_VD(eps > 0 ? eps : 1e-5)};
   return pc_op(s, PC_OP_group_norm, 3, (pc_tensor *[]){x, weight, bias}, 2, v, 6);
+}
+
+/* Two results: the first is returned, the second goes to *w if wanted. */
+static pc_tensor *attend(pc_scope *s, pc_opcode op, pc_tensor *const *in, int nv, const pc_val *v, pc_tensor **w) {
+  pc_tensor *out[PC_MAX_OUT] = {NULL};
+  if (w) *w = NULL;
+  if (s->rc < 0) return NULL;
+  for (int i = 0; i < 3; i++)
+    if (!in[i]) return pc_note(s, pc_fail(PC_EARG, "%s: operand %d is missing", pc_ops[op].name, i + 1)), NULL;
+  if (pc_note(s, pc_apply(op, out, in, 3, v, nv)) < 0) return NULL;
+  pc_tensor *weights = pc_own(s, out[1]);
+  if (w) *w = weights;
+  return pc_own(s, out[0]);
+}
+
+pc_tensor *pc_attention(pc_scope *s, pc_tensor *q, pc_tensor *k, pc_tensor *v, int heads, double scale, pc_tensor **w) {
+  const pc_val val[2] = {PC_VI(heads), {.set = scale != 0, .d = scale}};
+  return attend(s, PC_OP_attention, (pc_tensor *[]){q, k, v}, 2, val, w);
+}
+
+pc_tensor *pc_slot_attention(pc_scope *s, pc_tensor *x, pc_tensor *k, pc_tensor *v, pc_tensor **w) {
+  return attend(s, PC_OP_slot_attention, (pc_tensor *[]){x, k, v}, 0, NULL, w);
 }

@@ -22,4 +22,10 @@ pc_tensor *pc_conv2d_weight(pc_scope *s, pc_tensor *x, pc_tensor *gy, int64_t kh
 pc_tensor *pc_layer_norm(pc_scope *s, pc_tensor *x, pc_tensor *weight, pc_tensor *bias, int dims, double eps);
 pc_tensor *pc_group_norm(pc_scope *s, pc_tensor *x, int groups, pc_tensor *weight, pc_tensor *bias, double eps);
 
+/* q (B or 1,N,d), k (B,M,d), v (B,M,dv) -> out (B,N,dv) and, if w is not NULL, the weights (B,heads,N,M).
+ * scale 0 stands for 1/sqrt(d/heads). */
+pc_tensor *pc_attention(pc_scope *s, pc_tensor *q, pc_tensor *k, pc_tensor *v, int heads, double scale, pc_tensor **w);
+/* Projections folded into few keys (tensor/attention.h): x (B or 1,N,D), k (B,H,M,D), v (B,H,M,Dv). */
+pc_tensor *pc_slot_attention(pc_scope *s, pc_tensor *x, pc_tensor *k, pc_tensor *v, pc_tensor **w);
+
 #endif

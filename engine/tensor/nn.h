@@ -2,6 +2,7 @@
 #ifndef PC_TENSOR_NN_H
 #define PC_TENSOR_NN_H
 
+#include "tensor/attention.h"
 #include "tensor/conv.h"
 #include "tensor/norm.h"
 
