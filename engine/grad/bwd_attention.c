@@ -21,11 +21,11 @@ static void fused(pc_scope *s, const pc_node *n, pc_opcode op, int nv, pc_tensor
 static pc_tensor *split_heads(pc_scope *s, pc_tensor *t, int64_t heads) {
   if (!t) return NULL;
   pc_tensor *r = pc_reshape(s, t, 4, (int64_t[]){t->size[0], t->size[1], heads, t->size[2] / heads});
-  return pc_permute(s, r, 4, (int[]){0, 2, 1, 3});
+  return pc_permute(s, r, (int[]){0, 2, 1, 3});
 }
 
 static pc_tensor *join_heads(pc_scope *s, pc_tensor *t) {
-  pc_tensor *r = pc_permute(s, t, 4, (int[]){0, 2, 1, 3});
+  pc_tensor *r = pc_permute(s, t, (int[]){0, 2, 1, 3});
   return r ? pc_reshape(s, r, 3, (int64_t[]){r->size[0], r->size[1], r->size[2] * r->size[3]}) : NULL;
 }
 
@@ -58,7 +58,9 @@ BWD(attention) {
     gin[0] = pc_to(s, pc_sum_to(s, gq, pc_node_in_shape(n, 0)), pc_node_in_dtype(n, 0));
   }
   if (pc_needs(n, 1)) gin[1] = pc_to(s, join_heads(s, pc_matmul_t(s, gs, q, 1, 0)), pc_node_in_dtype(n, 1));
-  if (pc_needs(n, 2) && go) gin[2] = pc_to(s, join_heads(s, pc_matmul_t(s, w, go, 1, 0)), pc_node_in_dtype(n, 2));
+  if (pc_needs(n, 2))
+    gin[2] =
+        go ? pc_to(s, join_heads(s, pc_matmul_t(s, w, go, 1, 0)), pc_node_in_dtype(n, 2)) : pc_mul_scalar(s, IN(2), 0);
 }
 
 BWD(slot_attention) {
@@ -82,6 +84,7 @@ BWD(slot_attention) {
     gin[0] = pc_to(s, pc_reshape(s, pc_sum_to(s, pc_matmul(s, gs, k), &one), 3, xs->size), pc_node_in_dtype(n, 0));
   }
   if (pc_needs(n, 1)) gin[1] = pc_to(s, pc_sum_to(s, pc_matmul_t(s, gs, x, 1, 0), ks), pc_node_in_dtype(n, 1));
-  if (pc_needs(n, 2) && go)
-    gin[2] = pc_to(s, pc_sum_to(s, pc_matmul_t(s, w, go, 1, 0), pc_node_in_shape(n, 2)), pc_node_in_dtype(n, 2));
+  if (pc_needs(n, 2))
+    gin[2] = go ? pc_to(s, pc_sum_to(s, pc_matmul_t(s, w, go, 1, 0), pc_node_in_shape(n, 2)), pc_node_in_dtype(n, 2))
+                : pc_mul_scalar(s, v, 0);
 }

@@ -22,7 +22,8 @@ typedef struct attn {
   int64_t problems, keys, groups; /* problems an image; columns of S; softmax groups a row */
   int64_t dq, dv;                 /* row strides of q, k and of v, out */
   double scale;
-  int shared; /* q has batch 1 */
+  int64_t parts; /* of a shared q: runs of images with a gq each */
+  int shared;    /* q has batch 1 */
   const char *q, *k, *v, *gout, *gw;
   char *w, *out;
   char *gq, *gk, *gv;
