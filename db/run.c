@@ -270,10 +270,12 @@ done:
 
 static int finish_locked(pc_run *run, pc_run_status status, const char *error, const char *op) {
   pc_db *db = run->db;
+  char text[1024] = "";
   int code = PC_OK, flushed;
   if (run->status != PC_RUN_RUNNING) return PC_OK;
   /* rows that cannot be written must not keep the status from being written */
   flushed = pc_log_flush_locked(db, PC_BUSY_MS, op);
+  if (flushed != PC_OK) snprintf(text, sizeof text, "%s", pc_error_text());
   code = pc_db_begin(db, PC_BUSY_MS, op);
   if (code == PC_OK) {
     code =
@@ -284,7 +286,8 @@ static int finish_locked(pc_run *run, pc_run_status status, const char *error, c
     code = pc_db_end(db, code, op);
   }
   if (code == PC_OK && flushed == PC_OK) run->status = status;
-  return code == PC_OK ? flushed : code;
+  if (flushed != PC_OK) return pc_fail(flushed, "%s", text); /* it says how many rows wait */
+  return code;
 }
 
 int pc_run_finish(pc_run *run, pc_run_status status, const char *error) {

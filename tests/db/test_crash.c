@@ -8,7 +8,9 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "base/alloc.h"
 #include "db/internal.h"
+#include "db/query.h"
 #include "fixture.h"
 
 static void nap(int ms) { nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL); }
@@ -202,7 +204,7 @@ START_TEST(a_full_file_loses_nothing) {
             ? pc_run_flush(run)
             : PC_EIO,
         PC_EIO, "full");
-  FAILS(pc_run_finish(run, PC_RUN_DONE, NULL), PC_EIO, "full");
+  FAILS(pc_run_finish(run, PC_RUN_DONE, NULL), PC_EIO, "rows are kept");
   ASK("select count(*) >= 1000 from metric", "1");
   ASK("select n = (select count(*) from metric) from metric_last", "1");
   OK(pc_db_run_sql(db, NULL, "test", "pragma max_page_count = 1000000", ""));
@@ -465,6 +467,41 @@ START_TEST(merging_is_idempotent) {
 }
 END_TEST
 
+/* The nth allocation fails, for every n: an error or success, never a crash, and a sound file. */
+START_TEST(memory_runs_out) {
+  int refused = 0;
+  for (int n = 1; n <= 150; n++) {
+    pc_db *db = NULL;
+    pc_run *run = NULL;
+    FILE *sink = fopen("/dev/null", "w");
+    int code;
+    snprintf(file, sizeof file, "%s/%d.db", dir, n);
+    pc_alloc_fail_nth(n);
+    code = pc_db_open(&db, file, PC_DB_CREATE);
+    if (!code)
+      code = pc_run_start(&run, db,
+                          &(pc_run_config){.experiment = "e", .config_json = "{\"a\": {\"b\": [1]}}", .no_git = 1});
+    for (int i = 0; run && i < 600; i++) {
+      char name[8];
+      snprintf(name, sizeof name, "m%d", i % 40);
+      code |= log1(run, i, name, i);
+    }
+    if (run) code |= pc_run_source(run, "module", "m", "text", 4) | pc_run_finish(run, PC_RUN_DONE, NULL);
+    pc_run_free(run);
+    pc_db_close(db);
+    db = NULL;
+    code |= pc_db_open(&db, file, PC_DB_READ);
+    if (db) code |= pc_query_print(db, "@sheet", &(pc_query_opts){.format = (pc_format)(n % 5)}, sink);
+    pc_db_close(db);
+    pc_alloc_fail_nth(0);
+    fclose(sink);
+    refused += code != PC_OK;
+    if (access(file, F_OK) == 0) ASK("pragma quick_check", "ok");
+  }
+  ck_assert_int_gt(refused, 100);
+}
+END_TEST
+
 static Suite *suite(void) {
   Suite *s = suite_create("crash");
   TCase *t = tcase_create("crash");
@@ -483,6 +520,7 @@ static Suite *suite(void) {
   tcase_add_test(t, files_of_others);
   tcase_add_test(t, a_copied_file_is_complete);
   tcase_add_test(t, merging_is_idempotent);
+  tcase_add_test(t, memory_runs_out);
   suite_add_tcase(s, t);
   return s;
 }
