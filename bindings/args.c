@@ -508,7 +508,9 @@ static int take_named(lua_State *L, pc_args *a, int idx, int with_list) {
   return PC_OK;
 }
 
-static int takes_table(pc_type t) { return t == PC_T_ANY || t == PC_T_TABLE || t == PC_T_FUNCTION || t == PC_T_CLASS; }
+static int takes_table(lua_State *L, pc_type t, int idx) {
+  return t == PC_T_ANY || t == PC_T_TABLE || (t == PC_T_FUNCTION && callable(L, idx));
+}
 static int takes_list(pc_type t) { return t == PC_T_TENSORS || t == PC_T_DIMS || t == PC_T_SIZE || t == PC_T_SIZE2; }
 
 static int too_many(lua_State *L, const pc_decl *d, int top) {
@@ -536,7 +538,7 @@ static int parse(lua_State *L, const pc_decl *d, pc_args *a) {
       a->nrest = top - idx + 1;
       break;
     }
-    if (idx == top && lua_istable(L, idx) && (i >= d->n || !takes_table(d->p[i].type))) {
+    if (idx == top && lua_istable(L, idx) && (i >= d->n || !takes_table(L, d->p[i].type, idx))) {
       int keys = keys_of(L, idx), list = i < d->n && takes_list(d->p[i].type);
       if (!(keys & KEYS_LIST) && (keys & KEYS_NAMED || !list)) {
         if ((rc = take_named(L, a, idx, 0)) < 0) return rc;

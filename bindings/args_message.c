@@ -60,7 +60,10 @@ const char *pc_nearest(const char *word, const char *const *words, int n) {
   for (int i = 0; i < n; i++) {
     int d = distance(word, words[i]);
     if (d >= (int)strlen(words[i]) && d >= len) continue; /* nothing in common */
-    if (d < least) least = d, best = words[i];
+    if (d < least ||
+        (best && d == least &&
+         (strlen(words[i]) < strlen(best) || (strlen(words[i]) == strlen(best) && strcmp(words[i], best) < 0))))
+      least = d, best = words[i];
   }
   return best;
 }
