@@ -214,7 +214,7 @@ static int mark_resumed(pc_run *run, int64_t step, const pc_provenance *p) {
 
 static int load_run(pc_run *run, const char *uid) {
   pc_db *db = run->db;
-  int64_t has;
+  int64_t has = 0;
   int code;
   snprintf(run->uid, sizeof run->uid, "%s", uid);
   code = pc_db_run_sql(db, &run->id, "resume", "select id from run where uid = ?1", "s", uid);
