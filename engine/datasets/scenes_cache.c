@@ -395,12 +395,14 @@ done:
 
 /* Writes header and report behind the decoded bytes at `base`. */
 static void seal(loader *l, uint8_t *base, size_t report_at, size_t total) {
-  header h = {.nsel = l->ds->nsel,
-              .height = l->ds->height,
-              .width = l->ds->width,
-              .masks = l->ds->mask_col >= 0,
-              .report_bytes = (int64_t)(total - report_at),
-              .total_bytes = (int64_t)total};
+  header h;
+  memset(&h, 0, sizeof h); /* padding, too: it is written and digested */
+  h.nsel = l->ds->nsel;
+  h.height = l->ds->height;
+  h.width = l->ds->width;
+  h.masks = l->ds->mask_col >= 0;
+  h.report_bytes = (int64_t)(total - report_at);
+  h.total_bytes = (int64_t)total;
   memcpy(h.magic, MAGIC, sizeof MAGIC);
   memcpy(h.key, l->key, sizeof h.key);
   if (total > report_at) memcpy(base + report_at, l->ds->report, total - report_at);

@@ -18,8 +18,9 @@ typedef struct plan {
   const pc_split_pair *pair;
   int npairs, unordered;
   int fa[MAX_PAIRS], fb[MAX_PAIRS];
-  int64_t *to_row[MAX_PAIRS], *to_col[MAX_PAIRS]; /* factor value -> row, column; -1: ignored */
-  int64_t *free_row, *free_col;                   /* occurring ID cells left in each */
+  int64_t *to_row[MAX_PAIRS], *to_col[MAX_PAIRS];     /* factor value -> row, column; -1: ignored */
+  uint8_t *occurs[MAX_PAIRS];                         /* (rows,cols): some image has this cell by this pair */
+  int64_t *free_row[MAX_PAIRS], *free_col[MAX_PAIRS]; /* occurring ID cells left to each value, by this pair */
 } plan;
 
 int pc_split_rule_parse(pc_split_rule *out, const char *name) {
@@ -134,19 +135,21 @@ static int build_matrix(plan *p) {
   size_t n = (size_t)(s->rows * s->cols);
   s->cell = pc_calloc(n, sizeof *s->cell);
   s->count = pc_calloc(n, sizeof *s->count);
-  p->free_row = pc_calloc((size_t)s->rows, sizeof *p->free_row);
-  p->free_col = pc_calloc((size_t)s->cols, sizeof *p->free_col);
-  if (!s->cell || !s->count || !p->free_row || !p->free_col) return PC_ENOMEM;
+  if (!s->cell || !s->count) return PC_ENOMEM;
   for (int k = 0; k < p->npairs; k++) {
     p->to_row[k] = value_map(p, p->fa[k], s->row, s->rows);
     p->to_col[k] = value_map(p, p->fb[k], s->col, s->cols);
-    if (!p->to_row[k] || !p->to_col[k]) return PC_ENOMEM;
+    p->occurs[k] = pc_calloc(n, sizeof *p->occurs[k]);
+    p->free_row[k] = pc_calloc((size_t)s->rows, sizeof *p->free_row[k]);
+    p->free_col[k] = pc_calloc((size_t)s->cols, sizeof *p->free_col[k]);
+    if (!p->to_row[k] || !p->to_col[k] || !p->occurs[k] || !p->free_row[k] || !p->free_col[k]) return PC_ENOMEM;
   }
   for (int64_t i = 0; i < pc_scenes_count(p->ds); i++)
     for (int k = 0; k < p->npairs; k++) {
       int64_t c = cell_of(p, i, k), seen = 0;
       for (int j = 0; j < k; j++) seen |= c == cell_of(p, i, j); /* two alike animals: one image */
       if (c >= 0 && !seen) s->count[c]++;
+      if (c >= 0) p->occurs[k][c] = 1;
     }
   return PC_OK;
 }
@@ -167,18 +170,38 @@ static void hold_out_band(plan *p, double fraction) {
 
 static void count_free(plan *p) {
   pc_split *s = p->s;
-  memset(p->free_row, 0, (size_t)s->rows * sizeof *p->free_row);
-  memset(p->free_col, 0, (size_t)s->cols * sizeof *p->free_col);
-  for (int64_t c = 0; c < s->rows * s->cols; c++)
-    if (s->count[c] && s->cell[c] == PC_CELL_ID) {
-      p->free_row[c / s->cols]++;
-      p->free_col[c % s->cols]++;
-      if (p->unordered && c / s->cols != c % s->cols) p->free_row[c % s->cols]++, p->free_col[c / s->cols]++;
+  for (int k = 0; k < p->npairs; k++) {
+    memset(p->free_row[k], 0, (size_t)s->rows * sizeof *p->free_row[k]);
+    memset(p->free_col[k], 0, (size_t)s->cols * sizeof *p->free_col[k]);
+    for (int64_t c = 0; c < s->rows * s->cols; c++)
+      if (p->occurs[k][c] && s->cell[c] == PC_CELL_ID) {
+        p->free_row[k][c / s->cols]++;
+        p->free_col[k][c % s->cols]++;
+        if (p->unordered && c / s->cols != c % s->cols) p->free_row[k][c % s->cols]++, p->free_col[k][c / s->cols]++;
+      }
+  }
+}
+
+/* Takes cell c away when every value, in every pair it occurs in, keeps another one. */
+static int take(plan *p, int64_t c) {
+  int64_t r = c / p->s->cols, j = c % p->s->cols;
+  int both = p->unordered && r != j;
+  for (int pass = 0; pass < 2; pass++)
+    for (int k = 0; k < p->npairs; k++) {
+      int64_t *row = p->free_row[k], *col = p->free_col[k];
+      if (!p->occurs[k][c]) continue;
+      if (pass) {
+        row[r]--, col[j]--;
+        if (both) row[j]--, col[r]--;
+      } else if (row[r] < 2 || col[j] < 2 || (both && (row[j] < 2 || col[r] < 2))) {
+        return 0;
+      }
     }
+  return 1;
 }
 
 /* Takes round(fraction x occurring ID cells) of them by seed, and marks them
- * `as`; each row and column keeps one ID cell. */
+ * `as`; each value keeps one ID cell in each pair. */
 static int take_random(plan *p, double fraction, pc_cell as, int stream) {
   pc_split *s = p->s;
   int64_t n = s->rows * s->cols, m = 0, taken = 0;
@@ -192,11 +215,8 @@ static int take_random(plan *p, double fraction, pc_cell as, int stream) {
   count_free(p);
   if (m) pc_rng_permutation(&g, order, m);
   for (int64_t i = 0; i < m && taken < want; i++) {
-    int64_t c = list[order[i]], r = c / s->cols, k = c % s->cols;
-    int both = p->unordered && r != k;
-    if (p->free_row[r] < 2 || p->free_col[k] < 2 || (both && (p->free_row[k] < 2 || p->free_col[r] < 2))) continue;
-    p->free_row[r]--, p->free_col[k]--;
-    if (both) p->free_row[k]--, p->free_col[r]--;
+    int64_t c = list[order[i]];
+    if (!take(p, c)) continue;
     s->cell[c] = (uint8_t)as;
     taken++;
   }
@@ -327,9 +347,10 @@ int pc_split_cells(pc_split **out, const pc_scenes *ds, const pc_split_opts *opt
   for (int k = 0; k < MAX_PAIRS; k++) {
     pc_free(p.to_row[k]);
     pc_free(p.to_col[k]);
+    pc_free(p.occurs[k]);
+    pc_free(p.free_row[k]);
+    pc_free(p.free_col[k]);
   }
-  pc_free(p.free_row);
-  pc_free(p.free_col);
   if (rc < 0) {
     pc_split_free(p.s);
     return rc;

@@ -14,7 +14,7 @@
  *           every row, and for R >= C every column, loses the same share.
  *           Unordered: (i + j + offset) mod C < w, which is symmetric.
  *   random  round(fraction x occurring cells) of the occurring cells by seed,
- *           leaving each row and column one ID cell at least.
+ *           leaving each value one ID cell in each pair at least.
  *   list    the cells named.
  * ID images are then divided by seed into train, validation and test. For
  * model selection without a look at OOD, `pseudo` carves that share of the

@@ -301,8 +301,8 @@ START_TEST(test_animals_layout) { /* <root>/<character_name>/<filename>, labels_
   ck_assert(pc_u8(t)[0] == 1 && pc_u8(t)[12] == 2);
   ck_assert_int_eq(pc_scenes_nfactors(ds), 3);
   ck_assert_int_eq(pc_scenes_nnumeric(ds), 2);
-  fails(PC_ESTATE, pc_scenes_masks(&t, ds, NULL), "there are no masks");
   pc_tensor_release(t);
+  fails(PC_ESTATE, pc_scenes_masks(&t, ds, NULL), "there are no masks");
   pc_scenes_free(ds);
 }
 END_TEST
