@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "grad/ops_reduce.h"
+
 #define X(name) \
   pc_tensor *pc_##name(pc_scope *s, pc_tensor *a, pc_tensor *b) { return pc_op2(s, PC_OP_##name, a, b); }
 PC_ARITH_MAP(X)
@@ -65,19 +67,8 @@ pc_tensor *pc_cloned(pc_scope *s, pc_tensor *x) { return pc_op1(s, PC_OP_clone, 
 
 /* ---- the way back from broadcasting ---- */
 
-#if __has_include("grad/ops_reduce.h")
-static pc_tensor *sum_dims(pc_scope *s, pc_tensor *g, int n, const int64_t *dims, int keepdim) {
-  const pc_val v[2] = {pc_vlist(n, dims), PC_VI(keepdim)};
-  return n ? unary(s, PC_OP_sum, g, 2, v) : g;
-}
-#else
-static pc_tensor *sum_dims(pc_scope *s, pc_tensor *g, int n, const int64_t *dims, int keepdim) {
-  return n ? (pc_note(s, pc_fail(PC_ESTATE, "sum is missing")), NULL) : g;
-}
-#endif
-
 pc_tensor *pc_sum_to(pc_scope *s, pc_tensor *g, const pc_shape *shape) {
-  int64_t lead[PC_MAX_DIM], ones[PC_MAX_DIM];
+  int lead[PC_MAX_DIM], ones[PC_MAX_DIM];
   int nlead = 0, nones = 0;
   if (!g) return NULL;
   for (int i = 0; i < g->ndim; i++) {
@@ -87,5 +78,6 @@ pc_tensor *pc_sum_to(pc_scope *s, pc_tensor *g, const pc_shape *shape) {
     else if (shape->size[j] == 1 && g->size[i] != 1)
       ones[nones++] = j; /* counted after the leading ones are gone */
   }
-  return sum_dims(s, sum_dims(s, g, nlead, lead, 0), nones, ones, 1);
+  if (nlead) g = pc_sum(s, g, nlead, lead, 0);
+  return nones ? pc_sum(s, g, nones, ones, 1) : g;
 }

@@ -2,20 +2,20 @@
 
 /* two operands: equal shapes, broadcast on each side and on both, 0-dim, not
  * contiguous, sizes 0 and 1, rows longer and shorter than a buffer */
-#define PAIRS                                                                                                       \
-  C(T(2, 3), T(2, 3)), C(T(2, 3), T(3)), C(T(3), T(2, 3)), C(T(2, 1, 3), T(4, 1)), C(T(4, 1), T(2, 1, 3)),         \
-      C(T(2, 3), TS()), C(TS(), T(2, 3)), C(TS(), TS()), C(TT(3, 4), TT(3, 4)), C(TT(3, 4), T(4)),                  \
-      C(T(3, 1), TT(3, 4)), C(T(0, 3), T(3)), C(T(2, 0), T(1, 1)), C(T(1, 1), T(1, 1)), C(T(3, 20), T(3, 1)),       \
+#define PAIRS                                                                                                 \
+  C(T(2, 3), T(2, 3)), C(T(2, 3), T(3)), C(T(3), T(2, 3)), C(T(2, 1, 3), T(4, 1)), C(T(4, 1), T(2, 1, 3)),    \
+      C(T(2, 3), TS()), C(TS(), T(2, 3)), C(TS(), TS()), C(TT(3, 4), TT(3, 4)), C(TT(3, 4), T(4)),            \
+      C(T(3, 1), TT(3, 4)), C(T(0, 3), T(3)), C(T(2, 0), T(1, 1)), C(T(1, 1), T(1, 1)), C(T(3, 20), T(3, 1)), \
       C(T(3, 20), T(20)), C(T(20), TT(3, 20))
-#define POSITIVE_PAIRS                                                                                             \
-  C(TP(2, 3), TP(2, 3)), C(TP(2, 3), TP(3)), C(TP(3), TP(2, 3)), C(TP(2, 1, 3), TP(4, 1)),                         \
-      C(TP(4, 1), TP(2, 1, 3)), C(TP(0, 3), TP(3)), C(TP(1, 1), TP(1, 1)), C(TP(2, 3), TP(1)), C(TP(1), TP(2, 3)), \
-      C(TP(3, 20), TP(3, 1)), C(TP(3, 20), TP(20))
-#define BY_POSITIVE C(T(2, 3), TP(2, 3)), C(TT(3, 4), TP(4)), C(TS(), TP(2, 3)), C(T(2, 1), TP(1, 3))
-#define ONE C(T(2, 3)), C(TT(3, 4)), C(TS()), C(T(0, 3)), C(T(1, 1)), C(T(2, 3, 4, 5))
+#define POSITIVE_PAIRS                                                                                               \
+  C(TP(2, 3), TP(2, 3)), C(TP(2, 3), TP(3)), C(TP(3), TP(2, 3)), C(TP(2, 1, 3), TP(4, 1)), C(TP(4, 1), TP(2, 1, 3)), \
+      C(TP(0, 3), TP(3)), C(TP(1, 1), TP(1, 1)), C(TP(2, 3), TP(1)), C(TP(1), TP(2, 3)), C(TP(3, 20), TP(3, 1)),     \
+      C(TP(3, 20), TP(20))
+#define BY_POSITIVE  C(T(2, 3), TP(2, 3)), C(TT(3, 4), TP(4)), C(TS(), TP(2, 3)), C(T(2, 1), TP(1, 3))
+#define ONE          C(T(2, 3)), C(TT(3, 4)), C(TS()), C(T(0, 3)), C(T(1, 1)), C(T(2, 3, 4, 5))
 #define ONE_POSITIVE C(TP(2, 3)), C(TP(0, 3)), C(TP(1, 1)), C(TP(2, 3, 4))
-#define ONE_UNIT C(TU(2, 3)), C(TU(0, 3)), C(TU(1, 1)), C(TU(2, 3, 4))
-#define MASKS C(TB(2, 3), TB(2, 3)), C(TB(2, 3), TB(3)), C(TB(2, 1), T(1, 3)), C(TB(0, 3), TB(3)), C(T(1, 1), TB(1, 1))
+#define ONE_UNIT     C(TU(2, 3)), C(TU(0, 3)), C(TU(1, 1)), C(TU(2, 3, 4))
+#define MASKS        C(TB(2, 3), TB(2, 3)), C(TB(2, 3), TB(3)), C(TB(2, 1), T(1, 3)), C(TB(0, 3), TB(3)), C(T(1, 1), TB(1, 1))
 
 CASES(add, PAIRS)
 CASES(sub, PAIRS)
@@ -57,7 +57,8 @@ CASES(clamp, C(T(2, 3), VD(-0.5), VD(0.5)), C(TT(3, 4), VD(0.1)), C(T(2, 3), VNO
       C(T(1, 1), VD(-1), VD(1)), C(TS(), VD(-1), VD(1)))
 
 CASES(relu, ONE)
-CASES(gelu, ONE, C(T(2, 3), VSTR("none")), C(T(2, 3), VSTR("tanh")), C(TT(3, 4), VSTR("tanh")), C(T(2, 300), VSTR("tanh")))
+CASES(gelu, ONE, C(T(2, 3), VSTR("none")), C(T(2, 3), VSTR("tanh")), C(TT(3, 4), VSTR("tanh")),
+      C(T(2, 300), VSTR("tanh")))
 CASES(silu, ONE, C(T(2, 300)))
 CASES(elu, ONE, C(T(2, 3), VD(0.5)))
 CASES(leaky_relu, ONE, C(T(2, 3), VD(0.2)))
@@ -67,11 +68,12 @@ CASES(softplus, ONE, C(T(2, 3), VD(2), VD(1)))
 /* what is dropped changes from call to call, so p is 0 or 1 here; test_pointwise.c has the rest */
 CASES(dropout, C(T(2, 3), VD(0)), C(T(2, 3), VD(1)), C(TT(3, 4), VD(0.5), VI(0)), C(T(0, 3), VD(1)), C(T(1, 1), VD(1)))
 
-CASES(where, C(TB(2, 3), T(2, 3), T(2, 3)), C(TB(3), T(2, 3), TS()), C(TB(2, 1), T(3), TT(2, 3)), C(TB(2, 3), TS(), T(3)),
-      C(TB(0, 3), T(3), T(1)), C(TB(1, 1), T(1), T(1)), C(T(2, 3), T(2, 3), T(3)))
+CASES(where, C(TB(2, 3), T(2, 3), T(2, 3)), C(TB(3), T(2, 3), TS()), C(TB(2, 1), T(3), TT(2, 3)),
+      C(TB(2, 3), TS(), T(3)), C(TB(0, 3), T(3), T(1)), C(TB(1, 1), T(1), T(1)))
 CASES(masked_fill, C(T(2, 3), TB(2, 3), VD(1.5)), C(T(2, 3), TB(3), VD(0)), C(TT(3, 4), TB(3, 1), VD(-1)),
       C(T(0, 3), TB(3), VD(0)), C(T(1, 1), TB(1, 1), VD(2)))
-CASES(to, C(T(2, 3), VI(PC_F64)), C(TT(3, 4), VI(PC_F64)), C(T(0, 3), VI(PC_F64)), C(T(1, 1), VI(PC_I64)), C(TB(2, 3), VI(PC_F32)))
+CASES(to, C(T(2, 3), VI(PC_F64)), C(TT(3, 4), VI(PC_F64)), C(T(0, 3), VI(PC_F64)), C(T(1, 1), VI(PC_I64)),
+      C(TB(2, 3), VI(PC_F64)))
 CASES(clone, ONE)
 CASES(contiguous, ONE)
 
