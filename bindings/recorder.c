@@ -1,0 +1,457 @@
+/* recorder.c: percept.recorder: runs and queries over db/. */
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parallel.h"
+#include "bindings/args.h"
+#include "bindings/percept.h"
+#include "db/digest.h"
+#include "db/query.h"
+#include "db/recorder.h"
+
+int luaopen_percept_recorder(lua_State *L);
+
+typedef struct run_handle {
+  pc_run *r;
+} run_handle;
+#define RUN(arg) (((run_handle *)(arg).p)->r)
+
+/* ---- Lua tables as JSON ---- */
+
+static json_t *json_of(lua_State *L, int at, int depth) {
+  json_t *j = NULL;
+  switch (lua_type(L, at)) {
+    case LUA_TNIL: return json_null();
+    case LUA_TBOOLEAN: return json_boolean(lua_toboolean(L, at));
+    case LUA_TSTRING: return json_string(lua_tostring(L, at));
+    case LUA_TNUMBER: {
+      double v = lua_tonumber(L, at);
+      if (v == floor(v) && fabs(v) < 9e15) return json_integer((json_int_t)v);
+      return isfinite(v) ? json_real(v) : json_string(isnan(v) ? "nan" : v > 0 ? "inf" : "-inf");
+    }
+    case LUA_TTABLE: break;
+    default: return json_string(lua_typename(L, lua_type(L, at)));
+  }
+  if (depth > 20) return json_string("...");
+  int n = (int)lua_objlen(L, at);
+  luaL_checkstack(L, 4, "json");
+  if (n > 0) {
+    j = json_array();
+    for (int i = 1; i <= n; i++) {
+      lua_rawgeti(L, at, i);
+      json_array_append_new(j, json_of(L, lua_gettop(L), depth + 1));
+      lua_pop(L, 1);
+    }
+    return j;
+  }
+  j = json_object();
+  for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1))
+    if (lua_type(L, -2) == LUA_TSTRING) json_object_set_new(j, lua_tostring(L, -2), json_of(L, lua_gettop(L), depth + 1));
+  return j;
+}
+
+static char *json_text(lua_State *L, int at) { /* from malloc; NULL for no table */
+  if (!at) return NULL;
+  json_t *j = json_of(L, at, 0);
+  char *text = json_dumps(j, JSON_SORT_KEYS | JSON_COMPACT);
+  json_decref(j);
+  return text;
+}
+
+static void push_json(lua_State *L, const json_t *j) {
+  luaL_checkstack(L, 4, "json");
+  switch (json_typeof(j)) {
+    case JSON_OBJECT: {
+      const char *key;
+      json_t *v;
+      lua_newtable(L);
+      json_object_foreach((json_t *)j, key, v) {
+        push_json(L, v);
+        lua_setfield(L, -2, key);
+      }
+      return;
+    }
+    case JSON_ARRAY:
+      lua_newtable(L);
+      for (size_t i = 0; i < json_array_size(j); i++) push_json(L, json_array_get(j, i)), lua_rawseti(L, -2, (int)i + 1);
+      return;
+    case JSON_STRING: lua_pushstring(L, json_string_value(j)); return;
+    case JSON_INTEGER:
+    case JSON_REAL: lua_pushnumber(L, json_number_value(j)); return;
+    case JSON_TRUE:
+    case JSON_FALSE: lua_pushboolean(L, json_is_true(j)); return;
+    default: lua_pushnil(L);
+  }
+}
+
+static int f_json(lua_State *L, pc_args *a) {
+  json_t *j = json_of(L, a->a[0].at, 0);
+  char *text = json_dumps(j, JSON_SORT_KEYS | JSON_ENCODE_ANY);
+  json_decref(j);
+  lua_pushstring(L, text);
+  free(text);
+  return 1;
+}
+
+static int f_parse_json(lua_State *L, pc_args *a) {
+  json_error_t e;
+  json_t *j = json_loads(a->a[0].v.s, JSON_DECODE_ANY, &e);
+  if (!j) return pc_fail(PC_EFORMAT, "json: %s at line %d", e.text, e.line);
+  push_json(L, j);
+  json_decref(j);
+  return 1;
+}
+
+/* ---- runs ---- */
+
+static int run_gc(lua_State *L) {
+  run_handle *h = lua_touserdata(L, 1);
+  pc_run_free(h->r);
+  h->r = NULL;
+  return 0;
+}
+
+static int push_run(lua_State *L, pc_run *r) {
+  ((run_handle *)pc_new_object(L, "run", sizeof(run_handle)))->r = r;
+  lua_newtable(L);
+  lua_setfenv(L, -2); /* fields that scripts hang on a run */
+  return 1;
+}
+
+enum { MAX_ENV = 16 };
+
+/* Library versions and settings that the run row keeps. */
+static int environment(lua_State *L, pc_kv *env, int at) {
+  int n = 0;
+  for (lua_pushnil(L); at && lua_next(L, at) && n < MAX_ENV; lua_pop(L, 1))
+    if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING) env[n++] = (pc_kv){lua_tostring(L, -2), lua_tostring(L, -1)};
+  return n;
+}
+
+static int f_start(lua_State *L, pc_args *a) {
+  const char *tags[64];
+  pc_kv env[MAX_ENV];
+  pc_db *db;
+  pc_run *r;
+  char *json = json_text(L, a->a[4].at);
+  pc_run_config c = {.experiment = a->a[1].v.s, .name = a->a[2].v.s, .has_seed = a->a[3].v.set, .seed = a->a[3].v.i,
+                     .config_json = json, .script = a->a[5].v.s, .note = a->a[7].v.s, .parent = a->a[8].v.s,
+                     .sweep = a->a[9].v.s, .command = a->a[10].v.s, .threads = pc_num_threads(), .tags = tags, .env = env};
+  for (int i = 1; a->a[6].at && i <= (int)lua_objlen(L, a->a[6].at) && c.n_tags < 64; i++) {
+    lua_rawgeti(L, a->a[6].at, i);
+    tags[c.n_tags++] = lua_tostring(L, -1);
+    lua_pop(L, 1);
+  }
+  c.n_env = environment(L, env, a->a[11].at);
+  int rc = pc_db_open(&db, a->a[0].v.s, PC_DB_CREATE);
+  if (rc == PC_OK) {
+    rc = pc_run_start(&r, db, &c);
+    pc_db_close(db); /* the run holds it */
+  }
+  free(json);
+  return rc < 0 ? rc : push_run(L, r);
+}
+
+static int f_resume(lua_State *L, pc_args *a) {
+  pc_db *db;
+  pc_run *r;
+  int rc = pc_db_open(&db, a->a[0].v.s, PC_DB_WRITE);
+  if (rc < 0) return rc;
+  rc = pc_run_resume(&r, db, a->a[1].v.s, a->a[2].v.set ? a->a[2].v.i : -1, NULL);
+  pc_db_close(db);
+  return rc < 0 ? rc : push_run(L, r);
+}
+
+static int m_uid(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_run_uid(RUN(a->a[0]))), 1; }
+static int m_db(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_db_path(pc_run_db(RUN(a->a[0])))), 1; }
+static int m_step(lua_State *L, pc_args *a) { return lua_pushnumber(L, (lua_Number)pc_run_step(RUN(a->a[0]))), 1; }
+
+static int m_log(lua_State *L, pc_args *a) {
+  const char *names[256];
+  double values[256];
+  int n = 0, at = a->a[2].at;
+  for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
+    pc_tensor *t = pc_to_tensor(L, -1);
+    int ok = lua_type(L, -2) == LUA_TSTRING && n < 256 && (lua_type(L, -1) == LUA_TNUMBER || (t && pc_numel(t) == 1));
+    if (!ok)
+      return pc_fail(PC_EARG, "log: at most 256 figures {name = number or one-element tensor}; '%s' is %s",
+                     lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?", pc_describe(L, -1));
+    names[n] = lua_tostring(L, -2);
+    values[n++] = t ? pc_item(t) : lua_tonumber(L, -1);
+  }
+  return pc_run_log(RUN(a->a[0]), a->a[1].v.i, n, names, values);
+}
+
+static int m_flush(lua_State *L, pc_args *a) { return pc_run_flush(RUN(a->a[0])); }
+
+static int m_result(lua_State *L, pc_args *a) {
+  char *extra = json_text(L, a->a[7].at);
+  pc_result r = {.method = a->a[1].v.s, .split = a->a[2].v.s, .metric = a->a[3].v.s, .value = a->a[4].v.d, .factor = a->a[5].v.s,
+                 .n = a->a[6].v.i, .extra_json = extra};
+  int rc = pc_run_result(RUN(a->a[0]), &r);
+  free(extra);
+  return rc;
+}
+
+static int m_artifact(lua_State *L, pc_args *a) {
+  return pc_run_artifact(RUN(a->a[0]), a->a[2].v.s, a->a[3].v.set ? a->a[3].v.i : -1, a->a[1].v.s, NULL, -1);
+}
+
+static int m_dataset(lua_State *L, pc_args *a) {
+  return pc_run_dataset(RUN(a->a[0]), a->a[1].v.s, a->a[2].v.s, a->a[3].v.set ? a->a[3].v.i : -1, a->a[4].v.s, a->a[5].v.s);
+}
+
+static int m_source(lua_State *L, pc_args *a) {
+  const char *text = a->a[3].v.s;
+  return pc_run_source(RUN(a->a[0]), a->a[1].v.s, a->a[2].v.s, text, text ? strlen(text) : 0);
+}
+
+static int m_tag(lua_State *L, pc_args *a) { return pc_run_tag(RUN(a->a[0]), a->a[1].v.s); }
+static int m_goal(lua_State *L, pc_args *a) { return pc_run_goal(RUN(a->a[0]), a->a[1].v.s, a->a[2].v.s); }
+
+static int m_param(lua_State *L, pc_args *a) {
+  pc_run *r = RUN(a->a[0]);
+  const char *key = a->a[1].v.s;
+  int at = a->a[2].at;
+  if (lua_type(L, at) == LUA_TBOOLEAN) return pc_run_param_bool(r, key, lua_toboolean(L, at));
+  if (lua_type(L, at) == LUA_TNUMBER) return pc_run_param_num(r, key, lua_tonumber(L, at));
+  if (lua_type(L, at) == LUA_TSTRING) return pc_run_param_text(r, key, lua_tostring(L, at));
+  return pc_fail(PC_EARG, "param: '%s' is %s; a number, a string or a boolean is expected", key, pc_describe(L, at));
+}
+
+static int m_finish(lua_State *L, pc_args *a) {
+  static const char *const names[] = {"done", "failed", "killed"};
+  static const pc_run_status statuses[] = {PC_RUN_DONE, PC_RUN_FAILED, PC_RUN_KILLED};
+  for (int i = 0; i < 3; i++)
+    if (!strcmp(a->a[1].v.s, names[i])) return pc_run_finish(RUN(a->a[0]), statuses[i], a->a[2].v.s);
+  return pc_fail(PC_EARG, "finish: status '%s' is none of done, failed, killed", a->a[1].v.s);
+}
+
+static const pc_luafn methods[] = {
+    {"uid", "self:run", m_uid, "the run's unique name", 0},
+    {"db_path", "self:run", m_db, "the database file", 0},
+    {"step", "self:run", m_step, "the step it was resumed at; -1 for a fresh run", 0},
+    {"log", "self:run, step:int, values:table", m_log, "figures of one step: {loss = 0.3, ...}; buffered, in the file within 2 s", 0},
+    {"flush", "self:run", m_flush, "writes what is buffered now", 0},
+    {"result", "self:run, method:str, split:str, metric:str, value:num, factor:str?, n:int=0, extra:table?", m_result,
+     "one number of a table: {method = 'search', split = 'ood', metric = 'accuracy', value = 0.8}", 0},
+    {"artifact", "self:run, path:str, kind:str=file, step:int?", m_artifact, "a file that belongs to the run, with its digest", 0},
+    {"dataset", "self:run, digest:str, name:str, n:int?, path:str?, role:str?", m_dataset, "data the run used", 0},
+    {"source", "self:run, kind:str, path:str, text:str?", m_source, "source code the run used", 0},
+    {"tag", "self:run, tag:str", m_tag, "adds a tag", 0},
+    {"goal", "self:run, metric:str, goal:str(min|max)", m_goal, "in which direction a metric is better", 0},
+    {"param", "self:run, key:str, value:any", m_param, "adds a parameter; changing one is an error", 0},
+    {"finish", "self:run, status:str=done, error:str?", m_finish, "closes the run: done, failed or killed", 0},
+    {0}};
+
+/* run.field: a method or a field a script hung there */
+static int run_index(lua_State *L) {
+  lua_pushvalue(L, 2);
+  lua_rawget(L, lua_upvalueindex(1));
+  if (!lua_isnil(L, -1)) return 1;
+  lua_getfenv(L, 1);
+  lua_pushvalue(L, 2);
+  lua_rawget(L, -2);
+  return 1;
+}
+
+static int run_newindex(lua_State *L) {
+  lua_getfenv(L, 1);
+  lua_insert(L, 2);
+  lua_rawset(L, 2);
+  return 0;
+}
+
+/* ---- queries ---- */
+
+typedef struct rows_ctx {
+  lua_State *L;
+  int n;
+  char names[64][64];
+  int nnames;
+} rows_ctx;
+
+static int rows_begin(void *ctx, int n, const char *const *names) {
+  rows_ctx *c = ctx;
+  c->nnames = n < 64 ? n : 64;
+  for (int i = 0; i < c->nnames; i++) strncpy(c->names[i], names[i], 63), c->names[i][63] = '\0';
+  return PC_OK;
+}
+
+static int rows_row(void *ctx, int n, const pc_value *v) {
+  rows_ctx *c = ctx;
+  lua_createtable(c->L, 0, n);
+  for (int i = 0; i < n && i < c->nnames; i++) {
+    if (v[i].type == PC_SQL_NULL) continue;
+    if (v[i].type == PC_SQL_INT || v[i].type == PC_SQL_REAL)
+      lua_pushnumber(c->L, v[i].d);
+    else
+      lua_pushlstring(c->L, v[i].text, v[i].size);
+    lua_setfield(c->L, -2, c->names[i]);
+  }
+  lua_rawseti(c->L, -2, ++c->n);
+  return PC_OK;
+}
+
+enum { MAX_PARAMS = 32 };
+
+static int read_params(lua_State *L, int at, pc_sql_param *p) {
+  int n = 0;
+  for (lua_pushnil(L); at && lua_next(L, at); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING || n == MAX_PARAMS) return pc_fail(PC_EARG, "query: parameters are values by name, at most %d", MAX_PARAMS);
+    p[n].name = lua_tostring(L, -2);
+    if (lua_type(L, -1) == LUA_TNUMBER)
+      p[n].value = (pc_value){.type = PC_SQL_REAL, .d = lua_tonumber(L, -1)};
+    else if (lua_type(L, -1) == LUA_TSTRING)
+      p[n].value = pc_value_parse(lua_tostring(L, -1)); /* numbers as numbers */
+    n++;
+  }
+  return n;
+}
+
+static int open_for(pc_db **db, const char *path, int write) { return pc_db_open(db, path, write ? PC_DB_WRITE : PC_DB_READ); }
+
+static int f_query(lua_State *L, pc_args *a) {
+  pc_sql_param p[MAX_PARAMS];
+  pc_db *db;
+  rows_ctx c = {.L = L};
+  int n = read_params(L, a->a[2].at, p);
+  if (n < 0) return n;
+  int rc = open_for(&db, a->a[0].v.s, 0);
+  if (rc < 0) return rc;
+  lua_newtable(L);
+  rc = pc_query_rows(db, a->a[1].v.s, &(pc_query_opts){.params = p, .n_params = n}, &(pc_row_sink){.ctx = &c, .begin = rows_begin, .row = rows_row});
+  pc_db_close(db);
+  return rc < 0 ? rc : 1;
+}
+
+static int f_print(lua_State *L, pc_args *a) {
+  pc_sql_param p[MAX_PARAMS];
+  pc_db *db;
+  pc_query_opts o = {.write = (int)a->a[3].v.i, .params = p, .bold = (int)a->a[5].v.i};
+  int n = read_params(L, a->a[4].at, p), rc = n < 0 ? n : pc_format_parse(&o.format, a->a[2].v.s);
+  o.n_params = n;
+  if (rc == PC_OK) rc = open_for(&db, a->a[0].v.s, o.write);
+  if (rc < 0) return rc;
+  rc = pc_query_print(db, a->a[1].v.s, &o, stdout);
+  fflush(stdout);
+  pc_db_close(db);
+  return rc;
+}
+
+static int f_queries(lua_State *L, pc_args *a) {
+  lua_newtable(L);
+  for (int i = 0;; i++) {
+    pc_query_info q = pc_query_embedded(i);
+    if (!*q.name) return 1;
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, q.name), lua_setfield(L, -2, "name");
+    lua_pushstring(L, q.title), lua_setfield(L, -2, "title");
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+static int f_find(lua_State *L, pc_args *a) {
+  pc_db *db;
+  char uid[64];
+  int rc = open_for(&db, a->a[0].v.s, 0);
+  if (rc < 0) return rc;
+  rc = pc_db_find_run(db, a->a[1].v.s, uid);
+  pc_db_close(db);
+  if (rc < 0) return rc;
+  lua_pushstring(L, uid);
+  return 1;
+}
+
+static int f_checkpoint(lua_State *L, pc_args *a) {
+  pc_db *db;
+  int64_t step;
+  char path[4096];
+  int rc = open_for(&db, a->a[0].v.s, 0);
+  if (rc < 0) return rc;
+  rc = pc_db_checkpoint(db, a->a[1].v.s, &step, path, sizeof path);
+  pc_db_close(db);
+  if (rc < 0) return rc;
+  lua_pushnumber(L, (lua_Number)step);
+  lua_pushstring(L, path);
+  return 2;
+}
+
+static void list_stale(void *ctx, const char *uid, const char *experiment, const char *host, int64_t pid, double silent) {
+  lua_State *L = ctx;
+  lua_createtable(L, 0, 5);
+  lua_pushstring(L, uid), lua_setfield(L, -2, "uid");
+  lua_pushstring(L, experiment), lua_setfield(L, -2, "experiment");
+  lua_pushstring(L, host), lua_setfield(L, -2, "host");
+  lua_pushnumber(L, (lua_Number)pid), lua_setfield(L, -2, "pid");
+  lua_pushnumber(L, silent), lua_setfield(L, -2, "silent");
+  lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+}
+
+static int f_stale(lua_State *L, pc_args *a) {
+  pc_db *db;
+  int n, reap = (int)a->a[1].v.i, rc = open_for(&db, a->a[0].v.s, reap);
+  if (rc < 0) return rc;
+  lua_newtable(L);
+  rc = pc_db_stale(db, reap, list_stale, L, &n);
+  pc_db_close(db);
+  return rc < 0 ? rc : 1;
+}
+
+static int f_merge(lua_State *L, pc_args *a) {
+  pc_db *db;
+  pc_merge_counts c;
+  int rc = pc_db_open(&db, a->a[0].v.s, PC_DB_CREATE);
+  if (rc < 0) return rc;
+  rc = pc_db_merge(db, a->a[1].v.s, &c);
+  pc_db_close(db);
+  if (rc < 0) return rc;
+  lua_pushinteger(L, c.added);
+  lua_pushinteger(L, c.replaced);
+  lua_pushinteger(L, c.same);
+  return 3;
+}
+
+static int f_finish_open(lua_State *L, pc_args *a) {
+  const char *s = a->a[0].v.s;
+  pc_run_status st = !strcmp(s, "done") ? PC_RUN_DONE : !strcmp(s, "killed") ? PC_RUN_KILLED : PC_RUN_FAILED;
+  lua_pushinteger(L, pc_db_finish_open(st, a->a[1].v.s));
+  return 1;
+}
+
+static const pc_luafn functions[] = {
+    {"start",
+     "db:str, experiment:str, name:str?, seed:int?, config:table?, script:str?, tags:table?, note:str?, parent:str?, sweep:str?, "
+     "command:str?, env:table?",
+     f_start, "opens a run and records its provenance -> run", 0},
+    {"resume", "db:str, uid:str, step:int?", f_resume, "takes a run up again; rows behind the step go -> run", 0},
+    {"query", "db:str, sql:str, params:table?", f_query, "rows of a query as tables by column name; '@name' is a shipped query", 0},
+    {"print", "db:str, sql:str, format:str=table, write:bool=false, params:table?, bold:bool=false", f_print,
+     "prints a query: table, csv, json, markdown, latex", 0},
+    {"queries", "", f_queries, "the shipped queries: list of {name, title}", 0},
+    {"find", "db:str, text:str", f_find, "full uid of the run whose uid begins so or whose name it is", 0},
+    {"checkpoint", "db:str, uid:str", f_checkpoint, "step and path of the newest complete checkpoint; -1 and '' if none", 0},
+    {"stale", "db:str, reap:bool=false", f_stale, "runs that say running but are not; reap marks them killed", 0},
+    {"merge", "db:str, from:str", f_merge, "copies the runs of another file -> added, replaced, same", 0},
+    {"finish_open", "status:str, error:str?", f_finish_open, "closes every open run of this process", 0},
+    {"json", "value:any", f_json, "a Lua value as JSON", 0},
+    {"parse_json", "text:str", f_parse_json, "JSON as a Lua value", 0},
+    {0}};
+
+int luaopen_percept_recorder(lua_State *L) {
+  pc_class(L, "run", methods, run_gc);
+  lua_getfield(L, -1, "__index");
+  lua_pushcclosure(L, run_index, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, run_newindex);
+  lua_setfield(L, -2, "__newindex");
+  lua_newtable(L);
+  pc_register(L, "run", methods);
+  lua_setfield(L, -2, "methods");
+  lua_pop(L, 1);
+  lua_newtable(L);
+  pc_register(L, "recorder", functions);
+  return 1;
+}
