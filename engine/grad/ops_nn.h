@@ -28,4 +28,12 @@ pc_tensor *pc_attention(pc_scope *s, pc_tensor *q, pc_tensor *k, pc_tensor *v, i
 /* Projections folded into few keys (tensor/attention.h): x (B or 1,N,D), k (B,H,M,D), v (B,H,M,Dv). */
 pc_tensor *pc_slot_attention(pc_scope *s, pc_tensor *x, pc_tensor *k, pc_tensor *v, pc_tensor **w);
 
+/* stride NULL: the kernel size; padding NULL: none. */
+pc_tensor *pc_avg_pool2d(pc_scope *s, pc_tensor *x, const int64_t kernel[2], const int64_t *stride,
+                         const int64_t *padding);
+pc_tensor *pc_max_pool2d(pc_scope *s, pc_tensor *x, const int64_t kernel[2], const int64_t *stride,
+                         const int64_t *padding);
+/* mode "nearest" or "bilinear" (a string that outlives the graph). */
+pc_tensor *pc_upsample(pc_scope *s, pc_tensor *x, int64_t h, int64_t w, const char *mode, int align_corners);
+
 #endif

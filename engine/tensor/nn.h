@@ -5,5 +5,6 @@
 #include "tensor/attention.h"
 #include "tensor/conv.h"
 #include "tensor/norm.h"
+#include "tensor/pool.h"
 
 #endif

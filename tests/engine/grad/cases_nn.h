@@ -40,3 +40,23 @@ CASES(slot_attention_backward, C(T(2, 5, 4), T(2, 2, 5, 3), T(2, 5, 6), T(2, 2, 
       C(T(7, 65, 4), TN, T(1, 65, 6), T(7, 2, 3, 6), T(7, 2, 3, 4), T(7, 2, 65, 3)),
       C(TN, T(2, 2, 5, 3), T(2, 5, 6), T(2, 2, 3, 6), T(2, 2, 3, 4), T(2, 2, 5, 3)),
       C(T(0, 5, 4), T(0, 2, 5, 3), T(0, 5, 6), T(0, 2, 3, 6), T(0, 2, 3, 4), T(0, 2, 5, 3)))
+CASES(avg_pool2d, C(T(2, 4, 6, 3), VL(2, 2)), C(T(1, 7, 5, 2), VL(3, 2), VL(2, 1), VL(1, 1)),
+      C(TT(1, 4, 4, 2), VL(2, 2), VL(1, 1)), C(T(0, 4, 4, 2), VL(2, 2)), C(T(1, 1, 1, 1), VL(1, 1)))
+CASES(avg_pool2d_adjoint, C(T(2, 2, 3, 3), VL(2, 2), VNO, VNO, VL(4, 6)),
+      C(T(1, 4, 6, 2), VL(3, 2), VL(2, 1), VL(1, 1), VL(7, 5)), C(TT(1, 2, 2, 3), VL(2, 2), VL(2, 2), VNO, VL(5, 4)),
+      C(T(0, 2, 2, 1), VL(2, 2), VNO, VNO, VL(4, 4)))
+CASES(max_pool2d, C(T(2, 4, 6, 3), VL(2, 2)), C(T(1, 7, 5, 2), VL(3, 2), VL(2, 1), VL(1, 1)),
+      C(TT(1, 4, 4, 2), VL(2, 2), VL(1, 1)), C(T(0, 4, 4, 2), VL(2, 2)), C(T(1, 1, 1, 1), VL(1, 1)))
+CASES(max_pool2d_backward, C(T(2, 2, 3, 3), T(2, 4, 6, 3), VL(2, 2)),
+      C(T(1, 4, 6, 2), T(1, 7, 5, 2), VL(3, 2), VL(2, 1), VL(1, 1)), C(TT(1, 2, 2, 3), TT(1, 4, 4, 3), VL(2, 2)),
+      C(T(0, 2, 2, 1), T(0, 4, 4, 1), VL(2, 2)))
+CASES(max_pool2d_take, C(T(2, 4, 6, 3), T(2, 4, 6, 3), VL(2, 2)),
+      C(T(1, 7, 5, 2), T(1, 7, 5, 2), VL(3, 2), VL(2, 1), VL(1, 1)), C(TT(1, 4, 4, 3), TT(1, 4, 4, 3), VL(2, 2)),
+      C(T(0, 4, 4, 1), T(0, 4, 4, 1), VL(2, 2)))
+CASES(upsample, C(T(2, 3, 2, 2), VL(6, 4)), C(T(1, 3, 4, 2), VL(5, 7), VNO, VSTR("bilinear")),
+      C(T(1, 3, 4, 2), VNO, VD(2), VSTR("bilinear")), C(T(1, 3, 4, 2), VL(2, 9), VNO, VSTR("bilinear"), VI(1)),
+      C(TT(1, 4, 4, 2), VNO, VD(1.5), VSTR("nearest")), C(T(0, 4, 4, 2), VL(2, 2)),
+      C(T(1, 1, 1, 1), VL(3, 3), VNO, VSTR("bilinear")))
+CASES(upsample_adjoint, C(T(2, 6, 4, 2), VL(3, 2)), C(T(1, 5, 7, 2), VL(3, 4), VSTR("bilinear")),
+      C(T(1, 6, 8, 2), VL(3, 4), VSTR("bilinear"), VNO, VD(2)), C(TT(1, 2, 9, 2), VL(3, 4), VSTR("bilinear"), VI(1)),
+      C(T(0, 2, 2, 2), VL(4, 4)))
