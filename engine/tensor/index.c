@@ -32,11 +32,12 @@ int pc_index_from(pc_tensor **out, const char *op, const pc_tensor *idx, int64_t
   if ((rc = pc_copy_into(*out, idx)) < 0) goto fail;
   int64_t *p = pc_i64(*out), n = pc_numel(idx);
   for (int64_t i = 0; i < n; i++) {
-    p[i] -= PC_INDEX_BASE;
-    if (p[i] >= 0 && p[i] < size) continue;
-    rc = pc_fail(PC_EINDEX, "%s: index %lld at position %s is outside %d..%lld (%s)", op,
-                 (long long)p[i] + PC_INDEX_BASE, position(idx, i), PC_INDEX_BASE, (long long)size - 1 + PC_INDEX_BASE,
-                 what);
+    if (p[i] >= PC_INDEX_BASE && p[i] - PC_INDEX_BASE < size) {
+      p[i] -= PC_INDEX_BASE;
+      continue;
+    }
+    rc = pc_fail(PC_EINDEX, "%s: index %lld at position %s is outside %d..%lld (%s)", op, (long long)p[i],
+                 position(idx, i), PC_INDEX_BASE, (long long)size - 1 + PC_INDEX_BASE, what);
     goto fail;
   }
   return PC_OK;
