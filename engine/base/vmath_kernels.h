@@ -15,6 +15,7 @@ typedef int32_t N(vi) __attribute__((vector_size(4 * W)));
 typedef uint32_t N(vu) __attribute__((vector_size(4 * W)));
 #define VF     N(vf)
 #define VI     N(vi)
+#define VU     N(vu)
 #define INLINE static inline __attribute__((always_inline))
 
 /* |y| with the sign of x; y has it or is positive */
@@ -54,8 +55,8 @@ INLINE VF N(exp)(VF x) {
 INLINE VF N(log)(VF x) {
   VI tiny = x < 0x1p-126f;
   VF z = SEL(tiny, x * 0x1p23f, x);
-  VI e = ((VI)z - 0x3f3504f3) >> 23; /* so that the mantissa lies in [sqrt(1/2), sqrt(2)) */
-  VF f = (VF)((VI)z - (e << 23)) - 1.0f;
+  VI e = (VI)((VU)z - 0x3f3504f3u) >> 23; /* so that the mantissa lies in [sqrt(1/2), sqrt(2)) */
+  VF f = (VF)((VU)z - ((VU)e << 23)) - 1.0f;
   VF k = __builtin_convertvector(e, VF) - AND(tiny, K(23.0f));
   VF q = FMA(K(0.06927811928f), f, K(-0.118083289f));
   q = FMA(q, f, K(0.118772292f));
@@ -219,6 +220,7 @@ static void N(array_gelu_grad)(float *dx, const float *dy, const float *x, int64
 
 #undef VF
 #undef VI
+#undef VU
 #undef K
 #undef AND
 #undef INLINE
