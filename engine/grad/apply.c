@@ -63,6 +63,7 @@ void pc_node_release(pc_node *n) {
     pc_node_forget(n);
     for (int i = 0; i < n->nin; i++) pc_autograd_release(n->in[i].edge);
     pc_free(n->in);
+    for (int i = 0; i < n->nv; i++) pc_free((char *)n->v[i].s);
     pc_free(n->v);
     pc_free(n->where);
     pc_free(n);
@@ -206,6 +207,9 @@ static int record(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, 
     if (!(n->v = pc_malloc(sizeof(pc_val) * (size_t)nv))) goto done;
     memcpy(n->v, v, sizeof(pc_val) * (size_t)nv);
     n->nv = nv;
+    for (int i = 0; i < nv; i++) n->v[i].s = NULL;
+    for (int i = 0; i < nv; i++) /* strings are the caller's, for the call only */
+      if (v[i].s && !(n->v[i].s = pc_strdup(v[i].s))) goto done;
   }
   rc = node_attach(n, out, in, row->flags);
 done:
