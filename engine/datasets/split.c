@@ -206,8 +206,9 @@ static int take_random(plan *p, double fraction, pc_cell as, int stream) {
   pc_split *s = p->s;
   int64_t n = s->rows * s->cols, m = 0, taken = 0;
   pc_rng g = {p->o->seed, PC_SPLIT_COUNTER(stream)};
-  int64_t *list = pc_malloc((size_t)(2 * n) * sizeof *list), *order = list + n;
+  int64_t *list = pc_malloc((size_t)(2 * n) * sizeof *list);
   if (!list) return PC_ENOMEM;
+  int64_t *order = list + n;
   for (int64_t c = 0; c < n; c++)
     if (s->count[c] && s->cell[c] == PC_CELL_ID) list[m++] = c;
   int64_t want = (int64_t)(fraction * (double)m + 0.5);

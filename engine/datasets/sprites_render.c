@@ -118,11 +118,12 @@ static void render_range(int64_t begin, int64_t end, void *ctx) {
   const pc_sprites_world *w = j->w;
   size_t points = (size_t)(w->H * w->W * w->S * w->S), pixels = (size_t)(w->H * w->W);
   float color[PC_SPRITES_MAX_OBJECTS + 1][3];
-  uint8_t *owner = pc_malloc(points + pixels), *touched = owner + points;
+  uint8_t *owner = pc_malloc(points + pixels);
   if (!owner) {
     __atomic_store_n(&j->out_of_memory, 1, __ATOMIC_RELAXED);
     return;
   }
+  uint8_t *touched = owner + points;
   memset(owner, 0, points + pixels);
   for (int c = 0; c < 3; c++) color[0][c] = (float)w->background[c];
   for (int64_t i = begin; i < end; i++) {

@@ -93,7 +93,7 @@ static void label(uint8_t *out, const plan *p, int64_t y, int64_t x, int64_t roo
   int64_t fits = (room + p->font) / (6 * p->font), n = text_length(text);
   size_t bytes = 0;
   if (n > fits) n = fits;
-  for (int64_t i = 0; text[bytes] && bytes < sizeof cut - 1; bytes++) {
+  for (int64_t i = 0; bytes < sizeof cut - 1 && text[bytes]; bytes++) {
     if (((unsigned char)text[bytes] & 0xc0) != 0x80 && i++ == n) break;
     cut[bytes] = text[bytes];
   }
