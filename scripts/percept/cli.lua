@@ -122,12 +122,13 @@ flags["-i"] = function(args)
   return prompt()
 end
 
--- os.exit must not skip what percept.on_exit was given
+-- os.exit must skip neither what percept.on_exit was given nor the release of handles
 local exit = os.exit
-local function exit_through(code, ...)
+local function exit_through(code)
   local bad = not (code == nil or code == 0 or code == true)
   percept.run_exit_functions(bad and "failed" or "done", bad and "os.exit(" .. tostring(code) .. ")" or nil)
-  exit(code, ...)
+  io.stdout:flush()
+  exit(code, true)
 end
 
 --- Runs a command line; returns the exit code. Errors pass on.

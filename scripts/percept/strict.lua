@@ -17,7 +17,8 @@ local function caller_is_lua()
 end
 
 local function read_message(name)
-  local remedy = suggestions[name] or ("is it misspelt, or a missing 'local'? rawget(_G, '%s') tests for it"):format(tostring(name))
+  local remedy = suggestions[name]
+    or ("is it misspelt, or a missing 'local'? rawget(_G, '%s') tests for it"):format(tostring(name))
   return ("global '%s' is not defined: %s"):format(tostring(name), remedy)
 end
 
