@@ -17,4 +17,19 @@ pc_tensor *pc_addmm(pc_scope *s, pc_tensor *input, pc_tensor *mat1, pc_tensor *m
 /* x (...,in), weight (out,in), bias (out) or NULL -> (...,out) */
 pc_tensor *pc_linear(pc_scope *s, pc_tensor *x, pc_tensor *weight, pc_tensor *bias);
 
+/* ---- decompositions: over the last two dimensions; results that are not wanted may be NULL ---- */
+pc_tensor *pc_inverse(pc_scope *s, pc_tensor *a);
+pc_tensor *pc_solve(pc_scope *s, pc_tensor *a, pc_tensor *b);
+pc_tensor *pc_cholesky(pc_scope *s, pc_tensor *a);
+/* eigenvalues; eigenvectors to *v */
+pc_tensor *pc_eigh(pc_scope *s, pc_tensor *a, pc_tensor **v);
+/* singular values; vectors to *u and *vh */
+pc_tensor *pc_svd(pc_scope *s, pc_tensor *a, int full_matrices, pc_tensor **u, pc_tensor **vh);
+/* q; r to *r */
+pc_tensor *pc_qr(pc_scope *s, pc_tensor *a, pc_tensor **r);
+pc_tensor *pc_lstsq(pc_scope *s, pc_tensor *a, pc_tensor *b);
+pc_tensor *pc_pinv(pc_scope *s, pc_tensor *a);
+pc_tensor *pc_det(pc_scope *s, pc_tensor *a);
+pc_tensor *pc_logdet(pc_scope *s, pc_tensor *a);
+
 #endif
