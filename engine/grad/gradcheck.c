@@ -111,20 +111,22 @@ static int check_input(const char *order, pc_fn *f, void *ctx, pc_tensor *const 
     double numeric = (up - down) / (2 * eps), analytic = g ? pc_at(g, i) : 0;
     double noise = 4e-16 * (fabs(up) + fabs(down)) / eps; /* rounding of the difference quotient itself */
     if (!(fabs(numeric - analytic) <= atol + noise + rtol * (fabs(numeric) + fabs(analytic))))
-      return pc_fail(PC_ENUM, "gradcheck: %s-order gradient of input %d, element %lld of shape %s: backward %.9g, numeric %.9g",
+      return pc_fail(PC_ENUM,
+                     "gradcheck: %s-order gradient of input %d, element %lld of shape %s: backward %.9g, numeric %.9g",
                      order, j + 1, (long long)i + 1, pc_shape_str(x[j]), analytic, numeric);
   }
   return PC_OK;
 }
 
-static int check(const char *order, pc_fn *f, void *ctx, pc_tensor *const *x, int nx, const pc_gradcheck_opts *o) {
+static int check(const char *order, pc_fn *f, void *ctx, pc_tensor *const *x, int nx, const pc_gradcheck_opts *o,
+                 int create_graph) {
   pc_tensor *phi = NULL, *g[MAX_IN] = {NULL}, *want[MAX_IN];
   int at[MAX_IN], nw = 0, was = pc_grad_set_enabled(1);
   for (int j = 0; j < nx; j++)
     if (x[j] && pc_requires_grad(x[j])) want[nw] = x[j], at[nw++] = j;
   int rc = project(&phi, f, ctx, x, nx);
   if (rc == PC_OK && nw && pc_requires_grad(phi))
-    rc = pc_grad(g, &phi, NULL, 1, want, nw, &(pc_grad_opts){.allow_unused = 1});
+    rc = pc_grad(g, &phi, NULL, 1, want, nw, &(pc_grad_opts){.create_graph = create_graph, .allow_unused = 1});
   for (int k = 0; k < nw && rc == PC_OK; k++) rc = check_input(order, f, ctx, x, nx, at[k], g[k], o);
   for (int k = 0; k < nw; k++) pc_tensor_release(g[k]);
   pc_tensor_release(phi);
@@ -141,11 +143,13 @@ int pc_gradcheck(pc_fn *f, void *ctx, pc_tensor *const *x, int nx, const pc_grad
   for (int j = 0; j < nx; j++)
     if (x[j] && pc_requires_grad(x[j]) && x[j]->dtype != PC_F64)
       return pc_fail(PC_EDTYPE, "gradcheck: input %d is %s; differences need f64", j + 1, pc_dtype_name(x[j]->dtype));
-  rc = check("first", f, ctx, x, nx, o);
+  rc = check("first", f, ctx, x, nx, o, 0);
   if (rc < 0 || !o->second_order) return rc;
+  /* the route that is made of ops must agree, too, not only the fused one */
+  if ((rc = check("first", f, ctx, x, nx, o, 1)) < 0) return rc;
   for (int j = 0; j < nx && rc == PC_OK; j++)
     if (x[j] && pc_requires_grad(x[j])) rc = random_like(&p.v[j], x[j], 1000 + (uint64_t)j);
-  if (rc == PC_OK) rc = check("second", psi, &p, x, nx, o);
+  if (rc == PC_OK) rc = check("second", psi, &p, x, nx, o, 0);
   for (int j = 0; j < nx; j++) pc_tensor_release(p.v[j]);
   return rc;
 }
