@@ -9,7 +9,12 @@
 
 /* ---- inner loops: one for each pair of dtypes ---- */
 
-enum { TILE = 16 };
+enum { TILE = 32, PIECE = 32768 };
+
+/* dst runs along i, src along j. */
+static int crosswise(const int64_t *s0, const int64_t *s1, int64_t ds, int64_t ss, int64_t n1) {
+  return n1 > 1 && s0[0] == ds && s1[1] == ss && s0[1] != ss && s0[1] != 0;
+}
 
 /* Rows of src run down the columns of dst: go by tiles, so that each cache line is read once. */
 #define TRANSPOSE(D, S, conv)                                                             \
@@ -23,11 +28,39 @@ enum { TILE = 16 };
       }                                                                                   \
     }
 
+/* The same for 4 bytes moved as they are, 4 x 4 in registers. */
+typedef int32_t quad __attribute__((vector_size(16)));
+static quad load4(const char *p) {
+  quad v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+static void transpose4(char *const *p, const int64_t *s0, const int64_t *s1, int64_t n0, int64_t n1, void *ctx) {
+  const quad lo = {0, 4, 1, 5}, hi = {2, 6, 3, 7}, low = {0, 1, 4, 5}, high = {2, 3, 6, 7};
+  int64_t n1q = n1 & ~(int64_t)3, n0q = n0 & ~(int64_t)3;
+  for (int64_t ii = 0; ii < n0q; ii += TILE) {
+    int64_t ie = ii + TILE < n0q ? ii + TILE : n0q;
+    for (int64_t j = 0; j < n1q; j += 4)
+      for (int64_t i = ii; i < ie; i += 4) {
+        const char *s = p[1] + j * 4 + i * s0[1];
+        char *d = p[0] + j * s1[0] + i * 4;
+        quad a = load4(s), b = load4(s + s0[1]), c = load4(s + 2 * s0[1]), e = load4(s + 3 * s0[1]);
+        quad ab0 = __builtin_shuffle(a, b, lo), ab1 = __builtin_shuffle(a, b, hi);
+        quad ce0 = __builtin_shuffle(c, e, lo), ce1 = __builtin_shuffle(c, e, hi);
+        quad r[4] = {__builtin_shuffle(ab0, ce0, low), __builtin_shuffle(ab0, ce0, high),
+                     __builtin_shuffle(ab1, ce1, low), __builtin_shuffle(ab1, ce1, high)};
+        for (int k = 0; k < 4; k++) memcpy(d + k * s1[0], &r[k], sizeof(quad));
+      }
+  }
+  for (int64_t j = 0; j < n1; j++) /* what is left at the edges */
+    for (int64_t i = j < n1q ? n0q : 0; i < n0; i++) memcpy(p[0] + j * s1[0] + i * 4, p[1] + j * 4 + i * s0[1], 4);
+}
+
 #define COPY(dn, D, sn, S)                                                                                       \
   static void copy_##dn##_##sn(char *const *p, const int64_t *s0, const int64_t *s1, int64_t n0, int64_t n1,     \
                                void *ctx) {                                                                      \
     const int64_t ds = sizeof(D), ss = sizeof(S);                                                                \
-    if (s0[0] == ds && s0[1] != ss && s0[1] != 0 && n1 > 1 && s1[1] == ss) {                                     \
+    if (crosswise(s0, s1, ds, ss, n1)) {                                                                         \
       TRANSPOSE(D, S, pc_##sn##_to_##dn)                                                                         \
       return;                                                                                                    \
     }                                                                                                            \
@@ -62,6 +95,29 @@ static pc_loop_fn *const loops[PC_DTYPE_COUNT][PC_DTYPE_COUNT] = {ROW(f32), ROW(
 
 /* ---- interface ---- */
 
+/* Finds the dimension along which src runs, puts it next to the one along which dst runs. */
+static void walk(pc_iter *it, pc_dtype to, pc_dtype from) {
+  int64_t ds = (int64_t)pc_dtype_size(to), ss = (int64_t)pc_dtype_size(from);
+  int along = 0;
+  for (int d = 1; d < it->ndim && !along; d++)
+    if (it->stride[1][d] == ss && it->size[d] > 1) along = d;
+  if (!along || it->stride[0][0] != ds || it->stride[1][0] == ss || it->stride[1][0] == 0) {
+    pc_iter_run(it, 0, loops[to][from], NULL);
+    return;
+  }
+  for (int d = along; d > 1; d--) {
+    int64_t size = it->size[d];
+    it->size[d] = it->size[d - 1], it->size[d - 1] = size;
+    for (int k = 0; k < 2; k++) {
+      int64_t stride = it->stride[k][d];
+      it->stride[k][d] = it->stride[k][d - 1], it->stride[k][d - 1] = stride;
+    }
+  }
+  int64_t cut = PIECE / it->size[1] / TILE * TILE;
+  pc_loop_fn *fn = to == from && ds == 4 ? transpose4 : loops[to][from];
+  pc_iter_run_tiles(it, cut > TILE ? cut : TILE, fn, NULL);
+}
+
 /* Same storage, other elements: the loops would read what they have written. */
 static int may_overlap(const pc_tensor *a, const pc_tensor *b) {
   if (a->storage != b->storage || pc_numel(a) == 0 || pc_numel(b) == 0) return 0;
@@ -93,7 +149,7 @@ int pc_copy_into(pc_tensor *dst, const pc_tensor *src) {
   dst->storage->version++;
   pc_iter it;
   pc_iter_init(&it, dst->ndim, dst->size, 2, (pc_tensor *[]){dst, (pc_tensor *)src});
-  pc_iter_run(&it, 0, loops[dst->dtype][src->dtype], NULL);
+  walk(&it, (pc_dtype)dst->dtype, (pc_dtype)src->dtype);
   pc_tensor_release(own);
   return PC_OK;
 }
@@ -108,7 +164,7 @@ static int converted(pc_tensor **out, const pc_tensor *t, pc_dtype d) {
   if (rc < 0) return rc;
   pc_iter it;
   pc_iter_init(&it, t->ndim, t->size, 2, (pc_tensor *[]){*out, (pc_tensor *)t});
-  pc_iter_run(&it, 0, loops[d][t->dtype], NULL);
+  walk(&it, d, (pc_dtype)t->dtype);
   return PC_OK;
 }
 

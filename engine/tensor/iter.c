@@ -126,3 +126,27 @@ void pc_iter_run(const pc_iter *it, int64_t grain, pc_loop_fn *fn, void *ctx) {
   j.parts = (row + grain - 1) / grain;
   pc_parallel_for(rows * j.parts, 1, row_parts, &j);
 }
+
+/* Piece t: block t % parts of dimension 0, index t / parts over dims 2.. */
+static void tile_parts(int64_t begin, int64_t end, void *ctx) {
+  const job *j = ctx;
+  const pc_iter *it = j->it;
+  int64_t s0[PC_ITER_MAX], s1[PC_ITER_MAX], n1 = it->ndim > 1 ? it->size[1] : 1;
+  strides_of(it, 0, s0);
+  strides_of(it, 1, s1);
+  for (int64_t t = begin; t < end; t++) {
+    char *p[PC_ITER_MAX];
+    int64_t from = t % j->parts * j->cut, n0 = it->size[0] - from < j->cut ? it->size[0] - from : j->cut;
+    locate(it, t / j->parts * n1, p);
+    for (int k = 0; k < it->nop; k++) p[k] += from * s0[k];
+    j->fn(p, s0, s1, n0, n1, j->ctx);
+  }
+}
+
+void pc_iter_run_tiles(const pc_iter *it, int64_t cut, pc_loop_fn *fn, void *ctx) {
+  int64_t outer = 1;
+  for (int d = 2; d < it->ndim; d++) outer *= it->size[d];
+  if (outer == 0 || it->size[0] == 0 || (it->ndim > 1 && it->size[1] == 0)) return;
+  job j = {it, fn, ctx, cut, (it->size[0] + cut - 1) / cut};
+  pc_parallel_for(outer * j.parts, 1, tile_parts, &j);
+}

@@ -28,5 +28,7 @@ typedef void pc_loop_fn(char *const *p, const int64_t *s0, const int64_t *s1, in
 void pc_iter_init(pc_iter *it, int ndim, const int64_t *size, int nop, pc_tensor *const *op);
 /* grain: elements per piece (0: 32768, right for memory-bound loops). */
 void pc_iter_run(const pc_iter *it, int64_t grain, pc_loop_fn *fn, void *ctx);
+/* The same in pieces of n0 <= cut and the whole of dimension 1, for loops that go by tiles. */
+void pc_iter_run_tiles(const pc_iter *it, int64_t cut, pc_loop_fn *fn, void *ctx);
 
 #endif

@@ -260,6 +260,50 @@ START_TEST(dropout) {
 }
 END_TEST
 
+/* The fused gradients in f32 against the same in f64, and those against differences of the forward function. */
+START_TEST(activation_gradients) {
+  static const struct {
+    pc_act kind;
+    pc_forward_fn *f;
+    int of_output;
+    double par[2];
+    const char *how;
+  } acts[] = {
+      {PC_ACT_RELU, pc_fwd_relu, 1, {0, 0}, NULL},         {PC_ACT_SIGMOID, pc_fwd_sigmoid, 1, {0, 0}, NULL},
+      {PC_ACT_TANH, pc_fwd_tanh, 1, {0, 0}, NULL},         {PC_ACT_GELU, pc_fwd_gelu, 0, {0, 0}, "none"},
+      {PC_ACT_GELU_TANH, pc_fwd_gelu, 0, {0, 0}, "tanh"},  {PC_ACT_SILU, pc_fwd_silu, 0, {0, 0}, NULL},
+      {PC_ACT_ELU, pc_fwd_elu, 0, {1.5, 0}, NULL},         {PC_ACT_LEAKY_RELU, pc_fwd_leaky_relu, 0, {0.1, 0}, NULL},
+      {PC_ACT_SOFTPLUS, pc_fwd_softplus, 0, {2, 3}, NULL}, {PC_ACT_CLAMP, pc_fwd_clamp, 0, {-0.5, 0.7}, NULL}};
+  const double eps = 1e-6;
+  pc_tensor *x = random_normal(PC_F64, SZ(3, 301)), *g = random_normal(PC_F64, SZ(3, 301)), *up, *dn, *e, *t, *d, *f[3];
+  must(pc_tensor_scalar(&e, PC_F64, eps));
+  must(pc_fwd_add(&up, (pc_tensor *[]){x, e}, 2, NULL));
+  must(pc_fwd_sub(&dn, (pc_tensor *[]){x, e}, 2, NULL));
+  for (size_t k = 0; k < sizeof acts / sizeof *acts; k++) {
+    const pc_val v[2] = {{.set = acts[k].how || acts[k].par[0] != 0, .d = acts[k].par[0], .s = acts[k].how},
+                         {.set = acts[k].par[1] != 0, .d = acts[k].par[1]}};
+    pc_tensor *in[3] = {x, up, dn};
+    for (int i = 0; i < 3; i++) must(acts[k].f(&f[i], &in[i], 1, v));
+    must(pc_act_grad(&d, acts[k].kind, g, acts[k].of_output ? f[0] : x, acts[k].par));
+    for (int i = 0; i < 903; i++) {
+      double want = pc_f64(g)[i] * (pc_f64(f[1])[i] - pc_f64(f[2])[i]) / (2 * eps);
+      ck_assert_msg(fabs(pc_f64(d)[i] - want) < 1e-7 + 1e-6 * fabs(want), "activation %d: %g, not %g", (int)k,
+                    pc_f64(d)[i], want);
+    }
+    pc_tensor *g32, *t32, *d32;
+    t = acts[k].of_output ? f[0] : x;
+    must(pc_to_dtype(&g32, g, PC_F32));
+    must(pc_to_dtype(&t32, t, PC_F32));
+    must(pc_act_grad(&d32, acts[k].kind, g32, t32, acts[k].par));
+    for (int i = 0; i < 903; i++) ck_assert(fabs(pc_f32(d32)[i] - pc_f64(d)[i]) < 2e-6 * (1 + fabs(pc_f64(g)[i])));
+    fails(pc_act_grad(&t, acts[k].kind, g, t32, acts[k].par), PC_ESHAPE, "activation gradient");
+    pc_tensor_release(g32), pc_tensor_release(t32), pc_tensor_release(d32), pc_tensor_release(d);
+    for (int i = 0; i < 3; i++) pc_tensor_release(f[i]);
+  }
+  pc_tensor_release(x), pc_tensor_release(g), pc_tensor_release(up), pc_tensor_release(dn), pc_tensor_release(e);
+}
+END_TEST
+
 START_TEST(in_place) {
   pc_tensor *x = OF(PC_F32, 1, 2, 3), *y = OF(PC_I64, 1, 1, 2), *i = OF(PC_I64, 5, 6, 7), *n = number(2), *a, *b;
   uint32_t version = x->storage->version;
@@ -332,6 +376,7 @@ int main(void) {
   tcase_add_test(tc, same_bits_for_any_thread_count);
   tcase_add_test(tc, choosing);
   tcase_add_test(tc, dropout);
+  tcase_add_test(tc, activation_gradients);
   tcase_add_test(tc, in_place);
   tcase_add_test(tc, out_of_memory);
   suite_add_tcase(s, tc);

@@ -288,6 +288,24 @@ START_TEST(size_zero_and_contiguous) {
 }
 END_TEST
 
+/* Every order of three dimensions, through the tiled copies and their edges. */
+START_TEST(permuted_copies) {
+  static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+  static const pc_dtype kinds[4][2] = {{PC_F32, PC_F32}, {PC_I32, PC_F32}, {PC_F64, PC_F64}, {PC_U8, PC_I64}};
+  for (int k = 0; k < 4; k++) {
+    pc_tensor *t = count(kinds[k][0], SZ(9, 37, 42)), *v, *c;
+    for (int o = 0; o < 6; o++) {
+      must(pc_view_permute(&v, t, orders[o]));
+      must(pc_tensor_empty(&c, kinds[k][1], v->ndim, v->size));
+      must(pc_copy_into(c, v));
+      for (int64_t i = 0; i < pc_numel(c); i++) ck_assert(pc_at(c, i) == pc_at(v, i));
+      pc_tensor_release(v), pc_tensor_release(c);
+    }
+    pc_tensor_release(t);
+  }
+}
+END_TEST
+
 static void forget(void *owner) { ++*(int *)owner; }
 START_TEST(foreign_memory_and_rebase) {
   float data[6] = {1, 2, 3, 4, 5, 6};
@@ -327,6 +345,7 @@ int main(void) {
   tcase_add_test(tc, conversion_of_odd_numbers);
   tcase_add_test(tc, copy_broadcasts_and_overlaps);
   tcase_add_test(tc, size_zero_and_contiguous);
+  tcase_add_test(tc, permuted_copies);
   tcase_add_test(tc, foreign_memory_and_rebase);
   tcase_add_test(tc, lists);
   suite_add_tcase(s, tc);
