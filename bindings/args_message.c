@@ -135,18 +135,28 @@ const char *pc_lua_where(void) {
 
 /* ---- the collector ----
  * Lua sees 16 bytes where a tensor holds megabytes, so we tell it: a whole cycle
- * has to be done by the time `budget` bytes have been allocated, where budget is
- * half of what survived the last cycle, and at least 8 MiB. A step of n moves
- * the collector by about 2n KiB; a cycle costs about 1.5 times the Lua heap. */
+ * has to be done by the time `budget` bytes have been allocated: half of what
+ * survived the last cycle, twice the Lua heap (whose size is the price of a
+ * cycle), and at least LEAST. A step of n moves the collector by about 2n KiB; a
+ * cycle costs about 1.5 times the Lua heap. Steps go in small bites, because
+ * LuaJIT carries what is left of a bite at the end of a cycle over as debt. */
 void pc_gc_pace(lua_State *L) {
   enum { LEAST = 8 << 20, QUANTUM = 1 << 19 };
   static int64_t seen, budget = LEAST;
   int64_t fresh = pc_alloc_total() - seen;
   if (fresh < QUANTUM) return;
   seen += fresh;
+  int64_t heap = (int64_t)lua_gc(L, LUA_GCCOUNT, 0) << 10;
+  if (budget < 2 * heap) budget = 2 * heap;
   double share = (double)fresh / (double)budget;
-  int kib = lua_gc(L, LUA_GCCOUNT, 0);
-  int done = share >= 1 ? (lua_gc(L, LUA_GCCOLLECT, 0), 1) : lua_gc(L, LUA_GCSTEP, 1 + (int)(share * kib));
+  int done = 0;
+  if (share >= 1) {
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    done = 1;
+  } else {
+    int kib = 1 + (int)(share * (double)(heap >> 10)), bite = 1 + kib / 16;
+    for (; kib > 0 && !done; kib -= bite) done = lua_gc(L, LUA_GCSTEP, bite);
+  }
   if (!done) return;
   pc_alloc_stats s;
   pc_alloc_get_stats(&s);
