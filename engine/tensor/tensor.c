@@ -252,7 +252,8 @@ int pc_view_narrow(pc_tensor **out, const pc_tensor *t, int dim, int64_t start, 
   int rc = check_dim("narrow", t, dim);
   *out = NULL;
   if (rc < 0) return rc;
-  if (step < 1 || start < 0 || length < 0 || (length > 0 && start + (length - 1) * step >= t->size[dim]))
+  if (step < 1 || start < 0 || length < 0 ||
+      (length > 0 && (start >= t->size[dim] || length - 1 > (t->size[dim] - 1 - start) / step))) /* no product: it wraps */
     return pc_fail(PC_EINDEX, "narrow: start %lld, length %lld, step %lld leave dimension %d of shape %s",
                    (long long)start + PC_INDEX_BASE, (long long)length, (long long)step, dim + PC_INDEX_BASE,
                    pc_shape_str(t));
