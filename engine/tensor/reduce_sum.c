@@ -26,6 +26,10 @@ typedef struct sum_job {
 
 static double row_f32(const float *x, int64_t n) {
   double s = 0;
+  if (n < 16) { /* a row of slots */
+    for (int64_t i = 0; i < n; i++) s += (double)x[i];
+    return s;
+  }
   for (int64_t i = 0; i < n; i += RUN) {
     float lane[16] = {0};
     int64_t end = i + RUN < n ? i + RUN : n, j = i;
@@ -39,11 +43,11 @@ static double row_f32(const float *x, int64_t n) {
   return s;
 }
 
-#define ROW(type, name)                                       \
-  static double row_##name(const type *x, int64_t n) {        \
-    double s = 0;                                             \
-    for (int64_t i = 0; i < n; i++) s += (double)x[i];        \
-    return s;                                                 \
+#define ROW(type, name)                                \
+  static double row_##name(const type *x, int64_t n) { \
+    double s = 0;                                      \
+    for (int64_t i = 0; i < n; i++) s += (double)x[i]; \
+    return s;                                          \
   }
 ROW(double, f64)
 
@@ -115,7 +119,8 @@ static int sum_float(pc_tensor *out, const void *x, int64_t outer, int64_t n, in
 static void sum_ref(pc_tensor *out, const pc_rows *r, double scale) {
   for (int64_t i = 0; i < r->rows; i++) {
     double s = 0;
-    for (int64_t j = 0; j < r->n; j++) s += out->dtype == PC_F32 ? (double)pc_f32(r->x)[i * r->n + j] : pc_f64(r->x)[i * r->n + j];
+    for (int64_t j = 0; j < r->n; j++)
+      s += out->dtype == PC_F32 ? (double)pc_f32(r->x)[i * r->n + j] : pc_f64(r->x)[i * r->n + j];
     if (out->dtype == PC_F32)
       pc_f32(out)[i] = (float)(s * scale);
     else
@@ -161,14 +166,17 @@ static int sum_or_mean(const char *op, pc_tensor **out, const pc_tensor *x, cons
   if (rc < 0) return rc;
   for (int d = 0; d < x->ndim; d++) {
     if (reduced[d]) count *= x->size[d];
-    if (!reduced[d]) size[nd++] = x->size[d];
-    else if (keep) size[nd++] = 1;
+    if (!reduced[d])
+      size[nd++] = x->size[d];
+    else if (keep)
+      size[nd++] = 1;
   }
   if (mean && !pc_dtype_is_float(x->dtype))
     return pc_fail(PC_EDTYPE, "mean: needs f32 or f64, got %s; use x:to('f32'):mean()", pc_dtype_name(x->dtype));
   double scale = mean ? 1.0 / (double)count : 1.0; /* an empty mean is 0/0: NaN */
   if (pc_dtype_is_float(x->dtype) && pc_cpu_tier() != PC_TIER_REF && side_by_side(x, reduced, &outer, &n, &inner)) {
-    if ((rc = pc_tensor_empty(out, x->dtype, nd, size)) == PC_OK) rc = sum_float(*out, pc_data(x), outer, n, inner, scale);
+    if ((rc = pc_tensor_empty(out, x->dtype, nd, size)) == PC_OK)
+      rc = sum_float(*out, pc_data(x), outer, n, inner, scale);
     goto done;
   }
   if ((rc = pc_rows_init(&r, x, reduced, keep)) < 0) return rc;
@@ -189,5 +197,9 @@ done:
   return rc;
 }
 
-int pc_fwd_sum(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) { return sum_or_mean("sum", out, in[0], v, 0); }
-int pc_fwd_mean(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) { return sum_or_mean("mean", out, in[0], v, 1); }
+int pc_fwd_sum(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  return sum_or_mean("sum", out, in[0], v, 0);
+}
+int pc_fwd_mean(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  return sum_or_mean("mean", out, in[0], v, 1);
+}

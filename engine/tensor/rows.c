@@ -18,10 +18,9 @@ int pc_reduced_dims(const char *op, const pc_tensor *x, const pc_val *v, uint8_t
   int all = !v->set || v->nl == 0;
   memset(reduced, all, PC_MAX_DIM);
   for (int i = 0; !all && i < v->nl; i++) {
-    int d, rc = pc_dim(op, x, v->l[i], &d);
+    int d = 0, rc = pc_dim(op, x, v->l[i], &d);
     if (rc < 0) return rc;
-    if (x->ndim && reduced[d])
-      return pc_fail(PC_EARG, "%s: dimension %d is given twice", op, d + PC_INDEX_BASE);
+    if (x->ndim && reduced[d]) return pc_fail(PC_EARG, "%s: dimension %d is given twice", op, d + PC_INDEX_BASE);
     reduced[d] = 1;
   }
   return PC_OK;

@@ -16,29 +16,32 @@ typedef struct scan_job {
   int kind; /* 0 sum, 1 sum from the end, 2 product, 3 product of all others */
 } scan_job;
 
-#define SCAN(type, acc)                                                                   \
-  {                                                                                       \
-    const type *x = (const type *)pc_data(j->x) + r * j->n;                               \
-    type *y = (type *)pc_data(j->y) + r * j->n;                                           \
-    acc s = j->kind >= 2;                                                                 \
-    for (int64_t k = 0; k < j->n; k++) {                                                  \
-      int64_t i = j->kind == 1 ? j->n - 1 - k : k;                                        \
-      if (j->kind == 3) y[i] = (type)s;                                                   \
-      s = j->kind >= 2 ? s * (acc)x[i] : s + (acc)x[i];                                   \
-      if (j->kind != 3) y[i] = (type)s;                                                   \
-    }                                                                                     \
-    if (j->kind == 3) {                                                                   \
-      s = 1;                                                                              \
+#define SCAN(type, acc)                                                                     \
+  {                                                                                         \
+    const type *x = (const type *)pc_data(j->x) + r * j->n;                                 \
+    type *y = (type *)pc_data(j->y) + r * j->n;                                             \
+    acc s = j->kind >= 2;                                                                   \
+    for (int64_t k = 0; k < j->n; k++) {                                                    \
+      int64_t i = j->kind == 1 ? j->n - 1 - k : k;                                          \
+      if (j->kind == 3) y[i] = (type)s;                                                     \
+      s = j->kind >= 2 ? s * (acc)x[i] : s + (acc)x[i];                                     \
+      if (j->kind != 3) y[i] = (type)s;                                                     \
+    }                                                                                       \
+    if (j->kind == 3) {                                                                     \
+      s = 1;                                                                                \
       for (int64_t i = j->n - 1; i >= 0; i--) y[i] = (type)((acc)y[i] * s), s *= (acc)x[i]; \
-    }                                                                                     \
+    }                                                                                       \
   }
 
 static void scan_rows(int64_t begin, int64_t end, void *ctx) {
   const scan_job *j = ctx;
   for (int64_t r = begin; r < end; r++) {
-    if (j->x->dtype == PC_F32) SCAN(float, double)
-    else if (j->x->dtype == PC_F64) SCAN(double, double)
-    else SCAN(int64_t, int64_t)
+    if (j->x->dtype == PC_F32)
+      SCAN(float, double)
+    else if (j->x->dtype == PC_F64)
+      SCAN(double, double)
+    else
+      SCAN(int64_t, int64_t)
   }
 }
 
@@ -62,62 +65,116 @@ static int scan(const char *op, pc_tensor **out, const pc_tensor *x, const pc_va
   return rc;
 }
 
-int pc_fwd_cumsum(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) { return scan("cumsum", out, in[0], v, 0); }
-int pc_fwd_cumsum_reverse(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) { return scan("cumsum", out, in[0], v, 1); }
-int pc_fwd_cumprod(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) { return scan("cumprod", out, in[0], v, 2); }
-int pc_fwd_prod_others(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) { return scan("prod", out, in[0], v, 3); }
+int pc_fwd_cumsum(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  return scan("cumsum", out, in[0], v, 0);
+}
+int pc_fwd_cumsum_reverse(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  return scan("cumsum", out, in[0], v, 1);
+}
+int pc_fwd_cumprod(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  return scan("cumprod", out, in[0], v, 2);
+}
+int pc_fwd_prod_others(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  return scan("prod", out, in[0], v, 3);
+}
 
 /* ---- sorting: stable, NaN last when rising ---- */
 
+/* Floats are compared as f64, whole numbers as i64: neither is rounded. */
 typedef struct keyed {
-  double key;
+  union {
+    double f;
+    int64_t i;
+  } key;
   int64_t at;
 } keyed;
 
-static int rising(const void *a, const void *b) {
+static int by_place(const keyed *x, const keyed *y) { return x->at < y->at ? -1 : 1; }
+
+static int rising_f(const void *a, const void *b) {
   const keyed *x = a, *y = b;
-  if (isnan(x->key) || isnan(y->key)) {
-    if (isnan(x->key) != isnan(y->key)) return isnan(x->key) ? 1 : -1;
-  } else if (x->key != y->key) {
-    return x->key < y->key ? -1 : 1;
-  }
-  return x->at < y->at ? -1 : 1;
+  if (x->key.f < y->key.f) return -1;
+  if (x->key.f > y->key.f) return 1;
+  if (isnan(x->key.f) != isnan(y->key.f)) return isnan(x->key.f) ? 1 : -1;
+  return by_place(x, y);
 }
 
-static int falling(const void *a, const void *b) {
+static int falling_f(const void *a, const void *b) {
   const keyed *x = a, *y = b;
-  if (isnan(x->key) || isnan(y->key)) {
-    if (isnan(x->key) != isnan(y->key)) return isnan(x->key) ? -1 : 1;
-  } else if (x->key != y->key) {
-    return x->key > y->key ? -1 : 1;
+  if (x->key.f > y->key.f) return -1;
+  if (x->key.f < y->key.f) return 1;
+  if (isnan(x->key.f) != isnan(y->key.f)) return isnan(x->key.f) ? -1 : 1;
+  return by_place(x, y);
+}
+
+static int rising_i(const void *a, const void *b) {
+  const keyed *x = a, *y = b;
+  return x->key.i != y->key.i ? (x->key.i < y->key.i ? -1 : 1) : by_place(x, y);
+}
+
+static int falling_i(const void *a, const void *b) {
+  const keyed *x = a, *y = b;
+  return x->key.i != y->key.i ? (x->key.i > y->key.i ? -1 : 1) : by_place(x, y);
+}
+
+typedef struct sort_job {
+  const pc_tensor *x;
+  int64_t n, keep;
+  int (*compare)(const void *, const void *);
+  pc_tensor *values, *index; /* either may be NULL */
+  int failed;
+} sort_job;
+
+static void read_keys(keyed *k, const pc_tensor *x, int64_t from, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    k[i].at = i;
+    switch (x->dtype) {
+      case PC_F32: k[i].key.f = (double)pc_f32(x)[from + i]; break;
+      case PC_F64: k[i].key.f = pc_f64(x)[from + i]; break;
+      case PC_I64: k[i].key.i = pc_i64(x)[from + i]; break;
+      case PC_I32: k[i].key.i = ((const int32_t *)pc_data(x))[from + i]; break;
+      default: k[i].key.i = pc_u8(x)[from + i];
+    }
   }
-  return x->at < y->at ? -1 : 1;
+}
+
+static void sort_some(int64_t begin, int64_t end, void *ctx) {
+  sort_job *j = ctx;
+  size_t w = pc_dtype_size((pc_dtype)j->x->dtype);
+  keyed *k = pc_malloc(sizeof *k * (size_t)(j->n ? j->n : 1));
+  if (!k) {
+    __atomic_store_n(&j->failed, 1, __ATOMIC_RELAXED);
+    return;
+  }
+  for (int64_t row = begin; row < end; row++) {
+    read_keys(k, j->x, row * j->n, j->n);
+    qsort(k, (size_t)j->n, sizeof *k, j->compare);
+    for (int64_t i = 0; i < j->keep; i++) {
+      if (j->index) pc_i64(j->index)[row * j->keep + i] = k[i].at + PC_INDEX_BASE;
+      if (!j->values) continue;
+      const char *from = (const char *)pc_data(j->x) + w * (size_t)(row * j->n + k[i].at);
+      char *to = (char *)pc_data(j->values) + w * (size_t)(row * j->keep + i);
+      for (size_t b = 0; b < w; b++) to[b] = from[b];
+    }
+  }
+  pc_free(k);
 }
 
 /* Sorts rows of (rows,n); writes the first `keep` of each to values and index (either may be NULL). */
 static int sort_rows(const pc_rows *r, int64_t keep, int descending, pc_tensor *values, pc_tensor *index) {
-  keyed *k = pc_malloc(sizeof *k * (size_t)(r->n ? r->n : 1));
-  size_t w = pc_dtype_size(r->x->dtype);
-  if (!k) return PC_ENOMEM;
-  for (int64_t row = 0; row < r->rows; row++) {
-    for (int64_t i = 0; i < r->n; i++) k[i] = (keyed){pc_at(r->x, row * r->n + i), i};
-    qsort(k, (size_t)r->n, sizeof *k, descending ? falling : rising);
-    for (int64_t i = 0; i < keep; i++) {
-      if (index) pc_i64(index)[row * keep + i] = k[i].at + PC_INDEX_BASE;
-      if (values) {
-        const char *from = (const char *)pc_data(r->x) + w * (size_t)(row * r->n + k[i].at);
-        char *to = (char *)pc_data(values) + w * (size_t)(row * keep + i);
-        for (size_t b = 0; b < w; b++) to[b] = from[b];
-      }
-    }
-  }
-  pc_free(k);
-  return PC_OK;
+  sort_job j = {.x = r->x, .n = r->n, .keep = keep, .values = values, .index = index};
+  int64_t grain = 4096 / (r->n > 0 ? r->n : 1);
+  if (pc_dtype_is_float((pc_dtype)r->x->dtype))
+    j.compare = descending ? falling_f : rising_f;
+  else
+    j.compare = descending ? falling_i : rising_i;
+  pc_parallel_for(r->rows, grain > 0 ? grain : 1, sort_some, &j);
+  return j.failed ? pc_fail(PC_ENOMEM, "sort: out of memory for a row of %lld", (long long)r->n) : PC_OK;
 }
 
 /* The frame of sort, argsort and topk. keep < 0: all. */
-static int ordered(const char *op, pc_tensor **values, pc_tensor **index, const pc_tensor *x, const pc_val *dimv, int64_t keep,
-                   int descending) {
+static int ordered(const char *op, pc_tensor **values, pc_tensor **index, const pc_tensor *x, const pc_val *dimv,
+                   int64_t keep, int descending) {
   pc_rows r = {0};
   pc_tensor *vals = NULL, *at = NULL;
   int64_t size[PC_MAX_DIM];
@@ -128,8 +185,8 @@ static int ordered(const char *op, pc_tensor **values, pc_tensor **index, const 
   if (rc < 0) return rc;
   if (keep < 0) keep = r.n;
   if (keep > r.n)
-    rc = pc_fail(PC_EINDEX, "%s: k = %lld, but dimension %d of shape %s has %lld", op, (long long)keep, dim + PC_INDEX_BASE,
-                 pc_shape_str(x), (long long)r.n);
+    rc = pc_fail(PC_EINDEX, "%s: k = %lld, but dimension %d of shape %s has %lld", op, (long long)keep,
+                 dim + PC_INDEX_BASE, pc_shape_str(x), (long long)r.n);
   for (int d = 0; d < r.x->ndim; d++) size[d] = r.x->size[d];
   if (r.x->ndim) size[r.x->ndim - 1] = keep;
   if (rc == PC_OK && values) rc = pc_tensor_empty(&vals, x->dtype, r.x->ndim, size);

@@ -26,35 +26,41 @@ typedef struct soft_job {
 
 /* ---- plain rows ---- */
 
-#define PLAIN(type, name, expfn, vexp)                                              \
-  static void row_##name(const soft_job *j, int64_t r, int ref) {                   \
-    const type *x = (const type *)pc_data(j->x) + r * j->n;                         \
-    type *y = (type *)pc_data(j->y) + r * j->n, m = (type)-INFINITY;                \
-    double s = 0;                                                                   \
-    for (int64_t i = 0; i < j->n; i++) m = x[i] > m || isnan(x[i]) ? x[i] : m;      \
-    if (isinf(m)) m = 0;                                                            \
-    for (int64_t i = 0; i < j->n; i++) y[i] = x[i] - m;                             \
-    if (j->log) {                                                                   \
-      for (int64_t i = 0; i < j->n; i++) s += (double)expfn(y[i]);                  \
-      type l = (type)log(s);                                                        \
-      for (int64_t i = 0; i < j->n; i++) y[i] -= l;                                 \
-      return;                                                                       \
-    }                                                                               \
-    if (ref)                                                                        \
-      for (int64_t i = 0; i < j->n; i++) y[i] = expfn(y[i]);                        \
-    else                                                                            \
-      vexp(y, y, j->n);                                                             \
-    for (int64_t i = 0; i < j->n; i++) s += (double)y[i];                           \
-    type scale = (type)(1 / s);                                                     \
-    for (int64_t i = 0; i < j->n; i++) y[i] *= scale;                               \
-  }                                                                                 \
-  static void back_##name(const soft_job *j, int64_t r) {                           \
-    const type *y = (const type *)pc_data(j->x) + r * j->n;                         \
-    const type *g = (const type *)pc_data(j->g) + r * j->n;                         \
-    type *d = (type *)pc_data(j->y) + r * j->n;                                     \
-    double s = 0;                                                                   \
-    for (int64_t i = 0; i < j->n; i++) s += j->log ? (double)g[i] : (double)g[i] * (double)y[i]; \
-    type t = (type)s;                                                               \
+#define PLAIN(type, name, expfn, vexp)                                                             \
+  static void row_##name(const soft_job *j, int64_t r, int ref) {                                  \
+    const type *x = (const type *)pc_data(j->x) + r * j->n;                                        \
+    type *y = (type *)pc_data(j->y) + r * j->n, m = (type)-INFINITY;                               \
+    double s = 0;                                                                                  \
+    for (int64_t i = 0; i < j->n; i++) m = x[i] > m || isnan(x[i]) ? x[i] : m;                     \
+    if (isinf(m)) m = 0;                                                                           \
+    for (int64_t i = 0; i < j->n; i++) y[i] = x[i] - m;                                            \
+    if (j->log) {                                                                                  \
+      type e[256];                                                                                 \
+      for (int64_t k = 0; k < j->n; k += 256) {                                                    \
+        int64_t w = j->n - k < 256 ? j->n - k : 256;                                               \
+        memcpy(e, y + k, sizeof(type) * (size_t)w);                                                \
+        if (!ref) vexp(e, e, w);                                                                   \
+        for (int64_t i = 0; i < w; i++) s += (double)(ref ? expfn(e[i]) : e[i]);                   \
+      }                                                                                            \
+      type l = (type)log(s);                                                                       \
+      for (int64_t i = 0; i < j->n; i++) y[i] -= l;                                                \
+      return;                                                                                      \
+    }                                                                                              \
+    if (ref)                                                                                       \
+      for (int64_t i = 0; i < j->n; i++) y[i] = expfn(y[i]);                                       \
+    else                                                                                           \
+      vexp(y, y, j->n);                                                                            \
+    for (int64_t i = 0; i < j->n; i++) s += (double)y[i];                                          \
+    type scale = (type)(1 / s);                                                                    \
+    for (int64_t i = 0; i < j->n; i++) y[i] *= scale;                                              \
+  }                                                                                                \
+  static void back_##name(const soft_job *j, int64_t r) {                                          \
+    const type *y = (const type *)pc_data(j->x) + r * j->n;                                        \
+    const type *g = (const type *)pc_data(j->g) + r * j->n;                                        \
+    type *d = (type *)pc_data(j->y) + r * j->n;                                                    \
+    double s = 0;                                                                                  \
+    for (int64_t i = 0; i < j->n; i++) s += j->log ? (double)g[i] : (double)g[i] * (double)y[i];   \
+    type t = (type)s;                                                                              \
     for (int64_t i = 0; i < j->n; i++) d[i] = j->log ? g[i] - expfn(y[i]) * t : y[i] * (g[i] - t); \
   }
 PLAIN(float, f32, expf, pc_vexp_f32)
@@ -63,7 +69,7 @@ PLAIN(double, f64, exp, pc_vexp_f64)
 /* ---- blocks of short f32 rows, lanes are rows ---- */
 
 static void short_rows(const soft_job *j, int64_t r0) {
-  float c[SMALL][BLOCK], m[BLOCK], s[BLOCK];
+  float c[SMALL][BLOCK], e[SMALL][BLOCK], m[BLOCK], s[BLOCK];
   int64_t n = j->n;
   const float *x = pc_f32(j->x) + r0 * n;
   float *y = pc_f32(j->y) + r0 * n;
@@ -74,13 +80,19 @@ static void short_rows(const soft_job *j, int64_t r0) {
     for (int i = 0; i < BLOCK; i++) m[i] = c[k][i] > m[i] ? c[k][i] : m[i];
   for (int64_t k = 0; k < n; k++)
     for (int i = 0; i < BLOCK; i++) c[k][i] -= m[i];
-  pc_vexp_f32(c[0], c[0], n * BLOCK);
+  pc_vexp_f32(e[0], c[0], n * BLOCK);
   memset(s, 0, sizeof s);
   for (int64_t k = 0; k < n; k++)
-    for (int i = 0; i < BLOCK; i++) s[i] += c[k][i];
+    for (int i = 0; i < BLOCK; i++) s[i] += e[k][i];
+  if (j->log) {
+    pc_vlog_f32(s, s, BLOCK);
+    for (int64_t i = 0; i < BLOCK; i++)
+      for (int64_t k = 0; k < n; k++) y[i * n + k] = c[k][i] - s[i];
+    return;
+  }
   for (int i = 0; i < BLOCK; i++) s[i] = 1 / s[i];
   for (int64_t i = 0; i < BLOCK; i++)
-    for (int64_t k = 0; k < n; k++) y[i * n + k] = c[k][i] * s[i];
+    for (int64_t k = 0; k < n; k++) y[i * n + k] = e[k][i] * s[i];
 }
 
 static void short_back(const soft_job *j, int64_t r0, int64_t rows) {
@@ -103,7 +115,7 @@ static int has_odd(const float *x, int64_t n) { /* NaN or infinite: the plain ro
 static void forward_rows(int64_t begin, int64_t end, void *ctx) {
   const soft_job *j = ctx;
   int ref = pc_cpu_tier() == PC_TIER_REF;
-  int fast = !ref && j->x->dtype == PC_F32 && !j->log && j->n <= SMALL && j->n > 0;
+  int fast = !ref && j->x->dtype == PC_F32 && j->n <= SMALL && j->n > 0;
   int64_t r = begin;
   for (; fast && r + BLOCK <= end; r += BLOCK) {
     if (has_odd(pc_f32(j->x) + r * j->n, BLOCK * j->n))
@@ -179,7 +191,15 @@ static int backward(const char *op, pc_tensor **out, pc_tensor *const *in, const
   return rc;
 }
 
-int pc_fwd_softmax(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) { return forward("softmax", out, in[0], v, 0); }
-int pc_fwd_log_softmax(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) { return forward("log_softmax", out, in[0], v, 1); }
-int pc_fwd_softmax_backward(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) { return backward("softmax_backward", out, in, v, 0); }
-int pc_fwd_log_softmax_backward(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) { return backward("log_softmax_backward", out, in, v, 1); }
+int pc_fwd_softmax(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  return forward("softmax", out, in[0], v, 0);
+}
+int pc_fwd_log_softmax(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  return forward("log_softmax", out, in[0], v, 1);
+}
+int pc_fwd_softmax_backward(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  return backward("softmax_backward", out, in, v, 0);
+}
+int pc_fwd_log_softmax_backward(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  return backward("log_softmax_backward", out, in, v, 1);
+}
