@@ -259,7 +259,7 @@ int pc_view_narrow(pc_tensor **out, const pc_tensor *t, int dim, int64_t start, 
                    pc_shape_str(t));
   if ((rc = pc_view_alias(out, t)) < 0) return rc;
   (*out)->size[dim] = length;
-  (*out)->stride[dim] *= step;
+  if (length > 1) (*out)->stride[dim] *= step; /* else it has no meaning, and step no bound */
   if (length) (*out)->offset += start * t->stride[dim];
   return PC_OK;
 }
