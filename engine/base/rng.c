@@ -1,8 +1,10 @@
 #include "base/rng.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/parallel.h"
+#include "base/simd.h"
 
 /* Philox4x32-10: Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy
  * as 1, 2, 3", SC'11. Multipliers, key increments and 10 rounds from there. */
@@ -114,17 +116,42 @@ static void normal_f64(double *v, const uint32_t *o, const fill *f) {
   v[0] = r * cos(t), v[1] = r * sin(t);
 }
 
-#define FILL(name, type, per)                                                    \
-  static void fill_##name(int64_t begin, int64_t end, void *ctx) {               \
-    const fill *f = ctx;                                                         \
-    type *x = f->x;                                                              \
-    for (int64_t b = begin; b < end; b++) {                                      \
-      uint32_t o[4];                                                             \
-      type v[per];                                                               \
-      pc_rng_block(f->g.seed, f->g.counter + (uint64_t)b, o);                    \
-      name(v, o, f);                                                             \
-      for (int k = 0; k < per && b * per + k < f->n; k++) x[b * per + k] = v[k]; \
-    }                                                                            \
+/* Blocks counter .. counter + BATCH - 1, word by word: o[w][i] is word w of block i. Loops over i are vectors. */
+enum { BATCH = 32 };
+static PC_CLONES void batch(uint64_t seed, uint64_t counter, uint32_t o[4][BATCH]) {
+  uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+  for (int i = 0; i < BATCH; i++) {
+    uint64_t c = counter + (uint64_t)i;
+    o[0][i] = (uint32_t)c, o[1][i] = (uint32_t)(c >> 32), o[2][i] = 0, o[3][i] = 0;
+  }
+  for (int r = 0; r < 10; r++) {
+    for (int i = 0; i < BATCH; i++) {
+      uint64_t p0 = (uint64_t)0xD2511F53u * o[0][i], p1 = (uint64_t)0xCD9E8D57u * o[2][i];
+      o[0][i] = (uint32_t)(p1 >> 32) ^ o[1][i] ^ k0;
+      o[2][i] = (uint32_t)(p0 >> 32) ^ o[3][i] ^ k1;
+      o[1][i] = (uint32_t)p1;
+      o[3][i] = (uint32_t)p0;
+    }
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+}
+
+#define FILL(name, type, per)                                                \
+  static void fill_##name(int64_t begin, int64_t end, void *ctx) {           \
+    const fill *f = ctx;                                                     \
+    type *x = f->x, v[per];                                                  \
+    uint32_t w[4][BATCH];                                                    \
+    for (int64_t b = begin; b < end; b += BATCH) {                           \
+      int m = end - b < BATCH ? (int)(end - b) : BATCH;                      \
+      batch(f->g.seed, f->g.counter + (uint64_t)b, w);                       \
+      for (int i = 0; i < m; i++) {                                          \
+        const uint32_t o[4] = {w[0][i], w[1][i], w[2][i], w[3][i]};          \
+        int64_t at = (b + i) * per, left = f->n - at;                        \
+        name(v, o, f);                                                       \
+        memcpy(x + at, v, sizeof(type) * (size_t)(left < per ? left : per)); \
+      }                                                                      \
+    }                                                                        \
   }
 FILL(uniform_f32, float, 4)
 FILL(uniform_f64, double, 2)

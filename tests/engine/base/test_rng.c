@@ -121,6 +121,18 @@ START_TEST(reproducible) {
 }
 END_TEST
 
+/* Arrays are made of the blocks of the raw function, in order. */
+START_TEST(arrays_are_blocks) {
+  pc_rng g = {.seed = 99, .counter = 0xfffffff0u}; /* the lower counter word runs over on the way */
+  pc_rng_fill_uniform_f32(&g, f, 1001);
+  for (uint64_t i = 0; i < 1001; i++) {
+    uint32_t o[4];
+    pc_rng_block(99, 0xfffffff0u + i / 4, o);
+    ck_assert(f[i] == (float)(o[i % 4] >> 8) * 0x1p-24f);
+  }
+}
+END_TEST
+
 START_TEST(seeds_differ) {
   pc_rng g1, g2;
   pc_rng_seed(&g1, 1), pc_rng_seed(&g2, 2);
@@ -138,6 +150,7 @@ int main(void) {
   tcase_add_test(tc, distributions);
   tcase_add_test(tc, whole_numbers);
   tcase_add_test(tc, reproducible);
+  tcase_add_test(tc, arrays_are_blocks);
   tcase_add_test(tc, seeds_differ);
   suite_add_tcase(s, tc);
   SRunner *r = srunner_create(s);
