@@ -1,18 +1,11 @@
 /* percept.c: `require "percept"`: the module of modules. */
 #include "bindings/percept.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "base/alloc.h"
-#include "base/cpu.h"
-#include "base/parallel.h"
 #include "bindings/args.h"
 
 #define MODULE(name) int luaopen_percept_##name(lua_State *L);
@@ -97,82 +90,6 @@ static int percept_index(lua_State *L) {
 }
 
 /* ---- functions of the module itself ---- */
-
-static void set_count(lua_State *L, const char *name, int64_t n) {
-  lua_pushnumber(L, (lua_Number)n);
-  lua_setfield(L, -2, name);
-}
-
-static int f_memory(lua_State *L, pc_args *a) {
-  pc_alloc_stats s;
-  (void)a;
-  pc_alloc_get_stats(&s);
-  lua_newtable(L);
-  set_count(L, "live", s.live);
-  set_count(L, "peak", s.peak);
-  set_count(L, "cached", s.cached);
-  set_count(L, "total", s.total);
-  set_count(L, "calls", s.calls);
-  return 1;
-}
-
-static int f_reset_peak(lua_State *L, pc_args *a) {
-  (void)L, (void)a;
-  pc_alloc_reset_peak();
-  return 0;
-}
-
-static int f_memory_limit(lua_State *L, pc_args *a) {
-  (void)L;
-  pc_alloc_set_limit((int64_t)a->a[0].v.d);
-  return 0;
-}
-
-static int f_fail_nth(lua_State *L, pc_args *a) {
-  (void)L;
-  pc_alloc_fail_nth(a->a[0].v.i);
-  return 0;
-}
-
-static int f_cpu(lua_State *L, pc_args *a) {
-  (void)a;
-  lua_pushstring(L, pc_tier_name(pc_cpu_tier()));
-  lua_pushstring(L, pc_tier_name(pc_cpu_best()));
-  return 2;
-}
-
-static int f_num_threads(lua_State *L, pc_args *a) {
-  int rc;
-  if (a->a[0].at && (rc = pc_set_num_threads((int)a->a[0].v.i)) < 0) return rc;
-  lua_pushinteger(L, pc_num_threads());
-  return 1;
-}
-
-static int f_clock(lua_State *L, pc_args *a) {
-  struct timespec t;
-  (void)a;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  lua_pushnumber(L, (lua_Number)t.tv_sec + 1e-9 * (lua_Number)t.tv_nsec);
-  return 1;
-}
-
-static int f_isatty(lua_State *L, pc_args *a) { return lua_pushboolean(L, isatty((int)a->a[0].v.i)), 1; }
-
-static int f_mkdir(lua_State *L, pc_args *a) {
-  const char *path = a->a[0].v.s;
-  char buf[4096];
-  if (strlen(path) >= sizeof buf) return pc_fail(PC_EARG, "mkdir: the path is too long");
-  strcpy(buf, path);
-  for (char *s = buf + 1; *s; s++) {
-    if (*s != '/') continue;
-    *s = 0;
-    mkdir(buf, 0777);
-    *s = '/';
-  }
-  if (mkdir(buf, 0777) < 0 && errno != EEXIST) return pc_fail(PC_EIO, "mkdir: %s: %s", path, strerror(errno));
-  lua_pushboolean(L, 1);
-  return 1;
-}
 
 /* Functions to call at the end, last one first: registry[&exit_key] */
 static char exit_key;
@@ -308,16 +225,7 @@ static int f_usage(lua_State *L, pc_args *a) {
 }
 
 static const pc_luafn fns[] = {
-    {"memory", "", f_memory, "bytes of the engine's allocator: live, peak, cached, total, calls"},
-    {"reset_peak", "", f_reset_peak, "starts measuring the peak of memory() anew"},
-    {"memory_limit", "bytes:num", f_memory_limit, "a hard limit on live bytes; 0: none"},
-    {"fail_nth", "n:int", f_fail_nth, "for tests: the nth allocation from now on fails, once; 0: off"},
-    {"cpu", "", f_cpu, "the SIMD tier that runs, and the best this CPU has"},
-    {"num_threads", "n:int?", f_num_threads, "sets (when n is given) and returns the number of threads"},
     {"signal", "", f_signal, "\"interrupted\" or \"terminated\" when a signal is ending the script, else nothing"},
-    {"clock", "", f_clock, "seconds of a clock that only goes forward"},
-    {"isatty", "fd:int", f_isatty, "true when file 0 (input), 1 (output) or 2 (errors) is a terminal"},
-    {"mkdir", "path:str", f_mkdir, "makes a folder and those above it"},
     {"on_exit", "fn:function", f_on_exit,
      "fn(status, message) is called when the program ends; status: \"done\", \"failed\" or \"killed\""},
     {"run_exit_functions", "status:str, message:str?", f_run_exit, "calls and forgets what on_exit() was given"},

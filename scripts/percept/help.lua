@@ -164,7 +164,7 @@ function M.who()
       end
     end
   end
-  print(("tensors: %s; engine: %s live"):format(size_text(total), size_text(percept.memory().live)))
+  print(("tensors: %s; engine: %s live"):format(size_text(total), size_text(percept.sys.memory().live)))
 end
 
 return M

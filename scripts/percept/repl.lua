@@ -4,6 +4,7 @@
 -- else holds may be collected.
 local percept = require "percept"
 local edit = require "percept.edit"
+local sys = require "percept.sys"
 
 local repl = {}
 
@@ -47,7 +48,7 @@ local function remember(entry)
   if not path then return end
   local file = io.open(path, "a")
   if not file then
-    if not pcall(percept.mkdir, folder) then return end
+    if not pcall(sys.mkdir, folder) then return end
     file = io.open(path, "a")
     if not file then return end
   end
@@ -276,9 +277,9 @@ local function run(text)
     io.stderr:write(why, "\n")
     return false
   end
-  local start = percept.clock()
+  local start = sys.time()
   local got = pack(xpcall(chunk, trace))
-  local seconds = percept.clock() - start
+  local seconds = sys.time() - start
   edit.reset()
   if not got[1] then
     io.stdout:flush()
@@ -345,7 +346,7 @@ end
 
 --- Starts the prompt; returns the exit code: 1 when input was not a terminal and an entry failed.
 function repl.start()
-  repl.interactive = percept.isatty(0) and percept.isatty(1)
+  repl.interactive = sys.isatty(0) and sys.isatty(1)
   rawset(_G, "percept", percept)
   rawset(_G, "T", percept.tensor)
   local help = require "percept.help"

@@ -1,6 +1,6 @@
 -- Gradients at the surface: backward, grad, derivatives of functions, custom operations, messages.
 local check = dofile "tests/lua/check.lua"
-local percept = require "percept"
+local sys = require "percept.sys"
 local T = require "percept.tensor"
 local test, eq, near, fails = check.test, check.eq, check.near, check.error
 
@@ -260,10 +260,10 @@ test("graphs are let go: memory stays flat", function()
   end
   for _ = 1, 20 do step() end
   collectgarbage() collectgarbage()
-  local live = percept.memory().live
+  local live = sys.memory().live
   for _ = 1, 200 do step() end
   collectgarbage() collectgarbage()
-  check.ok(percept.memory().live <= live + 4096, percept.memory().live - live .. " bytes more")
+  check.ok(sys.memory().live <= live + 4096, sys.memory().live - live .. " bytes more")
   local op = T.custom { name = "op", forward = function(ctx, v) ctx.v = v return v * 1 end,
     backward = function(_, g) return g end }
   local function custom_step()
@@ -273,10 +273,10 @@ test("graphs are let go: memory stays flat", function()
   end
   for _ = 1, 5 do custom_step() end
   collectgarbage() collectgarbage()
-  live = percept.memory().live
+  live = sys.memory().live
   for _ = 1, 200 do custom_step() end
   collectgarbage() collectgarbage()
-  check.ok(percept.memory().live <= live + 65536, percept.memory().live - live .. " bytes more")
+  check.ok(sys.memory().live <= live + 65536, sys.memory().live - live .. " bytes more")
 end)
 
 check.done()

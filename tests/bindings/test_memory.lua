@@ -1,6 +1,6 @@
 -- The collector follows the engine's bytes: temporaries die in time.
 local check = dofile "tests/lua/check.lua"
-local percept = require "percept"
+local sys = require "percept.sys"
 local T = require "percept.tensor"
 
 local sanitized = os.getenv "PERCEPT_SANITIZED" -- keeps freed memory on purpose
@@ -31,26 +31,26 @@ end)
 
 check.test("views do not count twice", function()
   local x = T.zeros(1024, 1024)
-  local live = percept.memory().live
+  local live = sys.memory().live
   local views = {}
   for i = 1, 100 do views[i] = x[{ { i, 1024 } }] end
   check.eq(#views, 100)
-  check.ok(percept.memory().live - live < 1e5)
+  check.ok(sys.memory().live - live < 1e5)
 end)
 
 check.test("out of memory: a full collection, then one more try", function()
   collectgarbage()
-  percept.fail_nth(1)
+  sys.fail_allocation(1)
   local t = T.zeros(4, 4)
-  percept.fail_nth(0)
+  sys.fail_allocation(0)
   check.eq(t:numel(), 16)
 end)
 
 check.test("a hard limit is an error that names the function, and the next call works", function()
   collectgarbage()
-  percept.memory_limit(percept.memory().live + 1e6)
+  sys.memory_limit(sys.memory().live + 1e6)
   local ok, why = pcall(T.zeros, 1024, 1024)
-  percept.memory_limit(0)
+  sys.memory_limit(0)
   check.ok(not ok)
   check.ok(why:find("zeros", 1, true) and why:find("memory", 1, true), why)
   check.eq(T.zeros(2):numel(), 2)
@@ -60,9 +60,9 @@ check.test("every allocation of an expression may fail without harm", function()
   local x = T.rand(8, 8)
   for n = 1, 12 do
     collectgarbage()
-    percept.fail_nth(n)
+    sys.fail_allocation(n)
     pcall(function() return (x + 1) * x - x[{ {}, 2 }] end)
-    percept.fail_nth(0)
+    sys.fail_allocation(0)
   end
   check.near((x - x):to_table()[1][1], 0)
 end)

@@ -62,9 +62,9 @@ for i = 1, 2 do
 print("fresh " .. "line")
 END
 says "time of slow commands" "-- 0.2" <<END
-local t = percept.clock() while percept.clock() - t < 0.2 do end
+local t = percept.sys.time() while percept.sys.time() - t < 0.2 do end
 END
-grep -q 'percept.clock() - t < 0.2' data/percept/history && ok || bad "history file"
+grep -q 'percept.sys.time() - t < 0.2' data/percept/history && ok || bad "history file"
 
 lib=$(dirname "$P")
 env -u LUA_INIT LUA_CPATH="$lib/?.so" luajit -e '
