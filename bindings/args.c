@@ -550,8 +550,8 @@ static int parse(lua_State *L, const pc_decl *d, pc_args *a) {
         break;
       }
     }
-    if (i >= d->n) return lua_isnil(L, idx) ? PC_OK : too_many(L, d, top);
     if (lua_isnil(L, idx)) continue;
+    if (i >= d->n) return too_many(L, d, top);
     if ((rc = take(L, a, i, idx, top, &used)) < 0) return rc;
   }
   for (int k = 0; k < d->n; k++)
