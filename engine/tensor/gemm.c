@@ -2,6 +2,7 @@
 
 #include <cblas.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/cpu.h"
@@ -58,6 +59,63 @@ static CBLAS_TRANSPOSE lay(pc_mat m, int64_t rows, int64_t cols, blasint *ld) {
   return trans ? CblasTrans : CblasNoTrans;
 }
 
+/* One call, B and C row-major unless BLAS is told otherwise. */
+static void call(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc_mat b, double beta, pc_mat c) {
+  blasint lda, ldb, ldc;
+  CBLAS_TRANSPOSE ta = lay(a, m, k, &lda), tb = lay(b, k, n, &ldb);
+  lay(c, m, n, &ldc);
+  if (d == PC_F32)
+    cblas_sgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, (float)alpha, a.p, lda, b.p, ldb,
+                (float)beta, c.p, ldc);
+  else
+    cblas_dgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, alpha, a.p, lda, b.p, ldb, beta, c.p, ldc);
+}
+
+/* OpenBLAS has AVX-512 kernels for m·n·k <= 100^3 that read their operands in place: 105-115
+ * GFLOP/s on one core where its packing kernels reach 70-98. So larger products go to it in
+ * blocks of that size. */
+enum { SMALL = 1000000, BLOCK = 128, ROWS_MAX = 256 };
+
+static int has_small_kernels(void) {
+  static int known; /* racing threads write the same value */
+  if (!known) {
+    const char *core = openblas_get_corename();
+    known =
+        !strcasecmp(core, "SkylakeX") || !strcasecmp(core, "Cooperlake") || !strcasecmp(core, "SapphireRapids") ? 1 : 2;
+  }
+  return known == 1;
+}
+
+/* Nearly equal blocks of at most `most`, in sixteens. */
+static int64_t block_of(int64_t n, int64_t most) {
+  int64_t parts = (n + most - 1) / most, b = ((n + parts - 1) / parts + 15) / 16 * 16;
+  return b < n ? b : n;
+}
+
+/* Strides that send the rows of a block to the same cache sets. */
+static int clashes(int64_t stride) { return stride >= 512 && stride % 128 == 0; }
+
+static int worth_blocking(int64_t m, int64_t n, int64_t k, pc_mat b, pc_mat c) {
+  return m * n * k > SMALL && m >= 16 && b.cs == 1 && c.cs == 1 && !clashes(b.rs) && !clashes(c.rs) &&
+         has_small_kernels();
+}
+
+static void blocks(int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc_mat b, double beta, pc_mat c) {
+  int64_t nb = block_of(n, BLOCK), kb = block_of(k, BLOCK), mb = SMALL / (nb * kb) / 16 * 16;
+  mb = block_of(m, mb < ROWS_MAX ? mb : ROWS_MAX);
+  while (mb * nb * kb > SMALL && mb > 16) mb -= 16; /* block_of may have rounded up */
+  for (int64_t i = 0; i < m; i += mb)
+    for (int64_t j = 0; j < n; j += nb)
+      for (int64_t l = 0; l < k; l += kb) {
+        pc_mat x = a, y = b, z = c;
+        x.p = (float *)a.p + i * a.rs + l * a.cs;
+        y.p = (float *)b.p + l * b.rs + j;
+        z.p = (float *)c.p + i * c.rs + j;
+        call(PC_F32, m - i < mb ? m - i : mb, n - j < nb ? n - j : nb, k - l < kb ? k - l : kb, alpha, x, y,
+             l ? 1 : beta, z);
+      }
+}
+
 void pc_gemm(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc_mat b, double beta, pc_mat c) {
   if (m == 0 || n == 0) return;
   if (pc_cpu_tier() == PC_TIER_REF || m * n * k <= 32) {
@@ -73,14 +131,10 @@ void pc_gemm(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_mat a
     m = n;
     n = s;
   }
-  blasint lda, ldb, ldc;
-  CBLAS_TRANSPOSE ta = lay(a, m, k, &lda), tb = lay(b, k, n, &ldb);
-  lay(c, m, n, &ldc);
-  if (d == PC_F32)
-    cblas_sgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, (float)alpha, a.p, lda, b.p, ldb,
-                (float)beta, c.p, ldc);
+  if (d == PC_F32 && worth_blocking(m, n, k, b, c))
+    blocks(m, n, k, alpha, a, b, beta, c);
   else
-    cblas_dgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, alpha, a.p, lda, b.p, ldb, beta, c.p, ldc);
+    call(d, m, n, k, alpha, a, b, beta, c);
 }
 
 /* ---- many, on all threads ---- */
@@ -178,7 +232,7 @@ static int split_inner(plan *p) {
   return PC_OK;
 }
 
-int pc_gemm_many(const pc_gemm_job *j) {
+static int many(const pc_gemm_job *j) {
   plan p = {.j = j, .es = pc_dtype_size(j->d)};
   double each = 2.0 * (double)j->m * (double)j->n * (double)j->k, all = each * (double)j->batch;
   if (j->batch == 0 || j->m == 0 || j->n == 0) return PC_OK;
@@ -202,4 +256,33 @@ int pc_gemm_many(const pc_gemm_job *j) {
   }
   pc_parallel_for(tasks, grain, run_tiles, &p);
   return PC_OK;
+}
+
+void pc_transpose_f32(float *restrict to, const float *restrict from, int64_t rows, int64_t cols, int64_t ld) {
+  enum { T = 16 };
+  for (int64_t r = 0; r < rows; r += T)
+    for (int64_t q = 0; q < cols; q += T) {
+      int64_t re = rows - r < T ? rows : r + T, qe = cols - q < T ? cols : q + T;
+      for (int64_t j = q; j < qe; j++)
+        for (int64_t i = r; i < re; i++) to[j * rows + i] = from[i * ld + j];
+    }
+}
+
+int pc_gemm_wants_rows(pc_dtype d, int64_t m) {
+  return d == PC_F32 && m >= 128 && has_small_kernels() && pc_cpu_tier() != PC_TIER_REF;
+}
+
+/* Many rows against one transposed matrix (x W'): turning the matrix round once lets the small kernels run. */
+int pc_gemm_many(const pc_gemm_job *j) {
+  if (j->batch != 1 || j->b.cs == 1 || j->b.rs != 1 || j->n < 2 || j->k < 2 || !pc_gemm_wants_rows(j->d, j->m))
+    return many(j);
+  pc_gemm_job turned = *j;
+  float *b = pc_malloc(sizeof *b * (size_t)(j->n * j->k));
+  if (!b) return PC_ENOMEM;
+  pc_transpose_f32(b, (const float *)j->b.p + (j->boff ? j->boff[0] : 0), j->n, j->k, j->b.cs);
+  turned.b = PC_ROWS(b, j->n);
+  turned.boff = NULL;
+  int rc = many(&turned);
+  pc_free(b);
+  return rc;
 }

@@ -44,6 +44,11 @@ typedef struct pc_gemm_job {
 /* Runs the job on all threads. PC_ENOMEM is its only failure. */
 int pc_gemm_many(const pc_gemm_job *job);
 
+/* to (cols,rows) = transpose of from (rows,cols), whose rows are ld apart. */
+void pc_transpose_f32(float *restrict to, const float *restrict from, int64_t rows, int64_t cols, int64_t ld);
+/* Whether a product of m rows is faster when B is row-major, even at the price of a copy. */
+int pc_gemm_wants_rows(pc_dtype d, int64_t m);
+
 /* How many rows of a matrix whose rows take `bytes` to keep at work together in L2. */
 int64_t pc_tile_rows(int64_t rows, int64_t bytes);
 
