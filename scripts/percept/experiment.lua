@@ -101,6 +101,7 @@ function experiment.start(spec)
   end
   run.folder = run_folder(db, run:uid())
   run.resumed = ask.resume ~= nil
+  run.seed = seed
   local trace
   local ok, result = xpcall(spec.run, function(message)
     if type(message) ~= "string" then message = tostring(message) end
@@ -116,4 +117,4 @@ function experiment.start(spec)
   error(result, 0)
 end
 
-return experiment
+return setmetatable(experiment, {__call = function(_, spec) return experiment.start(spec) end})

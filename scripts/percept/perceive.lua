@@ -12,6 +12,7 @@ local inverter = require "percept.inverter"
 local replay = require "percept.replay"
 local interaction = require "percept.interaction"
 local datasets = require "percept.datasets"
+local images = require "percept.images"
 local readout = require "percept.readout"
 local train = require "percept.train"
 local progress = require "percept.progress"
@@ -19,9 +20,25 @@ local sys = require "percept.sys"
 
 local perceive = {}
 
+--- Xavier weights, He convolutions, zero biases: what the short recipes start from.
+local function initialise(module)
+  local state = module:state()
+  for _, name in ipairs(module:names()) do
+    local t = state[name]
+    if name:match "weight$" and t:dim() == 2 then
+      nn.init(t, "xavier_uniform")
+    elseif name:match "weight$" and t:dim() == 4 then
+      nn.init(t, "kaiming_normal", {gain = math.sqrt(2)})
+    elseif name:match "bias$" then
+      nn.init(t, "zeros")
+    end
+  end
+end
+
 --- Encoder and decoder that fit a dataset. model: the study's sizes. Slots and image size
--- are checked against the dataset here, before the first step.
-function perceive.model(model, dataset, factors)
+-- are checked against the dataset here, before the first step. index: the ID training
+-- images, whose mean the encoder subtracts and the decoder adds.
+function perceive.model(model, dataset, factors, index)
   if model.slots < #factors then
     error(("model: %d slots cannot hold the %d factors %s of this dataset; set model.slots to at least %d"):format(
       model.slots, #factors, table.concat(factors, ", "), #factors), 0)
@@ -31,11 +48,22 @@ function perceive.model(model, dataset, factors)
     slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width,
     width = model.encoder_width, heads = model.encoder_heads, layers = model.encoder_layers,
     conv_channels = model.conv_channels, conv_kernel = model.conv_kernel, conv_stride = model.conv_stride,
+    token_maps = true, position_sd = 0.5, query_sd = 0.3,
   }
-  local decoder = decoders.cross{
+  local decoder = decoders.render{
     slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, patch = model.patch,
-    width = model.decoder_width, heads = model.decoder_heads, layers = model.decoder_layers,
+    hidden = model.hidden, key_dim = model.key_dim,
   }
+  T.no_grad(function()
+    initialise(encoder)
+    initialise(decoder)
+    encoder.head.bias:narrow(1, model.slot_dim + 1, model.slot_dim):fill_(-2) -- small spread at first
+    local x = dataset:images(index)
+    local mean = x:mean(1)
+    encoder.input_mean:copy_(mean)
+    encoder.input_scale:copy_((x - mean):std())
+    decoder.mean:copy_(mean)
+  end)
   return encoder, decoder
 end
 
@@ -159,7 +187,7 @@ end
 function perceive.study(spec)
   local cfg, run, dataset, split, factors = spec.config, spec.run, spec.dataset, spec.split, spec.factors
   local folder = run.folder
-  local encoder, decoder = perceive.model(cfg.model, dataset, factors)
+  local encoder, decoder = perceive.model(cfg.model, dataset, factors, split.id_train)
   local out = {rows = {}, encoder = encoder, decoder = decoder}
   local every = cfg.checkpoint_every
   perceive.train_vae{
@@ -170,7 +198,7 @@ function perceive.study(spec)
   local replayed = perceive.train_replay{
     encoder = encoder, decoder = decoder, bank = bank, dataset = dataset, index = split.id_train, config = cfg.replay,
     run = run, seed = spec.seed, offset = cfg.vae.steps, checkpoint = folder .. "/replay.safetensors", checkpoint_every = every,
-    new_encoder = function() return (perceive.model(cfg.model, dataset, factors)) end,
+    new_encoder = function() return (perceive.model(cfg.model, dataset, factors, split.id_train)) end,
   }
   out.replayed = replayed
 
@@ -211,6 +239,31 @@ function perceive.study(spec)
     end
   end
   return out
+end
+
+--- A picture of what the methods see: input, the encoder's reconstruction, what each slot
+-- paints (attention times image), replay and search, one row an image.
+function perceive.picture(o)
+  local out, n = o.out, math.min(o.rows or 8, o.index:size(1))
+  local index = o.index:narrow(1, 1, n)
+  local x = o.dataset:images(index)
+  return T.no_grad(function()
+    local z = out.slots.ood
+    local image, attention = out.decoder(z.encoder:narrow(1, 1, n))
+    local columns, labels = {x, image:clamp(0, 1)}, {"input", "encoder"}
+    local side = math.floor(math.sqrt(attention:size(2)) + 0.5)
+    local scale = math.floor(x:size(2) / side)
+    for k = 1, attention:size(3) do
+      local mask = attention:select(3, k):reshape(n, side, side, 1):upsample{scale_factor = scale, mode = "nearest"}
+      columns[#columns + 1] = image:clamp(0, 1) * mask + (1 - mask) * 0.5
+      labels[#labels + 1] = "slot " .. k
+    end
+    for _, method in ipairs{"search", "replay", "replay + search"} do
+      columns[#columns + 1] = out.decoder(z[method]:narrow(1, 1, n)):clamp(0, 1)
+      labels[#labels + 1] = method:gsub("replay %+ search", "both")
+    end
+    return images.grid(columns, {column_labels = labels, scale = math.max(1, math.floor(96 / x:size(2)))})
+  end)
 end
 
 --- The four ways to perceive, in the order of the tables.
