@@ -28,8 +28,8 @@ return percept.experiment{
       conv_channels = {32, 64, 64}, conv_kernel = {5, 3, 3}, conv_stride = {2, 2, 1},
     },
     vae = {
-      steps = 6000, batch = 16, lr = 1e-3, warmup = 100, hold = 0.3, final = 0.02, clip = 0, sigma = 20, beta = 0.5, alpha = 32,
-      alpha_start = 0, alpha_delay = 0, alpha_ramp = 1500, log_every = 50,
+      attempts = 5, attempt_steps = 600, steps = 8000, batch = 16, lr = 1e-3, warmup = 100, hold = 0.3, final = 0.02, clip = 0,
+      sigma = 20, beta = 0.5, alpha = 32, alpha_delay = 0, alpha_ramp = 1500, log_every = 50,
     },
     replay = {
       steps = 2000, batch = 24, id_batch = 8, lr = 1e-3, warmup = 50, final = 0.02, marginals = "empirical", log_every = 50,

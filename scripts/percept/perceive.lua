@@ -93,37 +93,86 @@ function perceive.labels(dataset, factors, index)
   return labels, classes
 end
 
+-- The VAE's terms for images x: squared error per image, KL, interaction.
+local function vae_terms(encoder, decoder, x, noise)
+  local mean, log_std = encoder(x)
+  local z = noise and mean + log_std:exp() * T.randn(mean:shape()) or mean
+  local image, attention = decoder(z)
+  return nn.mse(image, x, {reduction = "batch_mean"}), nn.kl(mean, log_std), interaction.attention(attention)
+end
+
+-- One attempt: models, optimiser and position in the data, all from one seed.
+local function new_attempt(o, seed)
+  T.manual_seed(seed)
+  local encoder, decoder = o.make()
+  local model = nn.module{encoder = encoder, decoder = decoder, forward = function(self, x) return self.encoder(x) end}
+  return {
+    encoder = encoder, decoder = decoder, model = model, optimizer = optim.adam(model, {lr = o.config.lr}),
+    batches = datasets.batches(o.index, o.config.batch, {seed = seed}),
+  }
+end
+
+-- The objective on ID validation images, with the penalty at full weight: what attempts are chosen by.
+local function validation(o, attempt)
+  local c, sum, n = o.config, 0, o.validation:size(1)
+  return T.no_grad(function()
+    for from = 1, n, 128 do
+      local count = math.min(128, n - from + 1)
+      local mse, kl, inter = vae_terms(attempt.encoder, attempt.decoder, o.dataset:images(o.validation:narrow(1, from, count)), false)
+      sum = sum + count * (mse * c.sigma + kl * c.beta + inter * c.alpha):item()
+    end
+    return sum / n
+  end)
+end
+
 --- Trains the VAE: sigma * squared error per image + beta * KL + alpha(t) * interaction.
+-- Slots sometimes begin badly (one takes two objects) and never recover; whether they do shows
+-- early in the objective. So `attempts` short trainings of `attempt_steps` are made, and the one
+-- with the lowest objective on ID validation images (no labels, no OOD) goes on to `steps`.
+-- o: make (-> encoder, decoder), dataset, index, validation (indices), config, run, seed, checkpoint.
+-- Returns encoder, decoder.
 function perceive.train_vae(o)
-  local model = nn.module{encoder = o.encoder, decoder = o.decoder, forward = function(self, x) return self.encoder(x) end}
   local c = o.config
-  local optimizer = optim.adam(model, {lr = c.lr})
   local rate = optim.schedule{
     {kind = "linear", from = 0, to = c.lr, steps = c.warmup},
     {kind = "constant", from = c.lr, steps = math.max(1, math.floor(c.steps * c.hold) - c.warmup)},
     {kind = "cosine", from = c.lr, to = c.lr * c.final, steps = math.max(1, c.steps - math.floor(c.steps * c.hold))},
   }
   local alpha = optim.schedule{
-    {kind = "constant", from = c.alpha_start, steps = math.max(1, c.alpha_delay)},
-    {kind = "linear", from = c.alpha_start, to = c.alpha, steps = math.max(1, c.alpha_ramp)},
+    {kind = "constant", from = 0, steps = math.max(1, c.alpha_delay)},
+    {kind = "linear", from = 0, to = c.alpha, steps = math.max(1, c.alpha_ramp)},
   }
-  local batches = datasets.batches(o.index, c.batch, {seed = o.seed})
-  return train.loop{
-    name = "vae", steps = c.steps, optimizer = optimizer, modules = {model = model}, batches = batches,
-    lr = rate, clip = c.clip, run = o.run, checkpoint = o.checkpoint, checkpoint_every = o.checkpoint_every,
-    log_every = c.log_every,
-    step = function(t)
-      local x = o.dataset:images(batches:next())
-      local mean, log_std = o.encoder(x)
-      local z = mean + log_std:exp() * T.randn(mean:shape())
-      local image, attention = o.decoder(z)
-      local error_ = nn.mse(image, x, {reduction = "batch_mean"})
-      local kl = nn.kl(mean, log_std)
-      local inter = interaction.attention(attention)
-      local loss = error_ * c.sigma + kl * c.beta + inter * alpha(t - 1)
-      return loss, {mse = error_ / (x:numel() / x:size(1)), kl = kl, interaction = inter}
-    end,
-  }
+  local pixels = o.dataset:height() * o.dataset:width() * 3
+  local function loop(attempt, options)
+    return train.loop{
+      name = options.name, steps = options.steps, first = options.first, optimizer = attempt.optimizer,
+      modules = {model = attempt.model}, batches = attempt.batches, lr = rate, clip = c.clip, run = o.run,
+      checkpoint = options.checkpoint, checkpoint_every = o.checkpoint_every, log_every = c.log_every,
+      step = function(t)
+        local x = o.dataset:images(attempt.batches:next())
+        local mse, kl, inter = vae_terms(attempt.encoder, attempt.decoder, x, true)
+        return mse * c.sigma + kl * c.beta + inter * alpha(t - 1), {mse = mse / pixels, kl = kl, interaction = inter}
+      end,
+    }
+  end
+  local best
+  local resumed = o.checkpoint and sys.exists(o.checkpoint)
+  for k = 1, resumed and 0 or c.attempts do
+    local attempt = new_attempt(o, o.seed * 1000 + k)
+    loop(attempt, {name = "attempt" .. k, steps = math.min(c.attempt_steps, c.steps)})
+    attempt.objective, attempt.rng, attempt.number = validation(o, attempt), T.get_rng_state(), k
+    o.run:result{method = "attempt " .. k, split = "id", metric = "objective", value = attempt.objective}
+    if not best or attempt.objective < best.objective then best = attempt end
+  end
+  if best then
+    T.set_rng_state(best.rng)
+    o.run:param("attempt", best.number)
+  else
+    best = new_attempt(o, o.seed * 1000 + 1)
+  end
+  loop(best, {name = "vae", steps = c.steps, first = resumed and 0 or math.min(c.attempt_steps, c.steps), checkpoint = o.checkpoint})
+  o.run:result{method = "vae", split = "id", metric = "objective", value = validation(o, best)}
+  return best.encoder, best.decoder
 end
 
 --- Fine-tunes a copy of the encoder on decoded recombinations of ID slots (replay), mixed
@@ -187,18 +236,18 @@ end
 function perceive.study(spec)
   local cfg, run, dataset, split, factors = spec.config, spec.run, spec.dataset, spec.split, spec.factors
   local folder = run.folder
-  local encoder, decoder = perceive.model(cfg.model, dataset, factors, split.id_train)
-  local out = {rows = {}, encoder = encoder, decoder = decoder}
+  local function make() return perceive.model(cfg.model, dataset, factors, split.id_train) end
   local every = cfg.checkpoint_every
-  perceive.train_vae{
-    encoder = encoder, decoder = decoder, dataset = dataset, index = split.id_train, config = cfg.vae, run = run,
+  local encoder, decoder = perceive.train_vae{
+    make = make, dataset = dataset, index = split.id_train, validation = split.id_val, config = cfg.vae, run = run,
     seed = spec.seed, checkpoint = folder .. "/vae.safetensors", checkpoint_every = every,
   }
+  local out = {rows = {}, encoder = encoder, decoder = decoder}
   local bank = perceive.encode(encoder, dataset, split.id_train)
   local replayed = perceive.train_replay{
     encoder = encoder, decoder = decoder, bank = bank, dataset = dataset, index = split.id_train, config = cfg.replay,
     run = run, seed = spec.seed, offset = cfg.vae.steps, checkpoint = folder .. "/replay.safetensors", checkpoint_every = every,
-    new_encoder = function() return (perceive.model(cfg.model, dataset, factors, split.id_train)) end,
+    new_encoder = function() return (make()) end,
   }
   out.replayed = replayed
 
@@ -254,7 +303,8 @@ function perceive.picture(o)
     local side = math.floor(math.sqrt(attention:size(2)) + 0.5)
     local scale = math.floor(x:size(2) / side)
     for k = 1, attention:size(3) do
-      local mask = attention:select(3, k):reshape(n, side, side, 1):upsample{scale_factor = scale, mode = "nearest"}
+      local mask = attention:select(3, k):reshape(n, side, 1, side, 1, 1):expand(n, side, scale, side, scale, 1)
+      mask = mask:reshape(n, side * scale, side * scale, 1)
       columns[#columns + 1] = image:clamp(0, 1) * mask + (1 - mask) * 0.5
       labels[#labels + 1] = "slot " .. k
     end

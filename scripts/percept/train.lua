@@ -54,6 +54,7 @@ end
 -- options:
 --   name        of the phase: metric names and the checkpoint file begin with it
 --   steps       how many
+--   first       steps done before (the loop goes on behind them); default 0
 --   step        function(t) -> loss, {figure = number or 0-dim tensor}; t counts from 1
 --   optimizer   its gradients are zeroed, clipped and stepped here
 --   modules     {name = module}: what a checkpoint holds
@@ -68,7 +69,7 @@ end
 function train.loop(options)
   local run, optimizer = options.run, options.optimizer
   local state = {modules = options.modules, optimizer = optimizer, batches = options.batches, meta = {phase = options.name}}
-  local first, offset = 0, options.offset or 0
+  local first, offset = options.first or 0, options.offset or 0
   if options.checkpoint and options.resume ~= false and sys.exists(options.checkpoint) then
     first = train.load(options.checkpoint, state)
   end
