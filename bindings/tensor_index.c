@@ -164,15 +164,41 @@ static int positions_of(pc_tensor **out, const pc_tensor *mask, int64_t size) {
   return rc;
 }
 
+/* A mask over the first dimensions of v->cur: these become one, n positions of it are selected: (n, rest). */
+static int apply_mask(view *v, pc_tensor *mask) {
+  pc_tensor *x = v->cur, *whole = NULL, *flat = NULL, *index = NULL, *out = NULL;
+  int64_t size[PC_MAX_DIM + 1], n = pc_numel(mask);
+  int lead = mask->ndim, ndim = x->ndim - lead + 1;
+  if (lead > x->ndim || memcmp(mask->size, x->size, sizeof(int64_t) * (size_t)lead))
+    return pc_fail(PC_ESHAPE,
+                   "index: a mask of shape %s does not fit a tensor of shape %s; "
+                   "its sizes are those of the first dimensions, mask:expand(...) makes them so",
+                   pc_shape_str(mask), pc_shape_str(x));
+  if (lead == 0) return pc_fail(PC_ESHAPE, "index: a mask has at least one dimension; x:masked_select(m) broadcasts");
+  size[0] = n;
+  memcpy(size + 1, x->size + lead, sizeof(int64_t) * (size_t)(ndim - 1));
+  int rc = pc_contiguous(&whole, mask);
+  if (rc == PC_OK) rc = pc_view_reshape(&flat, whole, 1, &n);
+  if (rc == PC_OK) rc = positions_of(&index, flat, n);
+  pc_val shape = pc_vlist(ndim, size), zero = PC_VI(0);
+  if (rc == PC_OK) rc = pc_apply_named("reshape", &out, &x, 1, &shape, 1);
+  if (rc == PC_OK) {
+    step(v, out);
+    rc = pc_apply_named("index_select", &out, (pc_tensor *[]){v->cur, index}, 2, &zero, 1);
+  }
+  if (rc == PC_OK) step(v, out);
+  pc_tensor_release(index);
+  pc_tensor_release(flat);
+  pc_tensor_release(whole);
+  return rc;
+}
+
 static int apply_list(view *v, pc_tensor *list, int dim) {
   pc_tensor *out = NULL, *index = NULL, *flat = NULL;
   int rc;
   if (list->dtype == PC_U8 && list->ndim != 1) { /* a mask over several dimensions */
     if (dim) return pc_fail(PC_ESHAPE, "index: inside of {...} a mask has one dimension, not %d", list->ndim);
-    pc_tensor *in[2] = {v->cur, list};
-    rc = pc_apply_named("masked_select", &out, in, 2, NULL, 0);
-    if (rc == PC_OK) step(v, out);
-    return rc;
+    return apply_mask(v, list);
   }
   if (list->dtype == PC_U8)
     rc = positions_of(&index, list, v->cur->size[dim]);
@@ -246,11 +272,16 @@ int pc_index_set(lua_State *L, pc_tensor *t, int key, int value) {
                  "use where, cat or scatter_add, or assign y:detach()");
   if (rc == PC_OK) rc = pc_inplace_begin("assignment", t);
   if (rc == PC_OK) rc = start(L, &v, t, key, 0, &list, &list_dim);
-  if (rc == PC_OK && list)
-    rc = list->dtype == PC_U8 && list_dim == 0 ? pc_assign_mask(v.cur, list, src)
-                                               : pc_assign_index(v.cur, list_dim, list, src);
-  else if (rc == PC_OK)
+  if (rc == PC_OK && list && list->dtype == PC_U8 && list_dim == 0) {
+    rc = pc_assign_mask(v.cur, list, src);
+  } else if (rc == PC_OK && list) {
+    pc_tensor *index = list->dtype == PC_U8 ? NULL : pc_tensor_retain(list);
+    if (!index) rc = positions_of(&index, list, v.cur->size[list_dim]);
+    if (rc == PC_OK) rc = pc_assign_index(v.cur, list_dim, index, src);
+    pc_tensor_release(index);
+  } else if (rc == PC_OK) {
     rc = pc_copy_into(v.cur, src);
+  }
   pc_tensor_release(v.cur);
   pc_tensor_release(src);
   return rc;

@@ -154,6 +154,33 @@ test("indexing: tensors", function()
   eq(x[T.zeros(3, { dtype = "u8" })]:shape(), { 0, 4 })
 end)
 
+test("indexing: a mask is over the first dimensions", function()
+  local x = T.arange(27):reshape(3, 3, 3):requires_grad_()
+  local mask = T.zeros({ 3, 3 }, { dtype = "u8" })
+  mask[{ 1, 2 }] = 1
+  mask[{ 3, 1 }] = 1
+  local y = x[mask]
+  eq(values(y), { { 3, 4, 5 }, { 18, 19, 20 } })
+  eq(values(x:detach()[mask:t()]), { { 6, 7, 8 }, { 9, 10, 11 } })
+  local loss = (y * T.tensor { 1, 2, 3 }):sum()
+  loss:backward()
+  eq(values(x.grad[{ 1, 2 }]), { 1, 2, 3 })
+  eq(values(x.grad[{ 3, 1 }]), { 1, 2, 3 })
+  eq(x.grad:sum():item(), 12)
+  eq(values(x[x:gt(24)]), { 25, 26 })
+  eq(x[T.zeros({ 3, 3 }, { dtype = "u8" })]:shape(), { 0, 3 })
+  local z = T.zeros(3, 3, 3)
+  z[mask] = x:detach()[mask] -- what is read through a mask fits where it is written
+  eq(values(z[mask]), { { 3, 4, 5 }, { 18, 19, 20 } })
+  z[{ {}, {}, T.tensor { true, false, true } }] = 7
+  eq(values(z[{ 1, 2 }]), { 7, 4, 7 })
+  fails("~index: a mask of shape (3,1) does not fit a tensor of shape (3,3,3)",
+    function() return x[T.ones({ 3, 1 }, { dtype = "u8" })] end)
+  fails("index: a mask of shape (2) for a dimension of size 3", function() return x[T.ones(2, { dtype = "u8" })] end)
+  fails("index: a mask of shape (2) for a dimension of size 3",
+    function() z[{ {}, T.ones(2, { dtype = "u8" }) }] = 1 end)
+end)
+
 test("indexing: errors", function()
   local x = T.zeros(3, 4)
   fails("index 4 is out of bounds for dimension 1 of size 3 in a tensor of shape (3,4)", function() return x[4] end)
