@@ -52,7 +52,7 @@ void pc_vgelu_grad_f64(double *dx, const double *dy, const double *x, int64_t n)
 #define QUOTIENT(a, b, lo, r) ((a) / (b)) /* a full division, where everything else rounds more often */
 #define W                     4
 #define N(name)               base_##name
-#include "base/vmath_kernels.h"
+#include "base/vmath_kernels.inc"
 #undef FMA
 #undef W
 #undef N
@@ -66,7 +66,7 @@ void pc_vgelu_grad_f64(double *dx, const double *dy, const double *x, int64_t n)
 #define QUOTIENT(a, b, lo, r) FMA(FMA(-(a) * (r), (lo), FMA(-(a) * (r), (b), (a))), (r), (a) * (r))
 #define W                     8
 #define N(name)               avx2_##name
-#include "base/vmath_kernels.h"
+#include "base/vmath_kernels.inc"
 #undef FMA
 #undef W
 #undef N
@@ -79,7 +79,7 @@ void pc_vgelu_grad_f64(double *dx, const double *dy, const double *x, int64_t n)
 #define FMA(a, b, c) ((VF)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
 #define W            16
 #define N(name)      avx512_##name
-#include "base/vmath_kernels.h"
+#include "base/vmath_kernels.inc"
 #undef FMA
 #undef W
 #undef N
