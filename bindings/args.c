@@ -561,9 +561,11 @@ static int parse(lua_State *L, const pc_decl *d, pc_args *a) {
 
 /* ---- the one C function behind every declared one ---- */
 
-static lua_State *now;
+static lua_State *now, *home;
 
-lua_State *pc_lua_now(void) { return now; }
+lua_State *pc_lua_now(void) { return now ? now : home; }
+lua_State *pc_lua_home(void) { return home; }
+void pc_set_lua_home(lua_State *L) { home = L; }
 
 static int trampoline(lua_State *L) {
   const pc_decl *d = lua_touserdata(L, lua_upvalueindex(1));

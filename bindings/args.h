@@ -143,8 +143,11 @@ const char *pc_nearest(const char *word, const char *const *words, int n);
 int pc_raise(lua_State *L, int rc);
 /* lua_pcall for callbacks: 0, or PC_ECALLBACK with the message kept as error text. */
 int pc_callback(lua_State *L, int nargs, int nresults);
-/* The Lua state that runs now (callbacks from the engine use it). */
+/* The Lua state that runs now (callbacks from the engine use it); home when none does. */
 lua_State *pc_lua_now(void);
+/* The state that opened percept: for luaL_unref when an engine object dies. */
+lua_State *pc_lua_home(void);
+void pc_set_lua_home(lua_State *L);
 /* Lua line that runs now: "file.lua:12" or "". */
 const char *pc_lua_where(void);
 /* Advances the collector in proportion to the bytes allocated since the last call. */

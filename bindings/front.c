@@ -43,7 +43,7 @@ static void on_signal(int sig) {
   if (waiting++ && sig == SIGINT) _exit(130);
   caught = sig;
   pc_interrupt_set();
-  lua_sethook(pc_lua_now() ? pc_lua_now() : front, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+  lua_sethook(front, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
 void pc_front_catch_signals(lua_State *L) {

@@ -111,20 +111,16 @@ typedef struct custom {
   int arg_of[32]; /* argument number of each tensor input, from 1 */
 } custom;
 
-static lua_State *home; /* for unref: the state that opened the module */
-
 static void custom_release(void *p) {
   custom *c = p;
-  if (home) {
-    luaL_unref(home, LUA_REGISTRYINDEX, c->ctx);
-    luaL_unref(home, LUA_REGISTRYINDEX, c->backward);
-  }
+  luaL_unref(pc_lua_home(), LUA_REGISTRYINDEX, c->ctx);
+  luaL_unref(pc_lua_home(), LUA_REGISTRYINDEX, c->backward);
   pc_free(c);
 }
 
 static int custom_backward(void *p, pc_tensor *const *gout, int nout, pc_tensor **gin, int nin) {
   custom *c = p;
-  lua_State *L = pc_lua_now() ? pc_lua_now() : home;
+  lua_State *L = pc_lua_now();
   int base = lua_gettop(L);
   if (!lua_checkstack(L, nout + c->nargs + 4)) return pc_fail(PC_ENOMEM, "%s: Lua's stack is full", c->name);
   lua_rawgeti(L, LUA_REGISTRYINDEX, c->backward);
@@ -283,7 +279,6 @@ static const pc_luafn fns[] = {
     {0}};
 
 void pc_open_grad(lua_State *L, int tf, int tm) {
-  home = L;
   pc_open_both(L, tf, tm, methods);
   lua_pushvalue(L, tf);
   pc_register(L, NULL, fns);

@@ -36,12 +36,10 @@ typedef struct lua_self {
   int spec; /* registry reference of the table given to nn.module */
 } lua_self;
 
-static lua_State *home; /* the state the class was made in: modules may die when no call runs */
-
-static void lua_release(pc_module *m) { luaL_unref(home, LUA_REGISTRYINDEX, ((lua_self *)m->self)->spec); }
+static void lua_release(pc_module *m) { luaL_unref(pc_lua_home(), LUA_REGISTRYINDEX, ((lua_self *)m->self)->spec); }
 
 static void lua_forward(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
-  lua_State *L = pc_lua_now() ? pc_lua_now() : home;
+  lua_State *L = pc_lua_now();
   int top = lua_gettop(L);
   luaL_checkstack(L, nin + 8, "module");
   lua_rawgeti(L, LUA_REGISTRYINDEX, ((lua_self *)m->self)->spec);
@@ -324,7 +322,6 @@ void pc_module_class_open(lua_State *L) {
   luaL_getmetatable(L, "percept.module");
   int there = !lua_isnil(L, -1);
   lua_pop(L, 1);
-  home = L;
   if (there) return;
   pc_class(L, "module", methods, module_gc);
   lua_getfield(L, -1, "__index");

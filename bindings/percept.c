@@ -235,6 +235,7 @@ static const pc_luafn fns[] = {
     {0}};
 
 int luaopen_percept(lua_State *L) {
+  pc_set_lua_home(L);
   preload(L);
   lua_newtable(L);
   pc_register(L, NULL, fns);
@@ -244,5 +245,13 @@ int luaopen_percept(lua_State *L) {
   lua_pushcfunction(L, percept_index);
   lua_setfield(L, -2, "__index");
   lua_setmetatable(L, -2);
+  lua_getglobal(L, "package");
+  lua_getfield(L, -1, "loaded");
+  lua_pushvalue(L, -3);
+  lua_setfield(L, -2, "percept");
+  lua_pop(L, 2);
+  lua_getglobal(L, "require"); /* every module hands out tensors: their class must be there */
+  lua_pushliteral(L, "percept.tensor");
+  lua_call(L, 1, 0);
   return 1;
 }

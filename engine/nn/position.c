@@ -40,6 +40,8 @@ int pc_embed_sincos_1d(pc_tensor **out, int64_t n, int64_t width) {
 int pc_embed_sincos_2d(pc_tensor **out, int64_t h, int64_t w, int64_t width) {
   *out = NULL;
   if (width % 4) return pc_fail(PC_EARG, "sincos_2d: the width must be a multiple of 4, not %lld", (long long)width);
+  if (h < 0 || w < 0 || h > 1 << 20 || w > 1 << 20)
+    return pc_fail(PC_EARG, "sincos_2d: grid %lld x %lld: at most 1048576 places a side", (long long)h, (long long)w);
   int rc = pc_tensor_empty(out, PC_F32, 2, (int64_t[]){h * w, width});
   for (int64_t p = 0; rc == PC_OK && p < h * w; p++) {
     sincos_row(pc_f32(*out) + p * width, (double)(p / w), width / 2);
@@ -51,9 +53,9 @@ int pc_embed_sincos_2d(pc_tensor **out, int64_t h, int64_t w, int64_t width) {
 /* Per position: for each octave sin(x), sin(y), cos(x), cos(y) of 2^o pi times the coordinate (IA's decoder). */
 int pc_embed_fourier(pc_tensor **out, int64_t h, int64_t w, int64_t octaves) {
   *out = NULL;
-  if (h < 1 || w < 1 || octaves < 1 || octaves > 24)
-    return pc_fail(PC_EARG, "fourier: grid %lld x %lld, %lld octaves: at least 1 each, at most 24 octaves", (long long)h,
-                   (long long)w, (long long)octaves);
+  if (h < 1 || w < 1 || h > 1 << 20 || w > 1 << 20 || octaves < 1 || octaves > 24)
+    return pc_fail(PC_EARG, "fourier: grid %lld x %lld, %lld octaves: 1 to 1048576 places a side, 1 to 24 octaves",
+                   (long long)h, (long long)w, (long long)octaves);
   int rc = pc_tensor_empty(out, PC_F32, 2, (int64_t[]){h * w, 4 * octaves});
   for (int64_t p = 0; rc == PC_OK && p < h * w; p++) {
     double y = h > 1 ? (double)(p / w) / (double)(h - 1) : 0, x = w > 1 ? (double)(p % w) / (double)(w - 1) : 0;
