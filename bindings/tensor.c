@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "bindings/percept.h"
+#include "grad/einsum.h"
 
 int luaopen_percept_tensor(lua_State *L);
 
@@ -289,11 +290,11 @@ static int m_unbind(lua_State *L, pc_args *a) {
 }
 
 static int f_einsum(lua_State *L, pc_args *a) {
-  pc_tensor *out = NULL;
-  pc_val v = {.set = 1, .s = a->a[0].v.s};
-  int rc = pc_apply_named("einsum", &out, a->list, a->nlist, &v, 1);
+  pc_scope s = {0};
+  pc_tensor *y = pc_einsum(&s, a->a[0].v.s, a->nlist, a->list);
+  int rc = pc_scope_end(&s, &y, 1);
   if (rc < 0) return rc;
-  pc_push_tensor(L, out);
+  pc_push_tensor(L, y);
   return 1;
 }
 
@@ -327,13 +328,11 @@ static const pc_luafn facts[] = {
     {0}};
 
 static const pc_luafn plain[] = {{"is_tensor", "x:any?", m_is_tensor, "true for tensors"},
+                                 {"einsum", "equation:str, operands:tensors", f_einsum,
+                                  "sum of products by index letters: \"bij,bjk->bik\"", PC_RETRY},
                                  {"set_num_threads", "n:int", f_set_num_threads, "threads for kernels"},
                                  {"get_num_threads", "", f_get_num_threads, "threads for kernels"},
                                  {0}};
-
-static const pc_luafn einsum[] = {{"einsum", "equation:str, operands:tensors", f_einsum,
-                                   "sum of products by index letters: \"bij,bjk->bik\"", PC_RETRY},
-                                  {0}};
 
 void pc_open_facts(lua_State *L, int tf, int tm) {
   static const char *const alias[][2] = {
@@ -341,10 +340,7 @@ void pc_open_facts(lua_State *L, int tf, int tm) {
   pc_open_both(L, tf, tm, facts);
   lua_pushvalue(L, tf);
   pc_register(L, NULL, plain);
-  if (pc_opcode_find("einsum") >= 0) pc_register(L, NULL, einsum);
   lua_pop(L, 1);
-  lua_pushnil(L);
-  lua_setfield(L, tm, "einsum");
   for (size_t i = 0; i < sizeof alias / sizeof *alias; i++)
     for (int k = 0; k < 2; k++) {
       int table = k ? tm : tf;

@@ -63,7 +63,7 @@ check.test("nonsense is refused politely", function()
     {}, { x }, { x, y }, { "a" }, { x, "a" }, { x, 9 }, { x, -9 }, { x, { 1, 2, 3 } }, { n }, { n, 1 }, { i }, { i, i },
     { x, i }, { x, 1, i }, { x, 2, i, y }, { { x, y } }, { { x, 1 } }, { x, { bogus = 1 } }, { nil, x }, { x, x, x },
     { y, y, y, y }, { T.zeros() }, { T.zeros(), T.zeros() }, { x, 1e300 }, { x, 0 / 0 }, { x, 0.5 }, { true },
-    { print }, { x, x:byte() }, { x, x:long(), 3 }, { T.zeros(1, 2, 2, 1), T.zeros(1, 3, 3, 1) },
+    { type }, { x, x:byte() }, { x, x:long(), 3 }, { T.zeros(1, 2, 2, 1), T.zeros(1, 3, 3, 1) },
   }
   local skip = { set_num_threads = true, anomaly = true, set_grad_enabled = true, set_default_dtype = true,
     printoptions = true, manual_seed = true, set_rng_state = true }

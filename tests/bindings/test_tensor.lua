@@ -313,9 +313,31 @@ test("joining and taking apart", function()
 end)
 
 test("einsum", function()
-  local a, b = T.rand(2, 3, 4), T.rand(2, 4, 5)
-  near(values(T.einsum("bij,bjk->bik", a, b)), values(T.bmm(a, b)), 1e-5)
+  local function rand(...) return T.rand(..., { dtype = "f64" }) end
+  local a, b = rand { 2, 3, 4 }, rand { 2, 4, 5 }
+  near(values(T.einsum("bij,bjk->bik", a, b)), values(T.bmm(a, b)))
+  near(values(T.einsum("bij,bjk", a, b)), values(T.bmm(a, b):sum(1))) -- implicit: letters that occur once, i and k
   near(values(T.einsum("ij->ji", { a[1] })), values(a[1]:t()))
+  near(values(T.einsum("ij -> ", a[1])), values(a[1]:sum()))
+  near(values(T.einsum("bij,bij->b", a, a)), values((a * a):sum { dim = { 2, 3 } }))
+  near(values(T.einsum("i,j->ij", a[{ 1, 1 }], b[{ 1, 1 }])), values(T.outer(a[{ 1, 1 }], b[{ 1, 1 }])))
+  local m = rand { 4, 4 }
+  near(values(T.einsum("ii->i", m)), values(m:diagonal()))
+  near(values(T.einsum("ii", m)), values(m:diagonal():sum()))
+  near(values(T.einsum("ij,jk,kl->il", a[1], m, b[1])), values(a[1]:matmul(m):matmul(b[1])), 1e-10)
+  near(values(T.einsum("bhqd,bhkd->bhqk", rand { 2, 3, 4, 0 }, rand { 2, 3, 5, 0 })), values(T.zeros(2, 3, 4, 5)))
+  local same = T.einsum("ij->ij", m)
+  check.ok(not same:same_storage(m))
+  check.ok(T.gradcheck(function(x, y) return T.einsum("bij,bkj->ik", x, y) end,
+    { rand { 2, 3, 4 }:requires_grad_(), rand { 2, 2, 4 }:requires_grad_() }, { second_order = true }))
+  check.ok(T.gradcheck(function(x) return T.einsum("iij->j", x) end, { rand { 3, 3, 2 }:requires_grad_() }))
+  fails("einsum: 'ij,jk->ik': 'j' is 4 before and 2 in operand 2 of shape (2,4)", T.einsum, "ij,jk->ik", a[1],
+    T.zeros(2, 4))
+  fails("einsum: 'ij->ji' speaks of 1 operand, 2 given", T.einsum, "ij->ji", a[1], a[2])
+  fails("einsum: 'ij->ji': operand 1 has 2 letters and shape (2,3,4)", T.einsum, "ij->ji", a)
+  fails("einsum: 'ij->k': 'k' is in no operand", T.einsum, "ij->k", a[1])
+  fails("einsum: 'i...->i': '...' is not known; give every dimension a letter", T.einsum, "i...->i", a)
+  fails("einsum: 'ij=>ji': unexpected '='; an equation looks like bij,bjk->bik", T.einsum, "ij=>ji", a[1])
 end)
 
 test("reductions", function()
