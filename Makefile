@@ -109,7 +109,7 @@ sanitize: dev-deps ## C and Lua suites under ASan + UBSan; engine suite under va
 	@sh tests/sanitize.sh
 
 bench: build ## step times of the paper's workloads, into build/bench.db
-	@$(BUILD)/percept run tests/bench/bench.lua
+	@$(BUILD)/percept run tests/bench/bench.lua --db $(BUILD)/bench.db
 
 install: all ## install to $(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/lua/5.1

@@ -71,7 +71,7 @@ static int finish(lua_State *L, int failed) {
  * It reads its policy before main() runs: the program sets a short spin and starts itself again,
  * once, unless the user has chosen. */
 static void bound_spinning(char **argv) {
-  if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || getenv("OMP_NUM_THREADS")) return;
+  if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
   setenv("GOMP_SPINCOUNT", "1000", 1);
   execv("/proc/self/exe", argv); /* where it fails, things are as they were */
 }

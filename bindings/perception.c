@@ -75,7 +75,8 @@ static int f_decoder_cross(lua_State *L, pc_args *a) {
 static int f_decoder_render(lua_State *L, pc_args *a) {
   pc_module *m;
   pc_render_decoder_opts o = {.slots = I(0), .slot_dim = I(1), .height = I(2), .width_px = a->a[3].v.set ? I(3) : I(2),
-                              .channels = I(4), .patch = I(5), .hidden = I(6), .key_dim = I(7), .octaves = I(8), .identity = D(9)};
+                              .channels = I(4), .patch = I(5), .hidden = I(6), .key_dim = I(7), .octaves = I(8), .identity = D(9),
+                              .background = D(10)};
   return pc_made_module(L, pc_decoder_render(&m, &o), &m);
 }
 
@@ -93,7 +94,7 @@ static const pc_luafn decoder_functions[] = {
      f_decoder_cross, "cross-attention Transformer: slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K) (paper.md 6.1)", 0},
     {"render",
      "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, hidden:int=256, key_dim:int=96, "
-     "octaves:int=4, identity:num=0.3",
+     "octaves:int=4, identity:num=0.3, background:num=0",
      f_decoder_render, "one cross-attention layer with a value map for every position: each slot renders an image, attention composes them", 0},
     {"mlp", "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, hidden:int=256, layers:int=2", f_decoder_mlp,
      "unstructured control: all slots through one MLP -> image (B,H,W,C)", 0},

@@ -24,7 +24,7 @@ return percept.experiment{
     offset = 0,
     checkpoint_every = 15,
     model = {
-      slots = 3, slot_dim = 8, patch = 2, encoder_width = 64, encoder_heads = 4, encoder_layers = 1, hidden = 256, key_dim = 96,
+      slots = 3, slot_dim = 6, patch = 2, background = 1.5, encoder_width = 64, encoder_heads = 4, encoder_layers = 1, hidden = 256, key_dim = 96,
       conv_channels = {32, 64, 64}, conv_kernel = {5, 3, 3}, conv_stride = {2, 2, 1},
     },
     vae = {

@@ -34,11 +34,13 @@ int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *o);
 
 /* One layer of cross-attention with one head, whose value map differs by position:
  *   h_k = gelu(W z_k + b + e_k)               e_k: a learned identity of slot k
- *   a_pk = softmax_k(q_p . (W_key h_k) / sqrt(key_dim)),  q_p = mlp(fourier(p))
+ *   a_pk = softmax_k(q_p . (W_key h_k) / sqrt(key_dim) + b_k),  q_p = mlp(fourier(p))
  *   patch_p = mean_p + sum_k a_pk (V_p h_k + c_p)
  * i.e. every slot renders a whole image and attention composes them. It learns in
  * thousands of steps what the deeper decoder learns in hundreds of thousands, at a
  * fraction of the cost; interaction is read from its attention in the same way.
+ * b_k starts at 0, but for the last slot at `background`: a slot that starts out holding the
+ * whole image leaves the others what stands out from it.
  * The buffer `mean` (H,W,C) is the image that no slot needs to explain (0 at birth). */
 typedef struct pc_render_decoder_opts {
   int64_t slots, slot_dim;            /* required */
@@ -48,6 +50,7 @@ typedef struct pc_render_decoder_opts {
   int64_t key_dim;                    /* 0: 96 */
   int64_t octaves;                    /* 0: 4 */
   double identity;                    /* sd of e_k at birth; 0: 0.3 */
+  double background;                  /* b_K at birth */
 } pc_render_decoder_opts;
 int pc_decoder_render(pc_module **out, const pc_render_decoder_opts *o);
 

@@ -10,7 +10,7 @@
 typedef struct render_self {
   pc_render_decoder_opts o;
   pc_module *code, *key, *value, *queries; /* z -> h, h -> key, h -> image, position -> query */
-  pc_tensor *identity, *positions, *mean;
+  pc_tensor *identity, *bias, *positions, *mean;
 } render_self;
 
 /* sum_k a_pk v_kp: a (B,Q,K), v (B,K,Q*D) -> (B,Q,D). K is small: K products of whole images beat
@@ -35,7 +35,7 @@ static void fwd_render(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin,
   pc_tensor *q = pc_mul_scalar(s, pc_run1(s, d->queries, d->positions), 1 / sqrt((double)d->o.key_dim));
   pc_tensor *k = pc_run1(s, d->key, h);
   /* scores (B,K,Q) come out of one product; attention wants (B,Q,K) */
-  pc_tensor *a = pc_softmax(s, pc_transpose(s, pc_linear(s, k, q, NULL), 1, 2), 2);
+  pc_tensor *a = pc_softmax(s, pc_add(s, pc_transpose(s, pc_linear(s, k, q, NULL), 1, 2), d->bias), 2);
   pc_tensor *y = compose(s, a, pc_run1(s, d->value, h), gh * gw);
   out[0] = pc_add(s, pc_unpatch(s, y, gh, gw, p, d->o.channels), d->mean);
   out[1] = a;
@@ -84,6 +84,8 @@ static int build(pc_module *m) {
   if (rc == PC_OK) rc = add_buffer(m, "mean", rc, t, &d->mean);
   if (rc == PC_OK) rc = pc_module_param(m, "identity", 2, (int64_t[]){o->slots, o->hidden}, PC_INIT_NORMAL, o->identity, 0, 0);
   if (rc == PC_OK) d->identity = pc_module_get(m, "identity");
+  if (rc == PC_OK) rc = pc_module_param(m, "slot_logits", 1, &o->slots, PC_INIT_ZEROS, 1, 0, 0);
+  if (rc == PC_OK) pc_f32(d->bias = pc_module_get(m, "slot_logits"))[o->slots - 1] = (float)o->background;
   if (rc == PC_OK && (rc = pc_nn_linear(&part, o->slot_dim, o->hidden, NULL)) == PC_OK) rc = add(m, "code", rc, part, &d->code);
   if (rc == PC_OK && (rc = pc_nn_linear(&part, o->hidden, o->key_dim, NULL)) == PC_OK) rc = add(m, "key", rc, part, &d->key);
   if (rc == PC_OK && (rc = pc_nn_mlp(&part, 3, (int64_t[]){4 * o->octaves, 64, o->key_dim}, PC_NN_GELU)) == PC_OK)

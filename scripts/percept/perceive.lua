@@ -52,7 +52,7 @@ function perceive.model(model, dataset, factors, index)
   }
   local decoder = decoders.render{
     slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, patch = model.patch,
-    hidden = model.hidden, key_dim = model.key_dim,
+    hidden = model.hidden, key_dim = model.key_dim, background = model.background,
   }
   T.no_grad(function()
     initialise(encoder)
