@@ -25,10 +25,12 @@ typedef struct piece {
   int64_t tile, tiles, first; /* rows a tile, tiles, tiles of the pieces before */
 } piece;
 
+enum { LINE = 64 };
+
 typedef struct job {
   pc_dtype d;
   size_t es;
-  const char *src;
+  const char *src, *src_end;
   int64_t n, h, w, c, cin; /* source (n,h,w,c), cin channels a group */
   char *dst;
   int64_t oh, ow, o, cout;
@@ -45,6 +47,16 @@ typedef struct job {
 
 /* ---- gathering ---- */
 
+/* Short runs go in whole lines of 64 bytes: what is written too much is overwritten by the next
+ * run or falls into the buffer's slack; nothing is read past the source's end. */
+static inline void copy_run(char *to, const char *from, size_t len, const char *end) {
+  if (len > 256 || (size_t)(end - from) < len + LINE) {
+    memcpy(to, from, len);
+    return;
+  }
+  for (size_t i = 0; i < len; i += LINE) memcpy(to + i, from + i, LINE);
+}
+
 /* One row: the pixels of every run, zero outside the image. ch: first channel of the group. */
 static void gather_row(const job *j, const piece *p, char *to, int64_t n, int64_t i, int64_t jx, int64_t ch) {
   size_t pixel = (size_t)j->cin * j->es;
@@ -59,7 +71,7 @@ static void gather_row(const job *j, const piece *p, char *to, int64_t n, int64_
     const char *from = j->src + (size_t)(((n * j->h + y) * j->w + x + left) * j->c + ch) * j->es;
     if (left) memset(to, 0, (size_t)left * pixel);
     if (whole) {
-      memcpy(to + (size_t)left * pixel, from, (size_t)(right - left) * pixel);
+      copy_run(to + (size_t)left * pixel, from, (size_t)(right - left) * pixel, j->src_end);
     } else {
       for (int64_t q = left; q < right; q++, from += (size_t)j->c * j->es) memcpy(to + (size_t)q * pixel, from, pixel);
     }
@@ -122,7 +134,7 @@ static void run_tile(job *j, const piece *p, int64_t t) {
   int64_t row = t * p->tile, all = j->n * p->gh * p->gw, rows = all - row < p->tile ? all - row : p->tile;
   int dense = is_dense(j, p);
   size_t cols = is_direct(j, p) ? 0 : (size_t)(rows * p->k), outs = dense ? 0 : (size_t)(rows * j->cout);
-  char *buf = pc_malloc((cols + outs) * j->es), *out = buf ? buf + cols * j->es : NULL;
+  char *buf = pc_malloc((cols + outs) * j->es + LINE), *out = buf ? buf + cols * j->es + LINE : NULL;
   if (!buf) {
     __atomic_store_n(&j->failed, 1, __ATOMIC_RELAXED);
     return;
@@ -152,6 +164,7 @@ static const double serial_flops = 1.5e6;
 /* Cuts the pieces into tiles; returns how many. */
 static int64_t cut(job *j) {
   int64_t total = 0;
+  j->src_end = j->src + (size_t)(j->n * j->h * j->w * j->c) * j->es;
   for (piece *p = j->pieces; p < j->pieces + j->npieces; p++) {
     int64_t rows = j->n * p->gh * p->gw, most = ((rows + 3) / 4 + 15) / 16 * 16;
     double flops = 2.0 * (double)rows * (double)p->k * (double)j->o;
@@ -304,7 +317,7 @@ static void run_parts(int64_t begin, int64_t end, void *ctx) {
   job *j = ctx;
   const piece *p = j->pieces;
   int64_t all = j->n * p->gh * p->gw, per = (p->tiles + j->parts - 1) / j->parts, size = j->o * p->k;
-  char *buf = pc_malloc(is_direct(j, p) ? 1 : (size_t)(p->tile * p->k) * j->es);
+  char *buf = pc_malloc((is_direct(j, p) ? 0 : (size_t)(p->tile * p->k) * j->es) + LINE);
   if (!buf) {
     __atomic_store_n(&j->failed, 1, __ATOMIC_RELAXED);
     return;

@@ -18,6 +18,7 @@
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 typedef float pc_vf __attribute__((vector_size(64)));
+typedef float pc_vhalf __attribute__((vector_size(32)));
 enum { PC_LANES = 16 };
 
 #define PC_INLINE static inline __attribute__((always_inline, unused))
@@ -37,11 +38,12 @@ PC_INLINE pc_vf pc_vload(const float *p) {
 PC_INLINE pc_vf pc_vset(float x) { return (pc_vf){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
 
 PC_INLINE float pc_vsum(const pc_vf *v) { /* by address: vectors are not passed across tiers */
-  float s[PC_LANES];
-  memcpy(s, v, sizeof s);
-  for (int h = PC_LANES / 2; h; h /= 2)
-    for (int i = 0; i < h; i++) s[i] += s[i + h];
-  return s[0];
+  pc_vhalf h[2];
+  memcpy(h, v, sizeof h);
+  h[0] += h[1];
+  float s[PC_LANES / 2];
+  memcpy(s, h, sizeof s);
+  return ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
 }
 
 #define PC_TIERED(name, params, args)                                                                       \
