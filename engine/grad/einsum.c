@@ -4,227 +4,257 @@
 #include <string.h>
 
 #include "grad/ops_linalg.h"
-#include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
 
-enum { MAX_OPERANDS = 16 };
+/* Labels: a-z 26..51, A-Z 0..25 (so that they sort as letters do), 52.. the dimensions of
+ * "...", the last one having the highest number. */
+enum { LETTERS = 52, LABELS = LETTERS + PC_MAX_DIM, MAX_OPERANDS = 16 };
 
 typedef struct term {
+  pc_tensor *t;
   int n;
-  char c[PC_MAX_DIM];
+  int label[PC_MAX_DIM];
 } term;
 
 typedef struct plan {
-  const char *equation;
+  pc_scope *s;
+  const char *eq;
   int n;
   term in[MAX_OPERANDS];
-  term out;
+  int nout, out[PC_MAX_DIM], has_out;
+  int64_t size[LABELS]; /* 0 entries are told apart by `seen` */
+  uint8_t seen[LABELS];
 } plan;
 
-static int find(const term *t, char c) {
-  for (int i = 0; i < t->n; i++)
-    if (t->c[i] == c) return i;
-  return -1;
+static int label_of(char c) { return c >= 'a' ? c - 'a' + 26 : c - 'A'; }
+static char letter_of(int label) {
+  return label >= LETTERS ? '.' : (char)(label >= 26 ? 'a' + label - 26 : 'A' + label);
 }
 
-/* ---- the equation ---- */
+static int bad(plan *p, const char *why) { return pc_note(p->s, pc_fail(PC_EARG, "einsum: '%s': %s", p->eq, why)); }
 
-static int read_term(const plan *p, const char **at, term *t) {
-  t->n = 0;
-  for (;; (*at)++) {
-    if (**at == ' ') continue;
-    if (!isalpha((unsigned char)**at)) return PC_OK;
-    if (t->n == PC_MAX_DIM)
-      return pc_fail(PC_EARG, "einsum: '%s': more than %d letters for one operand", p->equation, PC_MAX_DIM);
-    t->c[t->n++] = **at;
-  }
-}
+/* ---- reading ---- */
 
-static int implicit_output(plan *p) {
-  p->out.n = 0;
-  for (int c = 'A'; c <= 'z'; c++) {
-    int count = 0;
-    for (int k = 0; k < p->n; k++)
-      for (int i = 0; i < p->in[k].n; i++) count += p->in[k].c[i] == c;
-    if (count != 1) continue;
-    if (p->out.n == PC_MAX_DIM)
-      return pc_fail(PC_EARG, "einsum: '%s': the result has more than %d dimensions", p->equation, PC_MAX_DIM);
-    p->out.c[p->out.n++] = (char)c;
-  }
-  return PC_OK;
-}
-
-static int read_equation(plan *p, const char *equation) {
-  const char *at = equation;
-  int rc;
-  p->equation = equation;
-  p->n = 0;
-  for (;; at++) {
-    if (p->n == MAX_OPERANDS) return pc_fail(PC_EARG, "einsum: '%s': more than %d operands", equation, MAX_OPERANDS);
-    if ((rc = read_term(p, &at, &p->in[p->n++])) < 0) return rc;
-    if (*at != ',') break;
-  }
-  if (!*at) return implicit_output(p);
-  if (at[0] == '-' && at[1] == '>') {
-    at += 2;
-    if ((rc = read_term(p, &at, &p->out)) < 0) return rc;
-  }
-  if (*at == '.') return pc_fail(PC_EARG, "einsum: '%s': '...' is not known; give every dimension a letter", equation);
-  if (*at) return pc_fail(PC_EARG, "einsum: '%s': unexpected '%c'; an equation looks like bij,bjk->bik", equation, *at);
-  for (int i = 0; i < p->out.n; i++) {
-    int there = 0;
-    for (int k = 0; k < p->n; k++) there |= find(&p->in[k], p->out.c[i]) >= 0;
-    if (!there) return pc_fail(PC_EARG, "einsum: '%s': '%c' is in no operand", equation, p->out.c[i]);
-    if (find(&p->out, p->out.c[i]) != i)
-      return pc_fail(PC_EARG, "einsum: '%s': '%c' is twice in the result", equation, p->out.c[i]);
-  }
-  return PC_OK;
-}
-
-static int check_sizes(const plan *p, int n, pc_tensor *const *x) {
-  int64_t size[128];
-  for (int i = 0; i < 128; i++) size[i] = -1;
-  if (n != p->n)
-    return pc_fail(PC_EARG, "einsum: '%s' speaks of %d operand%s, %d given", p->equation, p->n, p->n == 1 ? "" : "s",
-                   n);
-  for (int k = 0; k < n; k++) {
-    const term *t = &p->in[k];
-    if (!x[k]) return pc_fail(PC_EARG, "einsum: operand %d is missing", k + 1);
-    if (t->n != x[k]->ndim)
-      return pc_fail(PC_ESHAPE, "einsum: '%s': operand %d has %d letters and shape %s", p->equation, k + 1, t->n,
-                     pc_shape_str(x[k]));
-    for (int i = 0; i < t->n; i++) {
-      int64_t *want = &size[(int)t->c[i]];
-      if (*want >= 0 && *want != x[k]->size[i])
-        return pc_fail(PC_ESHAPE, "einsum: '%s': '%c' is %lld before and %lld in operand %d of shape %s", p->equation,
-                       t->c[i], (long long)*want, (long long)x[k]->size[i], k + 1, pc_shape_str(x[k]));
-      *want = x[k]->size[i];
+/* One run of letters and at most one "..." that stands for `dots` dimensions. Returns where it ends. */
+static const char *read_labels(plan *p, const char *c, int dots, int *label, int *n) {
+  int seen = 0;
+  *n = 0;
+  for (;; c++) {
+    if (*c == ' ') continue;
+    if (!strncmp(c, "...", 3)) {
+      if (seen++) return bad(p, "'...' twice in one term"), NULL;
+      for (int i = 0; i < dots; i++) {
+        if (*n == PC_MAX_DIM) return bad(p, "more dimensions than a tensor can have"), NULL;
+        label[(*n)++] = LABELS - dots + i;
+      }
+      c += 2;
+    } else if (isalpha((unsigned char)*c)) {
+      if (*n == PC_MAX_DIM) return bad(p, "more dimensions than a tensor can have"), NULL;
+      label[(*n)++] = label_of(*c);
+    } else {
+      return c;
     }
   }
-  return PC_OK;
 }
 
-/* ---- steps on one operand: tensor and letters change together ---- */
-
-static pc_tensor *drop_dim(term *t, int i, pc_tensor *x) {
-  memmove(t->c + i, t->c + i + 1, (size_t)(t->n - i - 1));
-  t->n--;
-  return x;
-}
-
-/* A letter twice in one term: its diagonal, which comes last. */
-static pc_tensor *diagonals(pc_scope *s, pc_tensor *x, term *t) {
-  for (int i = 0; x && i < t->n; i++)
-    for (int j = i + 1; x && j < t->n; j++) {
-      if (t->c[i] != t->c[j]) continue;
-      char c = t->c[i];
-      x = pc_diagonal(s, x, 0, i, j);
-      drop_dim(t, j, x);
-      drop_dim(t, i, x);
-      t->c[t->n++] = c;
-      i = -1;
-      break;
-    }
-  return x;
-}
-
-static int wanted_later(const plan *p, int from, char c) {
-  if (find(&p->out, c) >= 0) return 1;
-  for (int k = from; k < p->n; k++)
-    if (find(&p->in[k], c) >= 0) return 1;
-  return 0;
-}
-
-/* Sums the letters that neither `other` nor later operands nor the result have. */
-static pc_tensor *sum_unwanted(pc_scope *s, const plan *p, int later, pc_tensor *x, term *t, const term *other) {
-  int dims[PC_MAX_DIM], n = 0;
-  term kept = {0};
-  for (int i = 0; i < t->n; i++) {
-    if (wanted_later(p, later, t->c[i]) || (other && find(other, t->c[i]) >= 0))
-      kept.c[kept.n++] = t->c[i];
-    else
-      dims[n++] = i;
-  }
-  *t = kept;
-  return n ? pc_sum(s, x, n, dims, 0) : x;
-}
-
-static pc_tensor *arrange(pc_scope *s, pc_tensor *x, const term *from, const term *to) {
-  int perm[PC_MAX_DIM], same = 1;
-  for (int i = 0; i < to->n; i++) {
-    perm[i] = find(from, to->c[i]);
-    same &= perm[i] == i;
-  }
-  return same ? x : pc_permute(s, x, perm);
-}
-
-static void append(term *t, const term *more) {
-  memcpy(t->c + t->n, more->c, (size_t)more->n);
-  t->n += more->n;
-}
-
-static int64_t product(const pc_tensor *x, const term *of, const term *letters) {
-  int64_t n = 1;
-  for (int i = 0; i < letters->n; i++) n *= x->size[find(of, letters->c[i])];
+static int letters_in(const char *c) {
+  int n = 0;
+  for (; *c && *c != ',' && strncmp(c, "->", 2) != 0; c++) n += isalpha((unsigned char)*c) != 0;
   return n;
 }
 
-/* x and y to one tensor over batch + x's own + y's own letters: a batched matrix product. */
-static pc_tensor *contract(pc_scope *s, const plan *p, int later, pc_tensor *x, term *tx, pc_tensor *y, term *ty) {
-  term batch = {0}, sum = {0}, own_x = {0}, own_y = {0};
-  for (int i = 0; i < tx->n; i++) {
-    char c = tx->c[i];
-    term *into = find(ty, c) < 0 ? &own_x : wanted_later(p, later, c) ? &batch : &sum;
-    into->c[into->n++] = c;
+static int has_dots(const char *c) {
+  for (; *c && *c != ',' && strncmp(c, "->", 2) != 0; c++)
+    if (!strncmp(c, "...", 3)) return 1;
+  return 0;
+}
+
+/* A label has one size; 1 stretches to it. */
+static int note_size(plan *p, const term *t, int i, int which) {
+  int l = t->label[i];
+  int64_t n = t->t->size[i];
+  if (!p->seen[l] || p->size[l] == 1) {
+    p->size[l] = n;
+    p->seen[l] = 1;
+    return PC_OK;
   }
-  for (int i = 0; i < ty->n; i++)
-    if (find(tx, ty->c[i]) < 0) own_y.c[own_y.n++] = ty->c[i];
-  if (batch.n + own_x.n + own_y.n > PC_MAX_DIM)
-    return pc_note(s, pc_fail(PC_ESHAPE, "einsum: '%s': an intermediate result has more than %d dimensions",
-                              p->equation, PC_MAX_DIM)),
-           NULL;
-  int64_t nb = product(x, tx, &batch), nx = product(x, tx, &own_x), ny = product(y, ty, &own_y),
-          ns = product(x, tx, &sum), size[PC_MAX_DIM];
-  term order_x = batch, order_y = batch, result = batch;
-  append(&order_x, &own_x);
-  append(&order_x, &sum);
-  append(&order_y, &sum);
-  append(&order_y, &own_y);
-  append(&result, &own_x);
-  append(&result, &own_y);
-  for (int i = 0; i < result.n; i++) {
-    int k = find(tx, result.c[i]);
-    size[i] = k >= 0 ? x->size[k] : y->size[find(ty, result.c[i])];
+  if (n == 1 || n == p->size[l]) return PC_OK;
+  return pc_note(
+      p->s,
+      pc_fail(PC_ESHAPE, "einsum: '%s': dimension %d of operand %d %s ('%c') has size %lld, elsewhere %lld", p->eq,
+              i + PC_INDEX_BASE, which + 1, pc_shape_str(t->t), letter_of(l), (long long)n, (long long)p->size[l]));
+}
+
+static int read_terms(plan *p, pc_tensor *const *operands) {
+  const char *c = p->eq;
+  int most_dots = 0;
+  for (int i = 0; i < p->n; i++) {
+    term *t = &p->in[i];
+    t->t = operands[i];
+    int letters = letters_in(c), dots = has_dots(c) ? t->t->ndim - letters : 0;
+    if (dots < 0) dots = 0;
+    if (dots > most_dots) most_dots = dots;
+    if (!(c = read_labels(p, c, dots, t->label, &t->n))) return PC_EARG;
+    if (t->n != t->t->ndim)
+      return pc_note(p->s, pc_fail(PC_ESHAPE, "einsum: '%s': term %d names %d dimensions, operand %d has shape %s",
+                                   p->eq, i + 1, t->n, i + 1, pc_shape_str(t->t)));
+    for (int d = 0; d < t->n; d++)
+      if (note_size(p, t, d, i) < 0) return PC_ESHAPE;
+    if (i < p->n - 1 && *c++ != ',') return bad(p, "fewer terms than operands");
   }
-  x = arrange(s, x, tx, &order_x);
-  y = arrange(s, y, ty, &order_y);
-  *tx = result;
-  if (!x || !y) return NULL;
-  if (nb == 1) {
-    x = pc_matmul(s, pc_reshape(s, x, 2, (int64_t[]){nx, ns}), pc_reshape(s, y, 2, (int64_t[]){ns, ny}));
-  } else {
-    x = pc_bmm(s, pc_reshape(s, x, 3, (int64_t[]){nb, nx, ns}), pc_reshape(s, y, 3, (int64_t[]){nb, ns, ny}));
+  if (*c == ',') return bad(p, "more terms than operands");
+  if (!strncmp(c, "->", 2)) {
+    p->has_out = 1;
+    if (!(c = read_labels(p, c + 2, most_dots, p->out, &p->nout))) return PC_EARG;
   }
-  return pc_reshape(s, x, result.n, size);
+  if (*c) return bad(p, "only letters, ',', '...' and '->' are allowed");
+  return PC_OK;
+}
+
+static int count(const plan *p, int label) {
+  int n = 0;
+  for (int i = 0; i < p->n; i++)
+    for (int d = 0; d < p->in[i].n; d++) n += p->in[i].label[d] == label;
+  return n;
+}
+
+static int settle_output(plan *p) {
+  if (!p->has_out) {
+    for (int k = 0; k < LABELS; k++) { /* "..." first */
+      int l = (k + LETTERS) % LABELS;
+      if (!p->seen[l] || (l < LETTERS && count(p, l) != 1)) continue;
+      if (p->nout == PC_MAX_DIM) return bad(p, "more dimensions than a tensor can have");
+      p->out[p->nout++] = l;
+    }
+    return PC_OK;
+  }
+  for (int i = 0; i < p->nout; i++) {
+    if (!p->seen[p->out[i]]) return bad(p, "a letter of the result is in no operand");
+    for (int j = 0; j < i; j++)
+      if (p->out[j] == p->out[i]) return bad(p, "a letter occurs twice in the result");
+  }
+  return PC_OK;
+}
+
+/* ---- contracting ---- */
+
+static int find(const term *t, int label) {
+  for (int i = 0; i < t->n; i++)
+    if (t->label[i] == label) return i;
+  return -1;
+}
+
+static void diagonals(pc_scope *s, term *t) {
+  for (int i = 0; i < t->n; i++)
+    for (int j = i + 1; j < t->n; j++) {
+      if (t->label[i] != t->label[j]) continue;
+      int l = t->label[i];
+      t->t = pc_diagonal(s, t->t, 0, i, j); /* the diagonal becomes the last dimension */
+      memmove(t->label + j, t->label + j + 1, sizeof(int) * (size_t)(t->n - j - 1));
+      memmove(t->label + i, t->label + i + 1, sizeof(int) * (size_t)(t->n - i - 2));
+      t->label[--t->n - 1] = l;
+      i = -1; /* positions have moved: start again */
+      break;
+    }
+}
+
+/* Sums over the labels that keep[] does not want. */
+static void sum_out(pc_scope *s, term *t, const uint8_t *keep) {
+  int dims[PC_MAX_DIM], nd = 0, n = 0;
+  for (int i = 0; i < t->n; i++) {
+    if (!keep[t->label[i]])
+      dims[nd++] = i;
+    else
+      t->label[n++] = t->label[i];
+  }
+  t->n = n;
+  if (nd) t->t = pc_sum(s, t->t, nd, dims, 0);
+}
+
+/* t with its dimensions in the order of label[0..n), stretched to the labels' sizes. */
+static pc_tensor *arranged(plan *p, const term *t, int n, const int *label) {
+  int perm[PC_MAX_DIM] = {0}, stretch = 0;
+  int64_t size[PC_MAX_DIM];
+  pc_tensor *r = t->t;
+  for (int i = 0; i < n; i++) perm[i] = find(t, label[i]);
+  r = pc_permute(p->s, r, perm);
+  if (!r) return NULL;
+  for (int i = 0; i < n; i++) {
+    size[i] = p->size[label[i]];
+    stretch |= r->size[i] != size[i];
+  }
+  return stretch ? pc_expand(p->s, r, n, size) : r;
+}
+
+static int64_t product(const plan *p, int n, const int *label) {
+  int64_t k = 1;
+  for (int i = 0; i < n; i++) k *= p->size[label[i]];
+  return k;
+}
+
+static void append(int *to, int *n, const int *from, int k) {
+  for (int i = 0; i < k; i++) to[(*n)++] = from[i];
+}
+
+/* a := a and b contracted; keep: labels that the result or a later operand needs. */
+static int contract(plan *p, term *a, term *b, const uint8_t *keep) {
+  int batch[PC_MAX_DIM], con[PC_MAX_DIM], fa[PC_MAX_DIM], fb[PC_MAX_DIM], nb = 0, nc = 0, na = 0, nf = 0;
+  uint8_t mine[LABELS], theirs[LABELS];
+  memcpy(mine, keep, sizeof mine);
+  memcpy(theirs, keep, sizeof theirs);
+  for (int i = 0; i < b->n; i++) mine[b->label[i]] = 1;
+  for (int i = 0; i < a->n; i++) theirs[a->label[i]] = 1;
+  sum_out(p->s, a, mine);
+  sum_out(p->s, b, theirs);
+  if (p->s->rc < 0) return p->s->rc;
+  for (int i = 0; i < a->n; i++) {
+    int l = a->label[i];
+    if (find(b, l) < 0)
+      fa[na++] = l;
+    else if (keep[l])
+      batch[nb++] = l;
+    else
+      con[nc++] = l;
+  }
+  for (int i = 0; i < b->n; i++)
+    if (find(a, b->label[i]) < 0) fb[nf++] = b->label[i];
+  if (nb + na + nf > PC_MAX_DIM) return bad(p, "an intermediate result has more dimensions than a tensor can have");
+  int left[PC_MAX_DIM], nl = 0, right[PC_MAX_DIM], nr = 0, out[PC_MAX_DIM], no = 0;
+  append(left, &nl, batch, nb), append(left, &nl, fa, na), append(left, &nl, con, nc);
+  append(right, &nr, batch, nb), append(right, &nr, con, nc), append(right, &nr, fb, nf);
+  append(out, &no, batch, nb), append(out, &no, fa, na), append(out, &no, fb, nf);
+  int64_t B = product(p, nb, batch), M = product(p, na, fa), K = product(p, nc, con), N = product(p, nf, fb);
+  int64_t ls[3] = {B, M, K}, rs[3] = {B, K, N}, size[PC_MAX_DIM];
+  int skip = nb == 0; /* no batch: plain matrices */
+  pc_tensor *x = pc_reshape(p->s, arranged(p, a, nl, left), 3 - skip, ls + skip);
+  pc_tensor *y = pc_reshape(p->s, arranged(p, b, nr, right), 3 - skip, rs + skip);
+  for (int i = 0; i < no; i++) size[i] = p->size[out[i]];
+  a->t = pc_reshape(p->s, pc_matmul(p->s, x, y), no, size);
+  a->n = no;
+  memcpy(a->label, out, sizeof out);
+  return p->s->rc;
 }
 
 pc_tensor *pc_einsum(pc_scope *s, const char *equation, int n, pc_tensor *const *operands) {
-  plan p;
+  plan p = {.s = s, .eq = equation, .n = n};
+  uint8_t keep[LABELS];
   if (s->rc < 0) return NULL;
-  if (pc_note(s, read_equation(&p, equation)) < 0 || pc_note(s, check_sizes(&p, n, operands)) < 0) return NULL;
-  term t = p.in[0];
-  pc_tensor *x = diagonals(s, operands[0], &t);
-  for (int k = 1; x && k < n; k++) {
-    term ty = p.in[k];
-    pc_tensor *y = diagonals(s, operands[k], &ty);
-    if (y) y = sum_unwanted(s, &p, k + 1, y, &ty, &t);
-    if (y) x = sum_unwanted(s, &p, k + 1, x, &t, &ty);
-    if (!x || !y) return NULL;
-    x = contract(s, &p, k + 1, x, &t, y, &ty);
+  if (n < 1 || n > MAX_OPERANDS) return bad(&p, "1 to 16 operands"), NULL;
+  for (int i = 0; i < n; i++)
+    if (!operands[i]) return bad(&p, "an operand is missing"), NULL;
+  if (read_terms(&p, operands) < 0 || settle_output(&p) < 0) return NULL;
+  for (int i = 0; i < n; i++) diagonals(s, &p.in[i]);
+  for (int i = 1; i < n && s->rc == PC_OK; i++) {
+    memset(keep, 0, sizeof keep);
+    for (int d = 0; d < p.nout; d++) keep[p.out[d]] = 1;
+    for (int j = i + 1; j < n; j++)
+      for (int d = 0; d < p.in[j].n; d++) keep[p.in[j].label[d]] = 1;
+    contract(&p, &p.in[0], &p.in[i], keep);
   }
-  if (x) x = sum_unwanted(s, &p, n, x, &t, NULL);
-  if (x) x = arrange(s, x, &t, &p.out);
-  if (x && n == 1 && x == operands[0]) x = pc_op1(s, PC_OP_clone, x); /* "ij->ij" */
-  return x;
+  if (s->rc < 0) return NULL;
+  memset(keep, 0, sizeof keep);
+  for (int d = 0; d < p.nout; d++) keep[p.out[d]] = 1;
+  sum_out(s, &p.in[0], keep);
+  return s->rc < 0 ? NULL : arranged(&p, &p.in[0], p.nout, p.out);
 }
