@@ -540,7 +540,8 @@ static int parse(lua_State *L, const pc_decl *d, pc_args *a) {
     }
     if (idx == top && lua_istable(L, idx) && (i >= d->n || !takes_table(L, d->p[i].type, idx))) {
       int keys = keys_of(L, idx), list = i < d->n && takes_list(d->p[i].type);
-      if (!(keys & KEYS_LIST) && (keys & KEYS_NAMED || !list)) {
+      /* an empty pair does not exist: {} is a table without options there */
+      if (!(keys & KEYS_LIST) && (keys & KEYS_NAMED || !list || d->p[i].type == PC_T_SIZE2)) {
         if ((rc = take_named(L, a, idx, 0)) < 0) return rc;
         break;
       }
