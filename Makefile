@@ -1,10 +1,11 @@
-# Percept. `make help` lists the targets. Everything is built out of tree, in $(BUILD).
+# Percept. `make help` lists the targets. Everything is built out of tree, in $(BUILD); V=1 shows the commands.
 
 BUILD   ?= build
 PREFIX  ?= /usr/local
 CC      ?= gcc
 DESTDIR ?=
-DNNL    ?= 0
+JOBS    ?= $(shell nproc)
+V       ?= 0
 
 PACKAGES = gcc make pkg-config libc6-dev luajit libluajit-5.1-dev libopenblas-openmp-dev liblapacke-dev libsqlite3-dev \
            sqlite3 libpng-dev zlib1g-dev libzstd-dev libxxhash-dev libjansson-dev libedit-dev check git ca-certificates
@@ -28,6 +29,11 @@ SQL_SRC     := $(sort $(shell find db -name '*.sql'))
 TEST_SRC    := $(sort $(shell find tests -name 'test_*.c'))
 HEADERS     := $(sort $(shell find engine db bindings -name '*.h'))
 
+# `make V=1` shows commands; `make` alone uses every processor, `make -j N` is obeyed
+Q    = $(if $(filter 1,$(V)),,@)
+say  = $(if $(filter 1,$(V)),,@printf '  %-4s %s\n' $(1) $(2))
+MAKE_ALL = +$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
+
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 ENGINE_OBJ := $(call obj,$(ENGINE_SRC))
 DB_OBJ     := $(call obj,$(DB_SRC)) $(BUILD)/gen/sql.o
@@ -36,6 +42,7 @@ TESTS      := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 
 .PHONY: help deps dev-deps build tests quickstart test lint sanitize bench install uninstall clean
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n",$$1,$$2}' Makefile
@@ -56,7 +63,7 @@ dev-deps: deps ## install what lint and sanitize need besides
 
 # deps may change what pkg-config answers: everything after it runs in a second make
 build: deps ## build build/percept and build/percept.so
-	@+$(MAKE) --no-print-directory all
+	@$(MAKE_ALL) all
 
 .PHONY: all
 all: $(BUILD)/percept $(BUILD)/percept.so
@@ -64,7 +71,8 @@ all: $(BUILD)/percept $(BUILD)/percept.so
 # ---- objects ----
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # kernels are compiled with -O3: loops there are written to be vectorised
 $(BUILD)/engine/tensor/%.o $(BUILD)/engine/base/%.o $(BUILD)/engine/optim/%.o: OPT := -O3 -g
@@ -77,21 +85,25 @@ $(BUILD)/gen/sql.c: $(SQL_SRC) bindings/embed.sh
 	@mkdir -p $(@D)
 	@sh bindings/embed.sh sql $(SQL_SRC) > $@
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
-	$(CC) $(CFLAGS) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/libengine.a: $(ENGINE_OBJ)
 	@rm -f $@; ar rcs $@ $^
 $(BUILD)/libdb.a: $(DB_OBJ)
 	@rm -f $@; ar rcs $@ $^
 $(BUILD)/percept: $(BUILD)/bindings/main.o $(BIND_OBJ) $(BUILD)/libdb.a $(BUILD)/libengine.a
-	$(CC) $(SAN) -fopenmp -o $@ $^ -Wl,-E $(LUALIB) $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) -fopenmp -o $@ $^ -Wl,-E $(LUALIB) $(LIBS)
 $(BUILD)/percept.so: $(BIND_OBJ) $(BUILD)/libdb.a $(BUILD)/libengine.a
-	$(CC) $(SAN) -fopenmp -shared -o $@ $^ $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) -fopenmp -shared -o $@ $^ $(LIBS)
 
 # ---- tests: one program a suite; those under tests/bindings and tests/db link the upper floors ----
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libdb.a $(BUILD)/libengine.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -Itests -MMD -MP -o $@ $< $(BUILD)/libdb.a $(BUILD)/libengine.a -lcheck -lsubunit -lrt -lpthread $(LIBS)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS) -Itests -MMD -MP -o $@ $< $(BUILD)/libdb.a $(BUILD)/libengine.a -lcheck -lsubunit -lrt -lpthread $(LIBS)
 
 tests: all $(TESTS)
 
@@ -99,7 +111,7 @@ quickstart: build ## build, then the main job on real images: about five minutes
 	@$(BUILD)/percept run experiments/quickstart.lua
 
 test: deps ## every suite: C, Lua, command line
-	@+$(MAKE) --no-print-directory tests
+	@$(MAKE_ALL) tests
 	@BUILD=$(BUILD) sh tests/run.sh
 
 lint: dev-deps ## clang-format, cppcheck, luacheck
@@ -111,7 +123,7 @@ sanitize: dev-deps ## C and Lua suites under ASan + UBSan; engine suite under va
 bench: build ## step times of the paper's workloads, into build/bench.db
 	@$(BUILD)/percept run tests/bench/bench.lua --db $(BUILD)/bench.db
 
-install: all ## install to $(PREFIX)
+install: build ## install to $(PREFIX), by default /usr/local
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/lua/5.1
 	install -m 755 $(BUILD)/percept $(DESTDIR)$(PREFIX)/bin/percept
 	install -m 755 $(BUILD)/percept.so $(DESTDIR)$(PREFIX)/lib/lua/5.1/percept.so

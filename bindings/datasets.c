@@ -206,7 +206,7 @@ static int pairs_of(lua_State *L, const char *what, int at, pc_split_pair *out, 
 static int f_split(lua_State *L, pc_args *a) {
   pc_split_pair pairs[16], cells[1024];
   const char *ignore[64];
-  pc_split *s;
+  pc_split *s = NULL;
   pc_split_opts o = {.preset = a->a[1].v.s, .pairs = pairs, .cells = cells, .ignore = NULL, .fraction = a->a[4].v.d,
                      .offset = (int)a->a[5].v.i, .unordered = (int)a->a[7].v.i, .val = a->a[9].v.d, .test = a->a[10].v.d,
                      .pseudo = a->a[11].v.d, .seed = (uint64_t)a->a[12].v.i};

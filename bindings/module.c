@@ -68,7 +68,7 @@ static int by_name(const void *a, const void *b) { return strcmp(*(const char *c
 
 /* Children and parameters of the table at idx, in the order of their names: pairs() has none. */
 static int adopt_fields(lua_State *L, pc_module *m, int idx) {
-  const char *names[256];
+  const char *names[256] = {NULL};
   int n = 0, rc = PC_OK;
   for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING || (!pc_to_module(L, -1) && !pc_to_tensor(L, -1))) continue;

@@ -134,7 +134,7 @@ static int f_start(lua_State *L, pc_args *a) {
   const char *tags[64];
   pc_kv env[MAX_ENV];
   pc_db *db;
-  pc_run *r;
+  pc_run *r = NULL;
   char *json = json_text(L, a->a[4].at);
   pc_run_config c = {.experiment = a->a[1].v.s, .name = a->a[2].v.s, .has_seed = a->a[3].v.set, .seed = a->a[3].v.i,
                      .config_json = json, .script = a->a[5].v.s, .note = a->a[7].v.s, .parent = a->a[8].v.s,

@@ -1,14 +1,30 @@
 #!/bin/sh
 # lint.sh: formatting, static analysis, Lua globals. Exit 1 when anything is found.
 status=0
-files=$(git ls-files 'engine/*.c' 'engine/*.h' 'bindings/*.c' 'bindings/*.h' 'db/*.c' 'db/*.h' 'tests/*.c' 'tests/*.h')
+# what git knows and what it would take up; files deleted but not yet committed are no files
+files() { git ls-files --cached --others --exclude-standard -- "$@" | while read -r f; do [ -f "$f" ] && echo "$f"; done; }
+
 echo "clang-format"
-clang-format --dry-run --Werror $files 2>&1 | grep -E 'error|warning' | cut -d: -f1 | sort | uniq -c | head -40
-clang-format --dry-run --Werror $files >/dev/null 2>&1 || status=1
+files '*.c' '*.h' | xargs clang-format --dry-run --Werror 2>&1 |
+  sed -n 's/^\([^ :]*\):[0-9]*:[0-9]*: error: code should be clang-formatted.*/\1/p' | sort | uniq -c >"${TMPDIR:-/tmp}/lint.$$"
+if [ -s "${TMPDIR:-/tmp}/lint.$$" ]; then
+  cat "${TMPDIR:-/tmp}/lint.$$"
+  echo "remedy: clang-format -i FILES"
+  status=1
+fi
+rm -f "${TMPDIR:-/tmp}/lint.$$"
+
+# invalidPointerCast: strides count bytes, so data pointers are char * until an element is touched
+# convert.h: cppcheck 2.10 reads -0x1p31f as a positive number
+# softmax.c: log of a sum of exponentials; the largest of them is 1
 echo "cppcheck"
 cppcheck --quiet --std=c11 --language=c --inline-suppr --enable=warning,portability --error-exitcode=1 \
-  --suppress=missingIncludeSystem --suppress=preprocessorErrorDirective -D__x86_64__ -Iengine -I. -j2 \
-  engine bindings db || status=1
+  --suppress=missingIncludeSystem --suppress=preprocessorErrorDirective --suppress=invalidPointerCast \
+  --suppress=incorrectLogicOperator:engine/tensor/convert.h --suppress=invalidFunctionArg:engine/tensor/softmax.c \
+  -D__x86_64__ -Iengine -I. -j2 engine bindings db || status=1
+
 echo "luacheck"
-luacheck --quiet --std luajit --max-line-length 130 scripts experiments/*.lua $(find tests -name '*.lua') || status=1
+files '*.lua' | xargs luacheck --quiet || status=1
+
+[ $status -eq 0 ] && echo "lint: clean"
 exit $status

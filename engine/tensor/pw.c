@@ -44,7 +44,7 @@ static void scatter(char *p, const void *buf, int64_t s0, int64_t s1, int64_t n0
 static void piece(const job *g, char *const *p, const int64_t *s0, const int64_t *s1, int64_t n0, int64_t n1) {
   int64_t buf[PC_PW_MAXIN + 1][BUF];
   const void *x[PC_PW_MAXIN];
-  int dense[PC_PW_MAXIN + 1];
+  int dense[PC_PW_MAXIN + 1] = {0};
   for (int k = 0; k <= g->nin; k++) dense[k] = s0[k] == g->esz[k] && (n1 == 1 || s1[k] == n0 * g->esz[k]);
   for (int k = 1; k <= g->nin; k++) {
     x[k - 1] = dense[k] ? (const void *)p[k] : (const void *)buf[k];

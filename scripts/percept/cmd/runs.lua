@@ -19,8 +19,6 @@ function command.main(args)
     i = i + 1
   end
   local stale = recorder.stale(db, {reap = reap})
-  local note = {}
-  for _, s in ipairs(stale) do note[s.uid] = true end
   recorder.print(db, [[
     select uid, experiment, name, seed, status, datetime(started_ms / 1000, 'unixepoch') as started,
            round((coalesce(ended_ms, heartbeat_ms) - started_ms) / 1000.0, 1) as seconds,

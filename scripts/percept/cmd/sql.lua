@@ -45,7 +45,8 @@ function command.main(args)
     list()
     return 2
   end
-  recorder.print(db, text, {format = format, write = write, params = params, bold = format == "table" and sys.isatty(1) and not os.getenv "NO_COLOR"})
+  local bold = format == "table" and sys.isatty(1) and not os.getenv "NO_COLOR"
+  recorder.print(db, text, {format = format, write = write, params = params, bold = bold})
   return 0
 end
 
