@@ -1,0 +1,203 @@
+/* test_decoders.c: shapes, options, messages, what attention and patches mean, gradients. */
+#include "decoders/decoder.h"
+#include "engine/nn/modules.h"
+
+static const pc_cross_decoder_opts tiny_cross = {.slots = 3,
+                                                 .slot_dim = 2,
+                                                 .height = 4,
+                                                 .width_px = 6,
+                                                 .channels = 2,
+                                                 .patch = 2,
+                                                 .width = 4,
+                                                 .width_kv = 4,
+                                                 .heads = 2,
+                                                 .layers = 2,
+                                                 .ff = 3,
+                                                 .octaves = 2};
+static const pc_render_decoder_opts tiny_render = {.slots = 3,
+                                                   .slot_dim = 2,
+                                                   .height = 4,
+                                                   .width_px = 6,
+                                                   .channels = 2,
+                                                   .patch = 2,
+                                                   .hidden = 4,
+                                                   .key_dim = 3,
+                                                   .octaves = 2};
+
+static void rows_sum_to_1(const pc_tensor *a) {
+  int64_t k = a->size[2];
+  for (int64_t r = 0; r < a->size[0] * a->size[1]; r++) {
+    double sum = 0;
+    for (int64_t j = 0; j < k; j++) {
+      ck_assert(pc_f32(a)[r * k + j] >= 0);
+      sum += (double)pc_f32(a)[r * k + j];
+    }
+    close_to(sum, 1, 1e-5);
+  }
+}
+
+START_TEST(shapes_and_attention) {
+  pc_module *m[2];
+  pc_tensor *z = NORMAL(PC_F32, 1, 5, 3, 2), *out[PC_MAX_OUT];
+  must(pc_decoder_cross(&m[0], &tiny_cross));
+  must(pc_decoder_render(&m[1], &tiny_render));
+  for (int i = 0; i < 2; i++) {
+    must(run_module(m[i], &z, 1, out));
+    shape_is(out[0], "(5,4,6,2)");
+    shape_is(out[1], "(5,6,3)"); /* 2 x 3 patches */
+    rows_sum_to_1(out[1]);
+    pc_tensor_release(out[0]);
+    pc_tensor_release(out[1]);
+    pc_module_release(m[i]);
+  }
+  pc_tensor_release(z);
+}
+END_TEST
+
+START_TEST(the_control_has_no_attention) {
+  pc_module *m;
+  pc_tensor *z = NORMAL(PC_F32, 1, 5, 3, 2), *out[PC_MAX_OUT];
+  must(pc_decoder_mlp(
+      &m, &(pc_mlp_decoder_opts){.slots = 3, .slot_dim = 2, .height = 4, .channels = 1, .hidden = 8, .layers = 3}));
+  must(run_module(m, &z, 1, out));
+  shape_is(out[0], "(5,4,4,1)");
+  ck_assert_ptr_null(out[1]);
+  ck_assert_int_eq(pc_module_count(m), 6 * 8 + 8 + 2 * (64 + 8) + 8 * 16 + 16);
+  pc_tensor_release(out[0]);
+  pc_tensor_release(z);
+  pc_module_release(m);
+}
+END_TEST
+
+/* Decoding one image at a time gives what a batch gives; the order of slots matters only as the decoder says. */
+START_TEST(images_of_a_batch_are_independent) {
+  pc_module *m;
+  must(pc_decoder_cross(&m, &tiny_cross));
+  to_f64(m);
+  pc_tensor *z = NORMAL(PC_F64, 1, 3, 3, 2), *all = first_of(m, z, NULL), *row, *one, *swapped;
+  for (int64_t b = 0; b < 3; b++) {
+    must(pc_view_narrow(&row, z, 0, b, 1, 1));
+    one = first_of(m, row, NULL);
+    for (int64_t i = 0; i < 48; i++) close_to(pc_f64(one)[i], pc_f64(all)[b * 48 + i], 1e-12);
+    pc_tensor_release(row);
+    pc_tensor_release(one);
+  }
+  must(pc_clone(&swapped, z)); /* cross-attention sees a set: slots 1 and 2 exchanged, the same image */
+  memcpy(pc_f64(swapped), pc_f64(z) + 2, 16);
+  memcpy(pc_f64(swapped) + 2, pc_f64(z), 16);
+  one = first_of(m, swapped, NULL);
+  for (int64_t i = 0; i < 48; i++) close_to(pc_f64(one)[i], pc_f64(all)[i], 1e-12);
+  pc_tensor_release(one);
+  pc_tensor_release(all);
+  pc_tensor_release(swapped);
+  pc_tensor_release(z);
+  pc_module_release(m);
+}
+END_TEST
+
+START_TEST(patches_go_where_they_belong) {
+  pc_tensor *t, *x, *y;
+  double v[24];
+  pc_scope s = {0};
+  for (int i = 0; i < 24; i++) v[i] = i;
+  x = tensor_of(PC_F32, 3, (int64_t[]){1, 6, 4}, v); /* 2 x 3 patches of 2 x 2, one channel */
+  y = pc_unpatch(&s, x, 2, 3, 2, 1);
+  must(s.rc);
+  must(pc_contiguous(&t, y));
+  shape_is(t, "(1,4,6,1)");
+  /* pixel (r,c) is entry (r%2, c%2) of patch (r/2, c/2) */
+  for (int r = 0; r < 4; r++)
+    for (int c = 0; c < 6; c++) close_to((double)pc_f32(t)[r * 6 + c], (r / 2 * 3 + c / 2) * 4 + r % 2 * 2 + c % 2, 0);
+  pc_tensor_release(t);
+  must(pc_scope_end(&s, NULL, 0));
+  pc_tensor_release(x);
+}
+END_TEST
+
+START_TEST(the_mean_image_is_added) {
+  pc_module *m;
+  must(pc_decoder_render(&m, &tiny_render));
+  pc_tensor *z = NORMAL(PC_F32, 1, 1, 3, 2), *a = first_of(m, z, NULL), *b;
+  must(pc_fill(pc_module_get(m, "mean"), 0.5));
+  b = first_of(m, z, NULL);
+  for (int64_t i = 0; i < 48; i++) close_to((double)(pc_f32(b)[i] - pc_f32(a)[i]), 0.5, 1e-6);
+  pc_tensor_release(a);
+  pc_tensor_release(b);
+  pc_tensor_release(z);
+  pc_module_release(m);
+}
+END_TEST
+
+START_TEST(messages) {
+  pc_module *m;
+  pc_cross_decoder_opts o = tiny_cross;
+  pc_render_decoder_opts r = tiny_render;
+  pc_tensor *z = NORMAL(PC_F32, 1, 5, 2, 2), *flat = NORMAL(PC_F32, 1, 5, 6), *out[PC_MAX_OUT];
+  o.patch = 4;
+  must_fail(pc_decoder_cross(&m, &o), PC_EARG, "patches of 4 do not tile an image of 4 x 6");
+  ck_assert_ptr_null(m);
+  o = tiny_cross, o.slot_dim = 0;
+  must_fail(pc_decoder_cross(&m, &o), PC_EARG, "slot_dim must be at least 1");
+  o = tiny_cross, o.layers = 17;
+  must_fail(pc_decoder_cross(&m, &o), PC_EARG, "1 to 16 layers, not 17");
+  o = tiny_cross, o.heads = 3;
+  must_fail(pc_decoder_cross(&m, &o), PC_EARG, "3 heads do not divide the inner width 4");
+  o = tiny_cross, o.octaves = 30;
+  must_fail(pc_decoder_cross(&m, &o), PC_EARG, "at most 24 octaves");
+  r.slots = 0;
+  must_fail(pc_decoder_render(&m, &r), PC_EARG, "slots and slot_dim are required");
+  r = tiny_render, r.patch = 3;
+  must_fail(pc_decoder_render(&m, &r), PC_EARG, "patches of 3 do not tile");
+  must_fail(pc_decoder_mlp(&m, &(pc_mlp_decoder_opts){.slots = 3}), PC_EARG, "slots and slot_dim are required");
+  must(pc_decoder_cross(&m, &tiny_cross));
+  must_fail(run_module(m, &z, 1, out), PC_ESHAPE, "slots must be (B,3,2), got (5,2,2)");
+  must_fail(run_module(m, &flat, 1, out), PC_ESHAPE, "got (5,6)");
+  pc_module_release(m);
+  o = tiny_cross, o.slots = 0; /* any number of slots */
+  must(pc_decoder_cross(&m, &o));
+  must(run_module(m, &z, 1, out));
+  shape_is(out[1], "(5,6,2)");
+  pc_tensor_release(out[0]);
+  pc_tensor_release(out[1]);
+  pc_module_release(m);
+  pc_tensor_release(z);
+  pc_tensor_release(flat);
+}
+END_TEST
+
+START_TEST(gradients) {
+  pc_module *m;
+  pc_tensor *z = NORMAL(PC_F64, 1, 2, 3, 2);
+  pc_cross_decoder_opts o = tiny_cross;
+  o.layers = 1, o.height = o.width_px = 4;
+  must(pc_decoder_cross(&m, &o));
+  gradcheck_module(m, &z, 1, 0, 0);
+  gradcheck_module(m, &z, 1, 1, 0);
+  pc_module_release(m);
+  must(pc_decoder_render(&m, &tiny_render));
+  gradcheck_module(m, &z, 1, 0, 0);
+  gradcheck_module(m, &z, 1, 1, 0);
+  pc_module_release(m);
+  must(pc_decoder_mlp(&m, &(pc_mlp_decoder_opts){.slots = 3, .slot_dim = 2, .height = 3, .channels = 1, .hidden = 4}));
+  gradcheck_module(m, &z, 1, 0, 0);
+  pc_module_release(m);
+  pc_tensor_release(z);
+}
+END_TEST
+
+static Suite *decoders_suite(void) {
+  Suite *s = suite_create("decoders");
+  TCase *tc = tcase_create("decoders");
+  tcase_set_timeout(tc, 60);
+  tcase_add_test(tc, shapes_and_attention);
+  tcase_add_test(tc, the_control_has_no_attention);
+  tcase_add_test(tc, images_of_a_batch_are_independent);
+  tcase_add_test(tc, patches_go_where_they_belong);
+  tcase_add_test(tc, the_mean_image_is_added);
+  tcase_add_test(tc, messages);
+  tcase_add_test(tc, gradients);
+  suite_add_tcase(s, tc);
+  return s;
+}
+
+SUITE_MAIN(decoders_suite)
