@@ -28,7 +28,7 @@ return percept.experiment{
       conv_channels = {32, 64, 64}, conv_kernel = {5, 3, 3}, conv_stride = {2, 2, 1},
     },
     vae = {
-      attempts = 5, attempt_steps = 600, steps = 8000, batch = 16, lr = 1e-3, warmup = 100, hold = 0.3, final = 0.02, clip = 0,
+      attempts = 5, attempt_steps = 600, steps = 4000, batch = 16, lr = 1e-3, warmup = 100, hold = 0.3, final = 0.02, clip = 0,
       sigma = 20, beta = 0.5, alpha = 32, alpha_delay = 0, alpha_ramp = 1500, log_every = 50,
     },
     replay = {

@@ -294,11 +294,12 @@ end
 -- paints (attention times image), replay and search, one row an image.
 function perceive.picture(o)
   local out, n = o.out, math.min(o.rows or 8, o.index:size(1))
-  local index = o.index:narrow(1, 1, n)
+  local step = math.max(1, math.floor(o.index:size(1) / n)) -- spread over the set: its order is by world
+  local index = o.index:narrow(1, 1, n, step)
   local x = o.dataset:images(index)
   return T.no_grad(function()
     local z = out.slots.ood
-    local image, attention = out.decoder(z.encoder:narrow(1, 1, n))
+    local image, attention = out.decoder(z.encoder:narrow(1, 1, n, step))
     local columns, labels = {x, image:clamp(0, 1)}, {"input", "encoder"}
     local side = math.floor(math.sqrt(attention:size(2)) + 0.5)
     local scale = math.floor(x:size(2) / side)
@@ -309,7 +310,7 @@ function perceive.picture(o)
       labels[#labels + 1] = "slot " .. k
     end
     for _, method in ipairs{"search", "replay", "replay + search"} do
-      columns[#columns + 1] = out.decoder(z[method]:narrow(1, 1, n)):clamp(0, 1)
+      columns[#columns + 1] = out.decoder(z[method]:narrow(1, 1, n, step)):clamp(0, 1)
       labels[#labels + 1] = method:gsub("replay %+ search", "both")
     end
     return images.grid(columns, {column_labels = labels, scale = math.max(1, math.floor(96 / x:size(2)))})
