@@ -4,7 +4,6 @@
 #include "grad/ops_linalg.h"
 #include "grad/ops_nn.h"
 #include "grad/ops_pointwise.h"
-#include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
 #include "nn/layers.h"
 
@@ -13,37 +12,58 @@ typedef struct attention_self {
   pc_module *q, *k, *v, *o; /* borrowed from the children */
 } attention_self;
 
-/* (B,N,heads*e) -> (B,heads,N,e) */
-static pc_tensor *split_heads(pc_scope *s, pc_tensor *x, int64_t heads) {
-  if (!x) return NULL;
-  if (x->ndim != 3) {
-    pc_note(s, pc_fail(PC_ESHAPE, "attention: inputs must be (B,N,width), got %s", pc_shape_str(x)));
-    return NULL;
-  }
-  return pc_transpose(s, pc_reshape(s, x, 4, (int64_t[]){x->size[0], x->size[1], heads, x->size[2] / heads}), 1, 2);
-}
-
 /* softmax(q k^T / sqrt(e)) v, by heads; a batch of 1 on either side serves the other's */
 static pc_tensor *attend(pc_scope *s, pc_tensor *q, pc_tensor *k, pc_tensor *v, int64_t heads, pc_tensor **weights) {
-  pc_tensor *qh = split_heads(s, q, heads), *kh = split_heads(s, k, heads), *vh = split_heads(s, v, heads);
   if (s->rc < 0) return NULL;
-  double scale = 1 / sqrt((double)qh->size[3]);
-  *weights = pc_softmax(s, pc_matmul(s, pc_mul_scalar(s, qh, scale), pc_transpose(s, kh, 2, 3)), 3);
-  pc_tensor *y = pc_matmul(s, *weights, vh); /* (B,heads,N,e) */
-  if (!y) return NULL;
-  return pc_reshape(s, pc_transpose(s, y, 1, 2), 3, (int64_t[]){y->size[0], y->size[2], v->size[2]});
+  if (q->ndim == 3 && k->ndim == 3 && k->size[0] == 1 && q->size[0] > 1) {
+    k = pc_expand(s, k, 3, (int64_t[]){q->size[0], -1, -1});
+    v = pc_expand(s, v, 3, (int64_t[]){q->size[0], -1, -1});
+  }
+  return pc_attention(s, q, k, v, (int)heads, 0, weights);
+}
+
+/* Few keys under many queries, as slots under pixels: the projections of q and o go into the keys and
+ * values (tensor/attention.h), so that a query pays 4 heads M width multiply-adds in place of
+ * 2 inner (width + M). k (B,M,heads·e) -> (B,heads,M,width) = k Wq / sqrt(e), v likewise with Wo. */
+static int folds(const attention_self *a, const pc_tensor *x, const pc_tensor *context) {
+  int64_t inner = a->q->params[0].t->size[0];
+  return a->q->nparams == 1 && x->ndim == 3 && context->ndim == 3 &&
+         (x->size[0] == 1 || x->size[0] == context->size[0]) && x->size[1] >= 8 * context->size[1] &&
+         2 * a->heads * context->size[1] <= inner;
+}
+
+static pc_tensor *attend_folded(pc_scope *s, const attention_self *a, pc_tensor *x, pc_tensor *k, pc_tensor *v,
+                                pc_tensor **weights) {
+  pc_tensor *wq = a->q->params[0].t, *wo = a->o->params[0].t; /* (inner,width), (width,inner) */
+  if (s->rc < 0) return NULL;
+  int64_t b = k->size[0], m = k->size[1], h = a->heads, inner = wq->size[0], e = inner / h, width = wq->size[1];
+  const int64_t split[4] = {b, m, h, e};
+  k = pc_transpose(s, pc_reshape(s, pc_mul_scalar(s, k, 1 / sqrt((double)e)), 4, split), 1, 2);
+  v = pc_transpose(s, pc_reshape(s, v, 4, split), 1, 2);
+  k = pc_matmul(s, k, pc_reshape(s, wq, 3, (int64_t[]){h, e, width}));
+  v = pc_matmul(s, v, pc_permute(s, pc_reshape(s, wo, 3, (int64_t[]){width, h, e}), (int[]){1, 2, 0}));
+  pc_tensor *y = pc_slot_attention(s, x, k, v, weights);
+  return a->o->nparams > 1 ? pc_add(s, y, a->o->params[1].t) : y;
 }
 
 static void fwd_attention(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
   const attention_self *a = m->self;
   pc_tensor *context = nin > 1 ? in[1] : in[0];
-  pc_tensor *q = pc_run1(s, a->q, in[0]), *k = pc_run1(s, a->k, context), *v = pc_run1(s, a->v, context);
-  pc_tensor *y = attend(s, q, k, v, a->heads, &out[1]);
-  out[0] = pc_run1(s, a->o, y);
+  pc_tensor *k = pc_run1(s, a->k, context), *v = pc_run1(s, a->v, context);
+  if (s->rc < 0) return;
+  if (folds(a, in[0], context))
+    out[0] = attend_folded(s, a, in[0], k, v, &out[1]);
+  else
+    out[0] = pc_run1(s, a->o, attend(s, pc_run1(s, a->q, in[0]), k, v, a->heads, &out[1]));
 }
 
 static const pc_module_class attention_class = {
-    "attention", 1, 2, 2, fwd_attention, NULL,
+    "attention",
+    1,
+    2,
+    2,
+    fwd_attention,
+    NULL,
     "x (B,N,width)[, context (B,M,width_kv)] -> (B,N,width), weights (B,heads,N,M)"};
 
 int pc_nn_attention(pc_module **out, int64_t width_q, int64_t width_kv, int64_t heads, const pc_attention_opts *opts) {
@@ -52,7 +72,8 @@ int pc_nn_attention(pc_module **out, int64_t width_q, int64_t width_kv, int64_t 
   int64_t inner = o.inner ? o.inner : width_kv;
   *out = NULL;
   if (heads < 1 || inner % heads)
-    return pc_fail(PC_EARG, "attention: %lld heads do not divide the inner width %lld", (long long)heads, (long long)inner);
+    return pc_fail(PC_EARG, "attention: %lld heads do not divide the inner width %lld", (long long)heads,
+                   (long long)inner);
   int rc = pc_module_new(out, &attention_class, sizeof(attention_self));
   if (rc < 0) return rc;
   attention_self *a = (*out)->self;
@@ -100,8 +121,8 @@ static void fwd_block(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, 
   out[0] = pc_add(s, x, pc_run1(s, b->ff, pc_run1(s, b->norm_ff, x)));
 }
 
-static const pc_module_class block_class = {"block", 1, 2, 2, fwd_block, NULL,
-                                            "pre-norm Transformer block: x (B,N,width)[, context] -> x, weights"};
+static const pc_module_class block_class = {
+    "block", 1, 2, 2, fwd_block, NULL, "pre-norm Transformer block: x (B,N,width)[, context] -> x, weights"};
 
 static int add_part(pc_module *m, const char *name, int rc, pc_module *part, pc_module **slot) {
   *slot = part;
