@@ -102,6 +102,7 @@ function experiment.start(spec)
   run.folder = run_folder(db, run:uid())
   run.resumed = ask.resume ~= nil
   run.seed = seed
+  run.experiment = spec.name
   local trace
   local ok, result = xpcall(spec.run, function(message)
     if type(message) ~= "string" then message = tostring(message) end

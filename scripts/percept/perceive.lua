@@ -16,6 +16,7 @@ local images = require "percept.images"
 local readout = require "percept.readout"
 local train = require "percept.train"
 local progress = require "percept.progress"
+local report = require "percept.report"
 local sys = require "percept.sys"
 
 local perceive = {}
@@ -161,7 +162,7 @@ function perceive.train_vae(o)
     local attempt = new_attempt(o, o.seed * 1000 + k)
     loop(attempt, {name = "attempt" .. k, steps = math.min(c.attempt_steps, c.steps)})
     attempt.objective, attempt.rng, attempt.number = validation(o, attempt), T.get_rng_state(), k
-    o.run:result{method = "attempt " .. k, split = "id", metric = "objective", value = attempt.objective}
+    o.run:log(k, {["attempts/objective"] = attempt.objective})
     if not best or attempt.objective < best.objective then best = attempt end
   end
   if best then
@@ -171,7 +172,7 @@ function perceive.train_vae(o)
     best = new_attempt(o, o.seed * 1000 + 1)
   end
   loop(best, {name = "vae", steps = c.steps, first = resumed and 0 or math.min(c.attempt_steps, c.steps), checkpoint = o.checkpoint})
-  o.run:result{method = "vae", split = "id", metric = "objective", value = validation(o, best)}
+  o.run:log(c.steps, {["vae/objective"] = validation(o, best)})
   return best.encoder, best.decoder
 end
 
@@ -271,9 +272,13 @@ function perceive.study(spec)
         decoder = decoder, dataset = dataset, index = index, z0 = z[start], config = cfg.search,
         title = ("%s %s"):format(name, method),
       }
-      run:result{method = method, split = name, metric = "seconds_per_image", value = (sys.time() - began) / index:size(1)}
-      run:result{method = method, split = name, metric = "squared_error", value = cost.loss_after}
-      run:result{method = start, split = name, metric = "squared_error", value = cost.loss_before}
+      local at = ("%s/%s/"):format(name, method)
+      run:log(cfg.vae.steps + cfg.replay.steps, {
+        [at .. "seconds_per_image"] = (sys.time() - began) / index:size(1),
+        [at .. "decoder_evaluations_per_image"] = cost.evaluations / index:size(1),
+        [at .. "squared_error_before"] = cost.loss_before,
+        [at .. "squared_error_after"] = cost.loss_after,
+      })
     end
     out.slots[name] = z
     for _, method in ipairs(perceive.methods) do
@@ -287,6 +292,52 @@ function perceive.study(spec)
       run:result{method = method, split = name, metric = "accuracy", factor = spec.scored_name, value = sum / parts}
     end
   end
+  return out
+end
+
+--- A background study (paper.md 7.1) on a folder of scenes, from data to table and picture: what
+-- quickstart and experiments/pug/background.lua share. cfg: data, size, worlds (list, or empty for
+-- all), fraction, offset, model, vae, replay, search, readout. Names of factors are PUG's.
+function perceive.background(cfg, run)
+  local began = sys.time()
+  local only = #cfg.worlds > 0 and {world_name = cfg.worlds} or nil
+  local dataset = datasets.scenes(cfg.data, {height = cfg.size, width = cfg.size, only = only})
+  local split = datasets.split(dataset, {
+    preset = "background", rule = "band", fraction = cfg.fraction, offset = cfg.offset, val = 0.12, seed = 1,
+  })
+  run:dataset(dataset:digest(), cfg.data:match "([^/]+)/*$", {n = dataset:count(), path = cfg.data})
+  run:param("split.digest", split.digest)
+  local factors = {"character_name", "character2_name", "world_name"}
+  local animals = {"character_name", "character2_name"}
+  print(("%d images of %d x %d: %d to train on, %d ID to validate, %d OOD (a held-out animal x world cell, # below)"):format(
+    dataset:count(), cfg.size, cfg.size, split.id_train:size(1), split.id_val:size(1), split.ood:size(1)))
+  print(split.cells)
+  local out = perceive.study{
+    config = cfg, run = run, dataset = dataset, split = split, factors = factors, seed = run.seed,
+    scored = animals, scored_name = "animals",
+  }
+  local chance = {}
+  for _, f in ipairs(factors) do chance[f] = 1 / #dataset:values(f) end
+  chance.animals = (chance.character_name + chance.character2_name) / 2
+  report.accuracy_table(out.rows, {
+    factors = {"character_name", "character2_name", "world_name", "animals"},
+    labels = {character_name = "left", character2_name = "right", world_name = "world"},
+    methods = perceive.methods, chance = chance,
+  })
+  local ood = {}
+  for _, r in ipairs(out.rows) do
+    if r.split == "ood" and r.factor == "animals" then ood[r.method] = r.value end
+  end
+  local best = "search"
+  for _, m in ipairs{"replay", "replay + search"} do
+    if ood[m] > ood[best] then best = m end
+  end
+  print(("\nanimals in combinations never seen: encoder %.3f, %s %.3f (%+.1f points)"):format(
+    ood.encoder, best, ood[best], 100 * (ood[best] - ood.encoder)))
+  local picture = ("%s/%s.png"):format(run.folder, run.experiment)
+  images.write(picture, perceive.picture{out = out, dataset = dataset, index = split.ood, rows = 8})
+  run:artifact(picture, {kind = "picture"})
+  print(("picture: %s   (%.0f s in all)"):format(picture, sys.time() - began))
   return out
 end
 
