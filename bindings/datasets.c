@@ -17,12 +17,14 @@ enum { MAX_FILTERS = 16, MAX_VALUES = 256 };
 
 static int strings(lua_State *L, const char *what, int at, const char **out, int max) {
   if (lua_type(L, at) == LUA_TSTRING) return out[0] = lua_tostring(L, at), 1;
-  if (!lua_istable(L, at)) return pc_fail(PC_EARG, "%s: a string or a list of strings is expected, got %s", what, pc_describe(L, at));
+  if (!lua_istable(L, at))
+    return pc_fail(PC_EARG, "%s: a string or a list of strings is expected, got %s", what, pc_describe(L, at));
   int n = (int)lua_objlen(L, at);
   if (n > max) return pc_fail(PC_EARG, "%s: at most %d values", what, max);
   for (int i = 0; i < n; i++) {
     lua_rawgeti(L, at, i + 1);
-    if (!lua_isstring(L, -1)) return pc_fail(PC_EARG, "%s: entry %d is %s, not a string", what, i + 1, pc_describe(L, -1));
+    if (!lua_isstring(L, -1))
+      return pc_fail(PC_EARG, "%s: entry %d is %s, not a string", what, i + 1, pc_describe(L, -1));
     out[i] = lua_tostring(L, -1); /* the table keeps it alive */
     lua_pop(L, 1);
   }
@@ -68,8 +70,12 @@ static int f_scenes(lua_State *L, pc_args *a) {
   pc_scenes *s;
   filters *fs = pc_calloc(1, sizeof *fs);
   if (!fs) return PC_ENOMEM;
-  pc_scenes_opts o = {.height = (int)a->a[1].v.i, .width = (int)a->a[2].v.i, .labels = a->a[3].v.s, .cache_dir = a->a[5].v.s,
-                      .no_masks = !a->a[6].v.i, .factors = factors};
+  pc_scenes_opts o = {.height = (int)a->a[1].v.i,
+                      .width = (int)a->a[2].v.i,
+                      .labels = a->a[3].v.s,
+                      .cache_dir = a->a[5].v.s,
+                      .no_masks = !a->a[6].v.i,
+                      .factors = factors};
   o.on_error = a->a[4].v.s && !strcmp(a->a[4].v.s, "skip") ? PC_SCENES_SKIP : PC_SCENES_STOP;
   int rc = add_filters(L, fs, a->a[7].at, 0);
   if (rc == PC_OK) rc = add_filters(L, fs, a->a[8].at, 1);
@@ -93,9 +99,15 @@ static int give(lua_State *L, int rc, pc_tensor *const *t) {
   return 1;
 }
 
-static int s_count(lua_State *L, pc_args *a) { return lua_pushnumber(L, (lua_Number)pc_scenes_count(SCENES(a->a[0]))), 1; }
-static int s_height(lua_State *L, pc_args *a) { return lua_pushnumber(L, (lua_Number)pc_scenes_height(SCENES(a->a[0]))), 1; }
-static int s_width(lua_State *L, pc_args *a) { return lua_pushnumber(L, (lua_Number)pc_scenes_width(SCENES(a->a[0]))), 1; }
+static int s_count(lua_State *L, pc_args *a) {
+  return lua_pushnumber(L, (lua_Number)pc_scenes_count(SCENES(a->a[0]))), 1;
+}
+static int s_height(lua_State *L, pc_args *a) {
+  return lua_pushnumber(L, (lua_Number)pc_scenes_height(SCENES(a->a[0]))), 1;
+}
+static int s_width(lua_State *L, pc_args *a) {
+  return lua_pushnumber(L, (lua_Number)pc_scenes_width(SCENES(a->a[0]))), 1;
+}
 static int s_digest(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_digest(SCENES(a->a[0]))), 1; }
 static int s_dir(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_dir(SCENES(a->a[0]))), 1; }
 static int s_note(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_note(SCENES(a->a[0]))), 1; }
@@ -103,7 +115,8 @@ static int s_note(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes
 static int s_filename(lua_State *L, pc_args *a) {
   int64_t i = a->a[1].v.i, n = pc_scenes_count(SCENES(a->a[0]));
   if (i < 0) i += n;
-  if (i < 0 || i >= n) return pc_fail(PC_EINDEX, "filename: no image %lld; there are %lld", (long long)i + 1, (long long)n);
+  if (i < 0 || i >= n)
+    return pc_fail(PC_EINDEX, "filename: no image %lld; there are %lld", (long long)i + 1, (long long)n);
   return lua_pushstring(L, pc_scenes_filename(SCENES(a->a[0]), i)), 1;
 }
 
@@ -133,9 +146,11 @@ static int s_numeric(lua_State *L, pc_args *a) {
 static int s_factors(lua_State *L, pc_args *a) {
   pc_scenes *s = SCENES(a->a[0]);
   lua_newtable(L);
-  for (int f = 0; f < pc_scenes_nfactors(s); f++) lua_pushstring(L, pc_scenes_factor_name(s, f)), lua_rawseti(L, -2, f + 1);
+  for (int f = 0; f < pc_scenes_nfactors(s); f++)
+    lua_pushstring(L, pc_scenes_factor_name(s, f)), lua_rawseti(L, -2, f + 1);
   lua_newtable(L);
-  for (int c = 0; c < pc_scenes_nnumeric(s); c++) lua_pushstring(L, pc_scenes_numeric_name(s, c)), lua_rawseti(L, -2, c + 1);
+  for (int c = 0; c < pc_scenes_nnumeric(s); c++)
+    lua_pushstring(L, pc_scenes_numeric_name(s, c)), lua_rawseti(L, -2, c + 1);
   return 2;
 }
 
@@ -153,7 +168,8 @@ static const pc_luafn scenes_methods[] = {
     {"count", "self:scenes", s_count, "number of images", 0},
     {"height", "self:scenes", s_height, "of the images, in pixels", 0},
     {"width", "self:scenes", s_width, "of the images, in pixels", 0},
-    {"images", "self:scenes, index:tensor?, dtype:dtype?", s_images, "images (B,H,W,3): f32 in [0,1], or u8; index counts from 1", 0},
+    {"images", "self:scenes, index:tensor?, dtype:dtype?", s_images,
+     "images (B,H,W,3): f32 in [0,1], or u8; index counts from 1", 0},
     {"masks", "self:scenes, index:tensor?", s_masks, "u8 (B,H,W) labels", 0},
     {"factor", "self:scenes, name:str, index:tensor?", s_factor, "i64 (B) value numbers of a factor, from 1", 0},
     {"numeric", "self:scenes, name:str, index:tensor?", s_numeric, "f64 (B) of a numeric column", 0},
@@ -207,9 +223,17 @@ static int f_split(lua_State *L, pc_args *a) {
   pc_split_pair pairs[16], cells[1024];
   const char *ignore[64];
   pc_split *s = NULL;
-  pc_split_opts o = {.preset = a->a[1].v.s, .pairs = pairs, .cells = cells, .ignore = NULL, .fraction = a->a[4].v.d,
-                     .offset = (int)a->a[5].v.i, .unordered = (int)a->a[7].v.i, .val = a->a[9].v.d, .test = a->a[10].v.d,
-                     .pseudo = a->a[11].v.d, .seed = (uint64_t)a->a[12].v.i};
+  pc_split_opts o = {.preset = a->a[1].v.s,
+                     .pairs = pairs,
+                     .cells = cells,
+                     .ignore = NULL,
+                     .fraction = a->a[4].v.d,
+                     .offset = (int)a->a[5].v.i,
+                     .unordered = (int)a->a[7].v.i,
+                     .val = a->a[9].v.d,
+                     .test = a->a[10].v.d,
+                     .pseudo = a->a[11].v.d,
+                     .seed = (uint64_t)a->a[12].v.i};
   int rc = pc_split_rule_parse(&o.rule, a->a[3].v.s);
   if (rc == PC_OK && (o.npairs = pairs_of(L, "split: pairs", a->a[2].at, pairs, 16)) < 0) rc = o.npairs;
   if (rc == PC_OK && (o.ncells = pairs_of(L, "split: cells", a->a[6].at, cells, 1024)) < 0) rc = o.ncells;
@@ -267,7 +291,9 @@ static int b_set_state(lua_State *L, pc_args *a) {
   return pc_batches_seek(BATCHES(a->a[0]), (pc_batches_position){seed, epoch, cursor});
 }
 
-static int b_per_epoch(lua_State *L, pc_args *a) { return lua_pushnumber(L, (lua_Number)pc_batches_per_epoch(BATCHES(a->a[0]))), 1; }
+static int b_per_epoch(lua_State *L, pc_args *a) {
+  return lua_pushnumber(L, (lua_Number)pc_batches_per_epoch(BATCHES(a->a[0]))), 1;
+}
 
 static const pc_luafn batches_methods[] = {
     {"next", "self:batches", b_next, "the next batch of indices, i64 (batch)", 0},
@@ -278,11 +304,14 @@ static const pc_luafn batches_methods[] = {
 
 static const pc_luafn functions[] = {
     {"scenes",
-     "dir:str, height:int=0, width:int=0, labels:str?, on_error:str(stop|skip)=stop, cache_dir:str?, masks:bool=true, only:table?, "
+     "dir:str, height:int=0, width:int=0, labels:str?, on_error:str(stop|skip)=stop, cache_dir:str?, masks:bool=true, "
+     "only:table?, "
      "exclude:table?, factors:table?",
-     f_scenes, "a folder of PNGs with labels.csv; only/exclude = {column = {values}}; decoded once into a mapped cache", 0},
+     f_scenes, "a folder of PNGs with labels.csv; only/exclude = {column = {values}}; decoded once into a mapped cache",
+     0},
     {"split",
-     "scenes:scenes, preset:str=background, pairs:table?, rule:str=band, fraction:num=0.25, offset:int=0, cells:table?, "
+     "scenes:scenes, preset:str=background, pairs:table?, rule:str=band, fraction:num=0.25, offset:int=0, "
+     "cells:table?, "
      "unordered:bool=false, ignore:table?, val:num=0.1, test:num=-1, pseudo:num=0, seed:int=0",
      f_split, "held-out combinations -> {id_train, id_val, id_test, pseudo_ood, ood (indices), cells, digest}", 0},
     {"batches", "index:tensor, batch:int, seed:int=0, shuffle:bool=true, keep_last:bool=false", f_batches,

@@ -20,8 +20,8 @@ static int bundle_of(lua_State *L, pc_bundle **out, int at, int meta) {
   const char **names = lua_newuserdata(L, sizeof *names * (size_t)(max ? max : 1)); /* the collector frees it */
   for (lua_pushnil(L); lua_next(L, at) && rc == PC_OK; lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING || !pc_to_tensor(L, -1)) {
-      rc = pc_fail(PC_EARG, "formats: a table name -> tensor is expected, entry %s is %s", lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?",
-                   pc_describe(L, -1));
+      rc = pc_fail(PC_EARG, "formats: a table name -> tensor is expected, entry %s is %s",
+                   lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?", pc_describe(L, -1));
       lua_pop(L, 2);
       break;
     }
@@ -69,20 +69,20 @@ static int push_bundle(lua_State *L, int rc, pc_bundle *b) {
   return 2;
 }
 
-#define WRITER(fn, write)                                          \
-  static int fn(lua_State *L, pc_args *a) {                        \
-    pc_bundle *b;                                                  \
+#define WRITER(fn, write)                                             \
+  static int fn(lua_State *L, pc_args *a) {                           \
+    pc_bundle *b;                                                     \
     int rc = bundle_of(L, &b, a->a[1].at, a->n > 2 ? a->a[2].at : 0); \
-    if (rc < 0) return rc;                                         \
-    rc = write(a->a[0].v.s, b);                                    \
-    pc_bundle_free(b);                                             \
-    return rc;                                                     \
+    if (rc < 0) return rc;                                            \
+    rc = write(a->a[0].v.s, b);                                       \
+    pc_bundle_free(b);                                                \
+    return rc;                                                        \
   }
-#define READER(fn, read)                       \
-  static int fn(lua_State *L, pc_args *a) {    \
-    pc_bundle *b = NULL;                       \
-    int rc = read(&b, a->a[0].v.s);            \
-    return push_bundle(L, rc, b);              \
+#define READER(fn, read)                    \
+  static int fn(lua_State *L, pc_args *a) { \
+    pc_bundle *b = NULL;                    \
+    int rc = read(&b, a->a[0].v.s);         \
+    return push_bundle(L, rc, b);           \
   }
 
 static int write_npz(const char *path, pc_bundle *b) { return pc_npz_write(path, b, NULL); }
@@ -106,9 +106,11 @@ static int f_load_npy(lua_State *L, pc_args *a) {
 }
 
 static const pc_luafn functions[] = {
-    {"save_checkpoint", "path:str, tensors:table, metadata:table?", f_save_checkpoint, "safetensors with a digest, written whole or not at all", 0},
+    {"save_checkpoint", "path:str, tensors:table, metadata:table?", f_save_checkpoint,
+     "safetensors with a digest, written whole or not at all", 0},
     {"load_checkpoint", "path:str", f_load_checkpoint, "-> tensors by name, metadata", 0},
-    {"save_safetensors", "path:str, tensors:table, metadata:table?", f_save_safetensors, "named tensors, opens in Python", 0},
+    {"save_safetensors", "path:str, tensors:table, metadata:table?", f_save_safetensors,
+     "named tensors, opens in Python", 0},
     {"load_safetensors", "path:str", f_load_safetensors, "-> tensors by name, metadata", 0},
     {"save_npz", "path:str, tensors:table", f_save_npz, "named tensors for numpy.load", 0},
     {"load_npz", "path:str", f_load_npz, "-> tensors by name", 0},

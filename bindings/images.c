@@ -49,8 +49,12 @@ static int labels(lua_State *L, int at, const char **out) {
 static int f_grid(lua_State *L, pc_args *a) {
   const char *cols[MAX_LABELS], *rows[MAX_LABELS];
   pc_tensor *t, *one = pc_to_tensor(L, a->a[0].at);
-  pc_grid_opts o = {.columns = (int)a->a[1].v.i, .scale = (int)a->a[2].v.i, .padding = (int)a->a[3].v.i, .dark = (int)a->a[4].v.i,
-                    .column_labels = cols, .row_labels = rows};
+  pc_grid_opts o = {.columns = (int)a->a[1].v.i,
+                    .scale = (int)a->a[2].v.i,
+                    .padding = (int)a->a[3].v.i,
+                    .dark = (int)a->a[4].v.i,
+                    .column_labels = cols,
+                    .row_labels = rows};
   o.ncolumn_labels = labels(L, a->a[5].at, cols);
   o.nrow_labels = labels(L, a->a[6].at, rows);
   int rc;
@@ -59,10 +63,13 @@ static int f_grid(lua_State *L, pc_args *a) {
   } else {
     const pc_tensor *batch[64];
     int n = lua_istable(L, a->a[0].at) ? (int)lua_objlen(L, a->a[0].at) : 0;
-    if (n < 1 || n > 64) return pc_fail(PC_EARG, "grid: images (N,H,W,C) or a list of 1 to 64 of them, got %s", pc_describe(L, a->a[0].at));
+    if (n < 1 || n > 64)
+      return pc_fail(PC_EARG, "grid: images (N,H,W,C) or a list of 1 to 64 of them, got %s",
+                     pc_describe(L, a->a[0].at));
     for (int i = 0; i < n; i++) {
       lua_rawgeti(L, a->a[0].at, i + 1);
-      if (!(batch[i] = pc_to_tensor(L, -1))) return pc_fail(PC_EARG, "grid: column %d is %s, not a tensor", i + 1, pc_describe(L, -1));
+      if (!(batch[i] = pc_to_tensor(L, -1)))
+        return pc_fail(PC_EARG, "grid: column %d is %s, not a tensor", i + 1, pc_describe(L, -1));
       lua_pop(L, 1);
     }
     rc = pc_grid_columns(&t, batch, n, &o);
@@ -72,12 +79,13 @@ static int f_grid(lua_State *L, pc_args *a) {
 
 static const pc_luafn functions[] = {
     {"grid",
-     "images:any, columns:int=0, scale:int=1, padding:int=2, dark:bool=false, column_labels:table?, row_labels:table?", f_grid,
-     "one picture u8 (H,W,3) of many: (N,H,W,C) row by row, or a list of batches, one a column", 0},
+     "images:any, columns:int=0, scale:int=1, padding:int=2, dark:bool=false, column_labels:table?, row_labels:table?",
+     f_grid, "one picture u8 (H,W,3) of many: (N,H,W,C) row by row, or a list of batches, one a column", 0},
     {"read", "path:str, channels:int=3", f_read, "a PNG as u8 (H,W,C); channels 1, 3 or 4", 0},
     {"read_labels", "path:str", f_read_labels, "a label PNG as u8 (H,W): palette indices or gray levels as stored", 0},
     {"write", "path:str, image:tensor", f_write, "writes (H,W) or (H,W,C): u8, or floats in [0,1]", 0},
-    {"resize", "image:tensor, height:int, width:int?", f_resize, "(H,W,C) or (N,H,W,C) to another size, area averaging", 0},
+    {"resize", "image:tensor, height:int, width:int?", f_resize, "(H,W,C) or (N,H,W,C) to another size, area averaging",
+     0},
     {0}};
 
 int luaopen_percept_images(lua_State *L) {

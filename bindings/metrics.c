@@ -17,7 +17,8 @@ static int f_hungarian(lua_State *L, pc_args *a) {
   if (rc < 0) return rc;
   if (t->ndim == 1) { /* one matrix: a list of columns and the sum */
     lua_newtable(L);
-    for (int64_t i = 0; i < t->size[0]; i++) lua_pushnumber(L, (lua_Number)pc_i64(t)[i]), lua_rawseti(L, -2, (int)i + 1);
+    for (int64_t i = 0; i < t->size[0]; i++)
+      lua_pushnumber(L, (lua_Number)pc_i64(t)[i]), lua_rawseti(L, -2, (int)i + 1);
     lua_pushnumber(L, pc_item(total));
     pc_tensor_release(t);
     pc_tensor_release(total);
@@ -66,10 +67,13 @@ static const pc_luafn functions[] = {
     {"hungarian", "cost:tensor, maximize:bool=false", f_hungarian,
      "best assignment of rows to columns: (R,C) -> list of columns, total; (B,R,C) -> i64 (B,R), f64 (B)", 0},
     {"accuracy", "predicted:tensor, target:tensor", f_accuracy, "share of equal labels", 0},
-    {"confusion", "predicted:tensor, target:tensor, classes:int", f_confusion, "i64 (classes,classes): row target, column predicted", 0},
-    {"r2", "predicted:tensor, target:tensor, variance_weighted:bool=false", f_r2, "1 - SS_res/SS_tot, mean over columns", 0},
+    {"confusion", "predicted:tensor, target:tensor, classes:int", f_confusion,
+     "i64 (classes,classes): row target, column predicted", 0},
+    {"r2", "predicted:tensor, target:tensor, variance_weighted:bool=false", f_r2,
+     "1 - SS_res/SS_tot, mean over columns", 0},
     {"ari", "predicted:tensor, target:tensor", f_ari, "adjusted Rand index of two labellings", 0},
-    {"fg_ari", "predicted:tensor, target:tensor, background:int=0", f_fg_ari, "adjusted Rand index of foreground pixels, f64 (B)", 0},
+    {"fg_ari", "predicted:tensor, target:tensor, background:int=0", f_fg_ari,
+     "adjusted Rand index of foreground pixels, f64 (B)", 0},
     {0}};
 
 int luaopen_percept_metrics(lua_State *L) {

@@ -50,11 +50,13 @@ static void lua_forward(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin
   if (pc_note(s, pc_callback(L, nin + 1, LUA_MULTRET)) == PC_OK) {
     int n = lua_gettop(L) - top;
     if (n < 1 || n > PC_MAX_OUT)
-      pc_note(s, pc_fail(PC_ECALLBACK, "module: forward must return 1 to %d tensors, returned %d values", PC_MAX_OUT, n));
+      pc_note(s,
+              pc_fail(PC_ECALLBACK, "module: forward must return 1 to %d tensors, returned %d values", PC_MAX_OUT, n));
     for (int k = 0; k < n && s->rc == PC_OK; k++) {
       pc_tensor *t = pc_to_tensor(L, top + 1 + k);
       if (!t && !lua_isnil(L, top + 1 + k))
-        pc_note(s, pc_fail(PC_ECALLBACK, "module: result %d of forward is %s, not a tensor", k + 1, pc_describe(L, top + 1 + k)));
+        pc_note(s, pc_fail(PC_ECALLBACK, "module: result %d of forward is %s, not a tensor", k + 1,
+                           pc_describe(L, top + 1 + k)));
       else if (t)
         out[k] = pc_own(s, pc_tensor_retain(t));
     }
@@ -62,7 +64,8 @@ static void lua_forward(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin
   lua_settop(L, top);
 }
 
-static const pc_module_class lua_class = {"module", 0, 16, PC_MAX_OUT, lua_forward, lua_release, "a module written in Lua"};
+static const pc_module_class lua_class = {
+    "module", 0, 16, PC_MAX_OUT, lua_forward, lua_release, "a module written in Lua"};
 
 static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
@@ -72,15 +75,18 @@ static int adopt_fields(lua_State *L, pc_module *m, int idx) {
   int n = 0, rc = PC_OK;
   for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING || (!pc_to_module(L, -1) && !pc_to_tensor(L, -1))) continue;
-    if (n == 256) rc = pc_fail(PC_EARG, "nn.module: at most 256 children and parameters");
-    else names[n++] = lua_tostring(L, -2);
+    if (n == 256)
+      rc = pc_fail(PC_EARG, "nn.module: at most 256 children and parameters");
+    else
+      names[n++] = lua_tostring(L, -2);
   }
   qsort(names, (size_t)n, sizeof *names, by_name);
   for (int i = 0; i < n && rc == PC_OK; i++) {
     lua_getfield(L, idx, names[i]);
     pc_module *child = pc_to_module(L, -1);
     pc_tensor *t = pc_to_tensor(L, -1);
-    rc = child ? pc_module_add_child(m, names[i], child) : pc_module_add_tensor(m, names[i], t, !pc_dtype_is_float(t->dtype));
+    rc = child ? pc_module_add_child(m, names[i], child)
+               : pc_module_add_tensor(m, names[i], t, !pc_dtype_is_float(t->dtype));
     lua_pop(L, 1);
   }
   return rc;
@@ -171,7 +177,8 @@ static int load_one(void *ctx, const char *path, pc_parameter *p) {
   if (!t)
     rc = pc_fail(PC_ENOTFOUND, "load_state: no tensor '%s'", path);
   else if (!pc_same_shape(t, p->t))
-    rc = pc_fail(PC_ESHAPE, "load_state: '%s' is %s in the state, %s in the module", path, pc_shape_str(t), pc_shape_str(p->t));
+    rc = pc_fail(PC_ESHAPE, "load_state: '%s' is %s in the state, %s in the module", path, pc_shape_str(t),
+                 pc_shape_str(p->t));
   else
     rc = pc_copy_into(p->t, t);
   c->found++;
@@ -211,8 +218,12 @@ static int m_train(lua_State *L, pc_args *a) {
   pc_module_set_training(PC_MODULE(a->a[0]), (int)a->a[1].v.i);
   return self_back(L, a, PC_OK);
 }
-static int m_freeze(lua_State *L, pc_args *a) { return self_back(L, a, pc_module_set_requires_grad(PC_MODULE(a->a[0]), 0)); }
-static int m_unfreeze(lua_State *L, pc_args *a) { return self_back(L, a, pc_module_set_requires_grad(PC_MODULE(a->a[0]), 1)); }
+static int m_freeze(lua_State *L, pc_args *a) {
+  return self_back(L, a, pc_module_set_requires_grad(PC_MODULE(a->a[0]), 0));
+}
+static int m_unfreeze(lua_State *L, pc_args *a) {
+  return self_back(L, a, pc_module_set_requires_grad(PC_MODULE(a->a[0]), 1));
+}
 static int m_zero_grad(lua_State *L, pc_args *a) { return self_back(L, a, pc_module_zero_grad(PC_MODULE(a->a[0]))); }
 
 static int m_copy(lua_State *L, pc_args *a) {
@@ -253,7 +264,8 @@ static const pc_luafn methods[] = {
     {"named_parameters", "self:module", m_named, "table: full name -> trained tensor", 0},
     {"names", "self:module", m_names, "list of full names of parameters and buffers, in tree order", 0},
     {"state", "self:module", m_state, "table: full name -> parameter or buffer (shared, not copied)", 0},
-    {"load_state", "self:module, state:table", m_load_state, "copies values in by full name; names and shapes must match", 0},
+    {"load_state", "self:module, state:table", m_load_state,
+     "copies values in by full name; names and shapes must match", 0},
     {"copy_from", "self:module, source:module", m_copy, "copies all values of an equal module", 0},
     {"count", "self:module", m_count, "number of trained numbers", 0},
     {"train", "self:module, on:bool=true", m_train, "switches training behaviour (dropout) on or off", 0},

@@ -26,7 +26,8 @@ static int f_conv2d(lua_State *L, pc_args *a) {
 
 static int f_conv_transpose2d(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_nn_conv_opts o = {.stride = I(3), .padding = I(4), .output_padding = I(5), .dilation = I(6), .groups = I(7), .no_bias = !I(8)};
+  pc_nn_conv_opts o = {
+      .stride = I(3), .padding = I(4), .output_padding = I(5), .dilation = I(6), .groups = I(7), .no_bias = !I(8)};
   return pc_made_module(L, pc_nn_conv_transpose2d(&m, I(0), I(1), I(2), &o), &m);
 }
 
@@ -96,7 +97,8 @@ static int f_sequential(lua_State *L, pc_args *a) {
 static int f_attention(lua_State *L, pc_args *a) {
   pc_module *m;
   int64_t context = a->a[2].v.set ? I(2) : I(0);
-  return pc_made_module(L, pc_nn_attention(&m, I(0), context, I(1), &(pc_attention_opts){.inner = I(3), .qkv_bias = (int)I(4)}), &m);
+  return pc_made_module(
+      L, pc_nn_attention(&m, I(0), context, I(1), &(pc_attention_opts){.inner = I(3), .qkv_bias = (int)I(4)}), &m);
 }
 
 static int f_block(lua_State *L, pc_args *a) {
@@ -195,18 +197,23 @@ static int f_kl(lua_State *L, pc_args *a) {
 }
 
 static const pc_luafn functions[] = {
-    {"linear", "in:int, out:int, bias:bool=true, init:str=fan_in, gain:num=1", f_linear, "(..., in) -> (..., out): x W^T + b", 0},
-    {"conv2d", "in:int, out:int, kernel:int, stride:int=1, padding:int=0, dilation:int=1, groups:int=1, bias:bool=true", f_conv2d,
-     "(B,H,W,in) -> (B,H',W',out)", 0},
+    {"linear", "in:int, out:int, bias:bool=true, init:str=fan_in, gain:num=1", f_linear,
+     "(..., in) -> (..., out): x W^T + b", 0},
+    {"conv2d", "in:int, out:int, kernel:int, stride:int=1, padding:int=0, dilation:int=1, groups:int=1, bias:bool=true",
+     f_conv2d, "(B,H,W,in) -> (B,H',W',out)", 0},
     {"conv_transpose2d",
-     "in:int, out:int, kernel:int, stride:int=1, padding:int=0, output_padding:int=0, dilation:int=1, groups:int=1, bias:bool=true",
+     "in:int, out:int, kernel:int, stride:int=1, padding:int=0, output_padding:int=0, dilation:int=1, groups:int=1, "
+     "bias:bool=true",
      f_conv_transpose2d, "(B,H,W,in) -> (B,H',W',out), the transpose of conv2d", 0},
-    {"layer_norm", "width:int, eps:num=1e-5, affine:bool=true", f_layer_norm, "(..., width): (x - mean) / sd * weight + bias", 0},
-    {"group_norm", "groups:int, channels:int, eps:num=1e-5", f_group_norm, "(B,...,C) normalised over groups of channels", 0},
+    {"layer_norm", "width:int, eps:num=1e-5, affine:bool=true", f_layer_norm,
+     "(..., width): (x - mean) / sd * weight + bias", 0},
+    {"group_norm", "groups:int, channels:int, eps:num=1e-5", f_group_norm,
+     "(B,...,C) normalised over groups of channels", 0},
     {"dropout", "p:num=0.5", f_dropout, "zeroes with probability p while training", 0},
     {"activation", "kind:str", f_activation, "relu, gelu, silu, elu, leaky_relu, tanh, sigmoid or none", 0},
     {"flatten", "", f_flatten, "(B,...) -> (B,n)", 0},
-    {"mlp", "widths:table, activation:str=gelu", f_mlp, "linear, activation, ..., linear through the widths {in, hidden..., out}", 0},
+    {"mlp", "widths:table, activation:str=gelu", f_mlp,
+     "linear, activation, ..., linear through the widths {in, hidden..., out}", 0},
     {"sequential", "modules:table", f_sequential, "modules in a row: {nn.linear(..), nn.activation'relu', ...}", 0},
     {"attention", "width:int, heads:int, context:int?, inner:int=0, bias:bool=false", f_attention,
      "multi-head attention: x (B,N,width)[, context (B,M,context)] -> (B,N,width), weights (B,heads,N,M)", 0},
@@ -215,16 +222,20 @@ static const pc_luafn functions[] = {
     {"gru_cell", "in:int, hidden:int", f_gru_cell, "x (B,in), h (B,hidden) -> h' (B,hidden)", 0},
     {"position", "n:int, width:int, sd:num=0.02", f_position, "adds a learned (n,width) table", 0},
     {"sincos", "n:int, width:int", f_sincos, "sine-cosine position table (n,width)", 0},
-    {"sincos2d", "height:int, width:int, channels:int", f_sincos2d, "sine-cosine table of a grid (height*width,channels)", 0},
-    {"fourier", "height:int, width:int, octaves:int=8", f_fourier, "Fourier features of grid coordinates (height*width,4*octaves)", 0},
-    {"init", "t:tensor, kind:str, gain:num=1", f_init, "fills a parameter in place: xavier_uniform, kaiming_normal, orthogonal, ...", 0},
+    {"sincos2d", "height:int, width:int, channels:int", f_sincos2d,
+     "sine-cosine table of a grid (height*width,channels)", 0},
+    {"fourier", "height:int, width:int, octaves:int=8", f_fourier,
+     "Fourier features of grid coordinates (height*width,4*octaves)", 0},
+    {"init", "t:tensor, kind:str, gain:num=1", f_init,
+     "fills a parameter in place: xavier_uniform, kaiming_normal, orthogonal, ...", 0},
     {"mse", "x:tensor, y:tensor, reduction:str=mean", f_mse, "squared error; reduction mean, sum or batch_mean", 0},
     {"cross_entropy", "logits:tensor, target:tensor, label_smoothing:num=0, reduction:str=mean", f_cross_entropy,
      "logits (...,C), target (...) classes from 1", 0},
     {"bce_with_logits", "x:tensor, target:tensor, reduction:str=mean", f_bce, "binary cross entropy of logits", 0},
     {"gaussian_nll", "mean:tensor, x:tensor, var:tensor, eps:num=1e-6, reduction:str=mean", f_gaussian_nll,
      "0.5 (log var + (x - mean)^2 / var)", 0},
-    {"kl", "mean:tensor, log_std:tensor, reduction:str=batch_mean", f_kl, "KL(N(mean, std^2) || N(0,1)), std = exp(log_std)", 0},
+    {"kl", "mean:tensor, log_std:tensor, reduction:str=batch_mean", f_kl,
+     "KL(N(mean, std^2) || N(0,1)), std = exp(log_std)", 0},
     {0}};
 
 int luaopen_percept_nn(lua_State *L) {

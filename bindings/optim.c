@@ -37,7 +37,9 @@ static int read_group(lua_State *L, const char *fn, pc_optim_opts *o) {
     int ok = 0;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) ok |= !strcmp(known[i], lua_tostring(L, -2));
     if (!ok) {
-      int rc = pc_fail(PC_EARG, "%s: unknown option '%s' of a group; known are params, lr, weight_decay, momentum, nesterov, beta1, beta2, eps",
+      int rc = pc_fail(PC_EARG,
+                       "%s: unknown option '%s' of a group; known are params, lr, weight_decay, momentum, nesterov, "
+                       "beta1, beta2, eps",
                        fn, lua_tostring(L, -2));
       lua_pop(L, 2);
       return rc;
@@ -87,7 +89,8 @@ static int add_params(lua_State *L, pc_optim *o, int at, const pc_optim_opts *op
   if (m) return pc_optim_add_module(o, m, opts);
   if (t) return pc_optim_add_group(o, &t, 1, opts);
   if (!lua_istable(L, at))
-    return pc_fail(PC_EARG, "%s: parameters are a module, a tensor, a list, or groups; got %s", pc_optim_name(o), pc_describe(L, at));
+    return pc_fail(PC_EARG, "%s: parameters are a module, a tensor, a list, or groups; got %s", pc_optim_name(o),
+                   pc_describe(L, at));
   lua_getfield(L, at, "params");
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
@@ -114,12 +117,14 @@ static int make(lua_State *L, pc_args *a, pc_optim_kind kind, const pc_optim_opt
 }
 
 static int f_sgd(lua_State *L, pc_args *a) {
-  pc_optim_opts o = {.lr = a->a[1].v.d, .momentum = a->a[2].v.d, .nesterov = (int)a->a[3].v.i, .weight_decay = a->a[4].v.d};
+  pc_optim_opts o = {
+      .lr = a->a[1].v.d, .momentum = a->a[2].v.d, .nesterov = (int)a->a[3].v.i, .weight_decay = a->a[4].v.d};
   return make(L, a, PC_OPTIM_SGD, &o);
 }
 
 static int adam_like(lua_State *L, pc_args *a, pc_optim_kind kind) {
-  pc_optim_opts o = {.lr = a->a[1].v.d, .beta1 = a->a[2].v.d, .beta2 = a->a[3].v.d, .eps = a->a[4].v.d, .weight_decay = a->a[5].v.d};
+  pc_optim_opts o = {
+      .lr = a->a[1].v.d, .beta1 = a->a[2].v.d, .beta2 = a->a[3].v.d, .eps = a->a[4].v.d, .weight_decay = a->a[5].v.d};
   return make(L, a, kind, &o);
 }
 
@@ -142,7 +147,8 @@ static int m_clip(lua_State *L, pc_args *a) {
 static int m_lr(lua_State *L, pc_args *a) {
   pc_optim *o = OPTIM(a->a[0]);
   int g = a->a[2].v.set ? (int)a->a[2].v.i - 1 : -1;
-  if (g >= pc_optim_ngroups(o) || g < -1) return pc_fail(PC_EINDEX, "lr: no group %d; there are %d", g + 1, pc_optim_ngroups(o));
+  if (g >= pc_optim_ngroups(o) || g < -1)
+    return pc_fail(PC_EINDEX, "lr: no group %d; there are %d", g + 1, pc_optim_ngroups(o));
   if (a->a[1].v.set) pc_optim_set_lr(o, g, a->a[1].v.d);
   lua_pushnumber(L, pc_optim_lr(o, g < 0 ? 0 : g));
   return 1;
@@ -178,7 +184,8 @@ static int m_load_state(lua_State *L, pc_args *a) {
   lua_getfield(L, a->a[2].at, "kind");
   const char *kind = lua_tostring(L, -1);
   if (!kind || strcmp(kind, pc_optim_name(o)))
-    return pc_fail(PC_EARG, "load_state: the state is of optimiser '%s', this is %s", kind ? kind : "?", pc_optim_name(o));
+    return pc_fail(PC_EARG, "load_state: the state is of optimiser '%s', this is %s", kind ? kind : "?",
+                   pc_optim_name(o));
   lua_getfield(L, a->a[2].at, "steps");
   double steps = lua_tonumber(L, -1);
   for (int g = 0; g < pc_optim_ngroups(o); g++)
@@ -190,8 +197,8 @@ static int m_load_state(lua_State *L, pc_args *a) {
       lua_rawget(L, a->a[1].at);
       from = pc_to_tensor(L, -1);
       if (!from || !pc_same_shape(from, t))
-        return pc_fail(PC_ESHAPE, "load_state: slot '%s' of group %d is %s, needs shape %s", pc_optim_slot_name(o, k), g + 1,
-                       from ? pc_shape_str(from) : "missing", pc_shape_str(t));
+        return pc_fail(PC_ESHAPE, "load_state: slot '%s' of group %d is %s, needs shape %s", pc_optim_slot_name(o, k),
+                       g + 1, from ? pc_shape_str(from) : "missing", pc_shape_str(t));
       if ((rc = pc_copy_into(t, from)) < 0) return rc;
       lua_pop(L, 1);
     }
@@ -202,8 +209,10 @@ static int m_load_state(lua_State *L, pc_args *a) {
 static const pc_luafn methods[] = {
     {"step", "self:optimizer", m_step, "one step along the gradients", 0},
     {"zero_grad", "self:optimizer", m_zero_grad, "sets all gradients to 0", 0},
-    {"clip", "self:optimizer, max_norm:num=0", m_clip, "scales gradients to at most max_norm (0: none) -> their norm before", 0},
-    {"lr", "self:optimizer, value:num?, group:int?", m_lr, "reads or sets the learning rate (of all groups, or one)", 0},
+    {"clip", "self:optimizer, max_norm:num=0", m_clip,
+     "scales gradients to at most max_norm (0: none) -> their norm before", 0},
+    {"lr", "self:optimizer, value:num?, group:int?", m_lr, "reads or sets the learning rate (of all groups, or one)",
+     0},
     {"steps", "self:optimizer", m_steps, "steps taken", 0},
     {"state", "self:optimizer", m_state, "-> tensors {\"1.m\" = ...}, scalars {kind, steps}; shared, not copied", 0},
     {"load_state", "self:optimizer, tensors:table, scalars:table", m_load_state, "puts a saved state back", 0},
@@ -230,7 +239,8 @@ static int objective_call(void *ctx, const double *x, double *value, double *gra
     rc = pc_callback(o->L, 1, 1);
   }
   if (rc == PC_OK && (!(y = pc_to_tensor(o->L, -1)) || pc_numel(y) != 1))
-    rc = pc_fail(PC_ECALLBACK, "lbfgs: the function must return a tensor with one element, not %s", pc_describe(o->L, -1));
+    rc = pc_fail(PC_ECALLBACK, "lbfgs: the function must return a tensor with one element, not %s",
+                 pc_describe(o->L, -1));
   if (rc == PC_OK) rc = pc_grad(&g, &y, NULL, 1, &leaf, 1, NULL);
   if (rc == PC_OK) rc = pc_contiguous(&gc, g);
   if (rc == PC_OK) rc = pc_to_dtype(&gd, gc, PC_F64);
@@ -300,7 +310,8 @@ static int read_piece(lua_State *L, int i, pc_schedule *p) {
   for (int k = 0; kind && k < 5; k++)
     if (!strcmp(kind, kinds[k])) p->kind = (pc_schedule_kind)k;
   lua_pop(L, 1);
-  if ((int)p->kind < 0) return pc_fail(PC_EARG, "schedule: piece %d needs kind = constant, linear, cosine, step or exp", i);
+  if ((int)p->kind < 0)
+    return pc_fail(PC_EARG, "schedule: piece %d needs kind = constant, linear, cosine, step or exp", i);
   field(L, "from", &p->value);
   field(L, "to", &p->end);
   field(L, "gamma", &p->gamma);
@@ -339,10 +350,12 @@ static const pc_luafn functions[] = {
      "Adam (Kingma & Ba 2015); weight decay as L2", 0},
     {"adamw", "params:any, lr:num=1e-3, beta1:num=0.9, beta2:num=0.999, eps:num=1e-8, weight_decay:num=0.01", f_adamw,
      "Adam with decoupled weight decay (Loshchilov & Hutter 2019)", 0},
-    {"lbfgs", "fn:function, x:tensor, max_iter:int=100, history:int=10, tol_grad:num=1e-7, tol_change:num=1e-12", f_lbfgs,
-     "minimises fn(x) -> one-element tensor, from x -> x, {value, iterations, evaluations, converged}", 0},
+    {"lbfgs", "fn:function, x:tensor, max_iter:int=100, history:int=10, tol_grad:num=1e-7, tol_change:num=1e-12",
+     f_lbfgs, "minimises fn(x) -> one-element tensor, from x -> x, {value, iterations, evaluations, converged}", 0},
     {"schedule", "pieces:table", f_schedule,
-     "values over steps, pieces in a row: {{kind = 'linear', from = 0, to = 1e-3, steps = 500}, {kind = 'cosine', ...}}", 0},
+     "values over steps, pieces in a row: {{kind = 'linear', from = 0, to = 1e-3, steps = 500}, {kind = 'cosine', "
+     "...}}",
+     0},
     {0}};
 
 int luaopen_percept_optim(lua_State *L) {

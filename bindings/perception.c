@@ -28,7 +28,8 @@ static int per_stage(lua_State *L, const char *what, int at, int64_t *out, int *
     lua_rawgeti(L, at, i + 1);
     out[i] = (int64_t)lua_tonumber(L, -1);
     lua_pop(L, 1);
-    if (out[i] < 1) return pc_fail(PC_EARG, "encoders.slots: entry %d of %s must be a number of at least 1", i + 1, what);
+    if (out[i] < 1)
+      return pc_fail(PC_EARG, "encoders.slots: entry %d of %s must be a number of at least 1", i + 1, what);
   }
   *stages = n;
   return PC_OK;
@@ -37,9 +38,19 @@ static int per_stage(lua_State *L, const char *what, int at, int64_t *out, int *
 static int f_encoder_slots(lua_State *L, pc_args *a) {
   pc_module *m;
   int stages = 0;
-  pc_slot_encoder_opts o = {.slots = I(0), .slot_dim = I(1), .height = I(2), .width_px = a->a[3].v.set ? I(3) : I(2),
-                            .channels = I(4), .width = I(5), .heads = I(6), .layers = I(7), .ff = I(8), .no_vae = !I(9),
-                            .token_maps = (int)I(13), .position_sd = D(14), .query_sd = D(15)};
+  pc_slot_encoder_opts o = {.slots = I(0),
+                            .slot_dim = I(1),
+                            .height = I(2),
+                            .width_px = a->a[3].v.set ? I(3) : I(2),
+                            .channels = I(4),
+                            .width = I(5),
+                            .heads = I(6),
+                            .layers = I(7),
+                            .ff = I(8),
+                            .no_vae = !I(9),
+                            .token_maps = (int)I(13),
+                            .position_sd = D(14),
+                            .query_sd = D(15)};
   int rc = per_stage(L, "conv_channels", a->a[10].at, o.conv_channels, &stages);
   if (rc == PC_OK) rc = per_stage(L, "conv_kernel", a->a[11].at, o.conv_kernel, &stages);
   if (rc == PC_OK) rc = per_stage(L, "conv_stride", a->a[12].at, o.conv_stride, &stages);
@@ -49,10 +60,12 @@ static int f_encoder_slots(lua_State *L, pc_args *a) {
 
 static const pc_luafn encoder_functions[] = {
     {"slots",
-     "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, width:int=96, heads:int=4, layers:int=3, ff:int=0, "
+     "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, width:int=96, heads:int=4, layers:int=3, "
+     "ff:int=0, "
      "vae:bool=true, conv_channels:table?, conv_kernel:table?, conv_stride:table?, token_maps:bool=false, "
      "position_sd:num=0.02, query_sd:num=0",
-     f_encoder_slots, "CNN -> learned-query slot Transformer: image (B,H,W,C) -> mean (B,K,m), log_std (B,K,m) (paper.md 6.1)", 0},
+     f_encoder_slots,
+     "CNN -> learned-query slot Transformer: image (B,H,W,C) -> mean (B,K,m), log_std (B,K,m) (paper.md 6.1)", 0},
     {0}};
 
 int luaopen_percept_encoders(lua_State *L) {
@@ -66,38 +79,66 @@ int luaopen_percept_encoders(lua_State *L) {
 
 static int f_decoder_cross(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_cross_decoder_opts o = {.slots = I(0), .slot_dim = I(1), .height = I(2), .width_px = a->a[3].v.set ? I(3) : I(2),
-                             .channels = I(4), .patch = I(5), .width = I(6), .width_kv = I(7), .heads = I(8), .layers = I(9),
-                             .ff = I(10), .octaves = I(11)};
+  pc_cross_decoder_opts o = {.slots = I(0),
+                             .slot_dim = I(1),
+                             .height = I(2),
+                             .width_px = a->a[3].v.set ? I(3) : I(2),
+                             .channels = I(4),
+                             .patch = I(5),
+                             .width = I(6),
+                             .width_kv = I(7),
+                             .heads = I(8),
+                             .layers = I(9),
+                             .ff = I(10),
+                             .octaves = I(11)};
   return pc_made_module(L, pc_decoder_cross(&m, &o), &m);
 }
 
 static int f_decoder_render(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_render_decoder_opts o = {.slots = I(0), .slot_dim = I(1), .height = I(2), .width_px = a->a[3].v.set ? I(3) : I(2),
-                              .channels = I(4), .patch = I(5), .hidden = I(6), .key_dim = I(7), .octaves = I(8), .identity = D(9),
+  pc_render_decoder_opts o = {.slots = I(0),
+                              .slot_dim = I(1),
+                              .height = I(2),
+                              .width_px = a->a[3].v.set ? I(3) : I(2),
+                              .channels = I(4),
+                              .patch = I(5),
+                              .hidden = I(6),
+                              .key_dim = I(7),
+                              .octaves = I(8),
+                              .identity = D(9),
                               .background = D(10)};
   return pc_made_module(L, pc_decoder_render(&m, &o), &m);
 }
 
 static int f_decoder_mlp(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_mlp_decoder_opts o = {.slots = I(0), .slot_dim = I(1), .height = I(2), .width_px = a->a[3].v.set ? I(3) : I(2),
-                           .channels = I(4), .hidden = I(5), .layers = I(6)};
+  pc_mlp_decoder_opts o = {.slots = I(0),
+                           .slot_dim = I(1),
+                           .height = I(2),
+                           .width_px = a->a[3].v.set ? I(3) : I(2),
+                           .channels = I(4),
+                           .hidden = I(5),
+                           .layers = I(6)};
   return pc_made_module(L, pc_decoder_mlp(&m, &o), &m);
 }
 
 static const pc_luafn decoder_functions[] = {
     {"cross",
-     "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, width:int=64, width_kv:int=0, heads:int=4, "
+     "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, width:int=64, "
+     "width_kv:int=0, heads:int=4, "
      "layers:int=2, ff:int=0, octaves:int=8",
-     f_decoder_cross, "cross-attention Transformer: slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K) (paper.md 6.1)", 0},
+     f_decoder_cross,
+     "cross-attention Transformer: slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K) (paper.md 6.1)", 0},
     {"render",
-     "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, hidden:int=256, key_dim:int=96, "
+     "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, hidden:int=256, "
+     "key_dim:int=96, "
      "octaves:int=4, identity:num=0.3, background:num=0",
-     f_decoder_render, "one cross-attention layer with a value map for every position: each slot renders an image, attention composes them", 0},
-    {"mlp", "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, hidden:int=256, layers:int=2", f_decoder_mlp,
-     "unstructured control: all slots through one MLP -> image (B,H,W,C)", 0},
+     f_decoder_render,
+     "one cross-attention layer with a value map for every position: each slot renders an image, attention composes "
+     "them",
+     0},
+    {"mlp", "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, hidden:int=256, layers:int=2",
+     f_decoder_mlp, "unstructured control: all slots through one MLP -> image (B,H,W,C)", 0},
     {0}};
 
 int luaopen_percept_decoders(lua_State *L) {
@@ -122,7 +163,8 @@ static int decode_lua(void *ctx, pc_tensor *z, pc_tensor **image) {
   pc_push_tensor(d->L, pc_tensor_retain(z));
   int rc = pc_callback(d->L, 1, 1);
   pc_tensor *t = rc == PC_OK ? pc_to_tensor(d->L, -1) : NULL;
-  if (rc == PC_OK && !t) rc = pc_fail(PC_ECALLBACK, "search: the decoder returned %s, not an image tensor", pc_describe(d->L, -1));
+  if (rc == PC_OK && !t)
+    rc = pc_fail(PC_ECALLBACK, "search: the decoder returned %s, not an image tensor", pc_describe(d->L, -1));
   if (t) *image = pc_tensor_retain(t);
   lua_settop(d->L, top);
   return rc;
@@ -132,11 +174,18 @@ static int f_search(lua_State *L, pc_args *a) {
   pc_module *m = pc_to_module(L, a->a[0].at);
   lua_decoder d = {L, a->a[0].at};
   pc_invert_result r;
-  pc_invert_opts o = {.steps = (int)I(3), .lr = D(4), .prior = D(5), .tol = D(6), .patience = (int)I(7), .batch = I(8),
+  pc_invert_opts o = {.steps = (int)I(3),
+                      .lr = D(4),
+                      .prior = D(5),
+                      .tol = D(6),
+                      .patience = (int)I(7),
+                      .batch = I(8),
                       .trace = (int)I(9)};
   if (!m && lua_type(L, d.fn) != LUA_TFUNCTION)
-    return pc_fail(PC_EARG, "search: the decoder is %s; a module or a function(z) -> image is expected", pc_describe(L, d.fn));
-  int rc = m ? pc_invert(&r, pc_decode_module, m, a->a[1].t, a->a[2].t, &o) : pc_invert(&r, decode_lua, &d, a->a[1].t, a->a[2].t, &o);
+    return pc_fail(PC_EARG, "search: the decoder is %s; a module or a function(z) -> image is expected",
+                   pc_describe(L, d.fn));
+  int rc = m ? pc_invert(&r, pc_decode_module, m, a->a[1].t, a->a[2].t, &o)
+             : pc_invert(&r, decode_lua, &d, a->a[1].t, a->a[2].t, &o);
   if (rc < 0) return rc;
   lua_createtable(L, 0, 6);
   pc_push_tensor(L, r.z), lua_setfield(L, -2, "z");
@@ -148,13 +197,15 @@ static int f_search(lua_State *L, pc_args *a) {
   return 1;
 }
 
-static const pc_luafn inverter_functions[] = {
-    {"search",
-     "decoder:any, x:tensor, z0:tensor, steps:int=100, lr:num=0.05, prior:num=0, tol:num=1e-4, patience:int=20, batch:int=64, "
-     "trace:bool=false",
-     f_search,
-     "argmin_z ||decoder(z) - x||^2 + prior ||z||^2 per image by Adam from z0 -> {z, loss, steps, converged, trace, evaluations}", 0},
-    {0}};
+static const pc_luafn inverter_functions[] = {{"search",
+                                               "decoder:any, x:tensor, z0:tensor, steps:int=100, lr:num=0.05, "
+                                               "prior:num=0, tol:num=1e-4, patience:int=20, batch:int=64, "
+                                               "trace:bool=false",
+                                               f_search,
+                                               "argmin_z ||decoder(z) - x||^2 + prior ||z||^2 per image by Adam from "
+                                               "z0 -> {z, loss, steps, converged, trace, evaluations}",
+                                               0},
+                                              {0}};
 
 int luaopen_percept_inverter(lua_State *L) {
   pc_module_class_open(L);

@@ -48,7 +48,8 @@ static json_t *json_of(lua_State *L, int at, int depth) {
   }
   j = json_object();
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1))
-    if (lua_type(L, -2) == LUA_TSTRING) json_object_set_new(j, lua_tostring(L, -2), json_of(L, lua_gettop(L), depth + 1));
+    if (lua_type(L, -2) == LUA_TSTRING)
+      json_object_set_new(j, lua_tostring(L, -2), json_of(L, lua_gettop(L), depth + 1));
   return j;
 }
 
@@ -75,7 +76,8 @@ static void push_json(lua_State *L, const json_t *j) {
     }
     case JSON_ARRAY:
       lua_newtable(L);
-      for (size_t i = 0; i < json_array_size(j); i++) push_json(L, json_array_get(j, i)), lua_rawseti(L, -2, (int)i + 1);
+      for (size_t i = 0; i < json_array_size(j); i++)
+        push_json(L, json_array_get(j, i)), lua_rawseti(L, -2, (int)i + 1);
       return;
     case JSON_STRING: lua_pushstring(L, json_string_value(j)); return;
     case JSON_INTEGER:
@@ -126,7 +128,8 @@ enum { MAX_ENV = 16 };
 static int environment(lua_State *L, pc_kv *env, int at) {
   int n = 0;
   for (lua_pushnil(L); at && lua_next(L, at) && n < MAX_ENV; lua_pop(L, 1))
-    if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING) env[n++] = (pc_kv){lua_tostring(L, -2), lua_tostring(L, -1)};
+    if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING)
+      env[n++] = (pc_kv){lua_tostring(L, -2), lua_tostring(L, -1)};
   return n;
 }
 
@@ -136,9 +139,19 @@ static int f_start(lua_State *L, pc_args *a) {
   pc_db *db;
   pc_run *r = NULL;
   char *json = json_text(L, a->a[4].at);
-  pc_run_config c = {.experiment = a->a[1].v.s, .name = a->a[2].v.s, .has_seed = a->a[3].v.set, .seed = a->a[3].v.i,
-                     .config_json = json, .script = a->a[5].v.s, .note = a->a[7].v.s, .parent = a->a[8].v.s,
-                     .sweep = a->a[9].v.s, .command = a->a[10].v.s, .threads = pc_num_threads(), .tags = tags, .env = env};
+  pc_run_config c = {.experiment = a->a[1].v.s,
+                     .name = a->a[2].v.s,
+                     .has_seed = a->a[3].v.set,
+                     .seed = a->a[3].v.i,
+                     .config_json = json,
+                     .script = a->a[5].v.s,
+                     .note = a->a[7].v.s,
+                     .parent = a->a[8].v.s,
+                     .sweep = a->a[9].v.s,
+                     .command = a->a[10].v.s,
+                     .threads = pc_num_threads(),
+                     .tags = tags,
+                     .env = env};
   for (int i = 1; a->a[6].at && i <= (int)lua_objlen(L, a->a[6].at) && c.n_tags < 64; i++) {
     lua_rawgeti(L, a->a[6].at, i);
     tags[c.n_tags++] = lua_tostring(L, -1);
@@ -188,8 +201,13 @@ static int m_flush(lua_State *L, pc_args *a) { return pc_run_flush(RUN(a->a[0]))
 
 static int m_result(lua_State *L, pc_args *a) {
   char *extra = json_text(L, a->a[7].at);
-  pc_result r = {.method = a->a[1].v.s, .split = a->a[2].v.s, .metric = a->a[3].v.s, .value = a->a[4].v.d, .factor = a->a[5].v.s,
-                 .n = a->a[6].v.i, .extra_json = extra};
+  pc_result r = {.method = a->a[1].v.s,
+                 .split = a->a[2].v.s,
+                 .metric = a->a[3].v.s,
+                 .value = a->a[4].v.d,
+                 .factor = a->a[5].v.s,
+                 .n = a->a[6].v.i,
+                 .extra_json = extra};
   int rc = pc_run_result(RUN(a->a[0]), &r);
   free(extra);
   return rc;
@@ -200,7 +218,8 @@ static int m_artifact(lua_State *L, pc_args *a) {
 }
 
 static int m_dataset(lua_State *L, pc_args *a) {
-  return pc_run_dataset(RUN(a->a[0]), a->a[1].v.s, a->a[2].v.s, a->a[3].v.set ? a->a[3].v.i : -1, a->a[4].v.s, a->a[5].v.s);
+  return pc_run_dataset(RUN(a->a[0]), a->a[1].v.s, a->a[2].v.s, a->a[3].v.set ? a->a[3].v.i : -1, a->a[4].v.s,
+                        a->a[5].v.s);
 }
 
 static int m_source(lua_State *L, pc_args *a) {
@@ -233,11 +252,13 @@ static const pc_luafn methods[] = {
     {"uid", "self:run", m_uid, "the run's unique name", 0},
     {"db_path", "self:run", m_db, "the database file", 0},
     {"step", "self:run", m_step, "the step it was resumed at; -1 for a fresh run", 0},
-    {"log", "self:run, step:int, values:table", m_log, "figures of one step: {loss = 0.3, ...}; buffered, in the file within 2 s", 0},
+    {"log", "self:run, step:int, values:table", m_log,
+     "figures of one step: {loss = 0.3, ...}; buffered, in the file within 2 s", 0},
     {"flush", "self:run", m_flush, "writes what is buffered now", 0},
     {"result", "self:run, method:str, split:str, metric:str, value:num, factor:str?, n:int=0, extra:table?", m_result,
      "one number of a table: {method = 'search', split = 'ood', metric = 'accuracy', value = 0.8}", 0},
-    {"artifact", "self:run, path:str, kind:str=file, step:int?", m_artifact, "a file that belongs to the run, with its digest", 0},
+    {"artifact", "self:run, path:str, kind:str=file, step:int?", m_artifact,
+     "a file that belongs to the run, with its digest", 0},
     {"dataset", "self:run, digest:str, name:str, n:int?, path:str?, role:str?", m_dataset, "data the run used", 0},
     {"source", "self:run, kind:str, path:str, text:str?", m_source, "source code the run used", 0},
     {"tag", "self:run, tag:str", m_tag, "adds a tag", 0},
@@ -300,7 +321,8 @@ enum { MAX_PARAMS = 32 };
 static int read_params(lua_State *L, int at, pc_sql_param *p) {
   int n = 0;
   for (lua_pushnil(L); at && lua_next(L, at); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING || n == MAX_PARAMS) return pc_fail(PC_EARG, "query: parameters are values by name, at most %d", MAX_PARAMS);
+    if (lua_type(L, -2) != LUA_TSTRING || n == MAX_PARAMS)
+      return pc_fail(PC_EARG, "query: parameters are values by name, at most %d", MAX_PARAMS);
     p[n].name = lua_tostring(L, -2);
     if (lua_type(L, -1) == LUA_TNUMBER)
       p[n].value = (pc_value){.type = PC_SQL_REAL, .d = lua_tonumber(L, -1)};
@@ -311,7 +333,9 @@ static int read_params(lua_State *L, int at, pc_sql_param *p) {
   return n;
 }
 
-static int open_for(pc_db **db, const char *path, int write) { return pc_db_open(db, path, write ? PC_DB_WRITE : PC_DB_READ); }
+static int open_for(pc_db **db, const char *path, int write) {
+  return pc_db_open(db, path, write ? PC_DB_WRITE : PC_DB_READ);
+}
 
 static int f_query(lua_State *L, pc_args *a) {
   pc_sql_param p[MAX_PARAMS];
@@ -322,7 +346,8 @@ static int f_query(lua_State *L, pc_args *a) {
   int rc = open_for(&db, a->a[0].v.s, 0);
   if (rc < 0) return rc;
   lua_newtable(L);
-  rc = pc_query_rows(db, a->a[1].v.s, &(pc_query_opts){.params = p, .n_params = n}, &(pc_row_sink){.ctx = &c, .begin = rows_begin, .row = rows_row});
+  rc = pc_query_rows(db, a->a[1].v.s, &(pc_query_opts){.params = p, .n_params = n},
+                     &(pc_row_sink){.ctx = &c, .begin = rows_begin, .row = rows_row});
   pc_db_close(db);
   return rc < 0 ? rc : 1;
 }
@@ -379,7 +404,8 @@ static int f_checkpoint(lua_State *L, pc_args *a) {
   return 2;
 }
 
-static void list_stale(void *ctx, const char *uid, const char *experiment, const char *host, int64_t pid, double silent) {
+static void list_stale(void *ctx, const char *uid, const char *experiment, const char *host, int64_t pid,
+                       double silent) {
   lua_State *L = ctx;
   lua_createtable(L, 0, 5);
   lua_pushstring(L, uid), lua_setfield(L, -2, "uid");
@@ -423,16 +449,19 @@ static int f_finish_open(lua_State *L, pc_args *a) {
 
 static const pc_luafn functions[] = {
     {"start",
-     "db:str, experiment:str, name:str?, seed:int?, config:table?, script:str?, tags:table?, note:str?, parent:str?, sweep:str?, "
+     "db:str, experiment:str, name:str?, seed:int?, config:table?, script:str?, tags:table?, note:str?, parent:str?, "
+     "sweep:str?, "
      "command:str?, env:table?",
      f_start, "opens a run and records its provenance -> run", 0},
     {"resume", "db:str, uid:str, step:int?", f_resume, "takes a run up again; rows behind the step go -> run", 0},
-    {"query", "db:str, sql:str, params:table?", f_query, "rows of a query as tables by column name; '@name' is a shipped query", 0},
+    {"query", "db:str, sql:str, params:table?", f_query,
+     "rows of a query as tables by column name; '@name' is a shipped query", 0},
     {"print", "db:str, sql:str, format:str=table, write:bool=false, params:table?, bold:bool=false", f_print,
      "prints a query: table, csv, json, markdown, latex", 0},
     {"queries", "", f_queries, "the shipped queries: list of {name, title}", 0},
     {"find", "db:str, text:str", f_find, "full uid of the run whose uid begins so or whose name it is", 0},
-    {"checkpoint", "db:str, uid:str", f_checkpoint, "step and path of the newest complete checkpoint; -1 and '' if none", 0},
+    {"checkpoint", "db:str, uid:str", f_checkpoint,
+     "step and path of the newest complete checkpoint; -1 and '' if none", 0},
     {"stale", "db:str, reap:bool=false", f_stale, "runs that say running but are not; reap marks them killed", 0},
     {"merge", "db:str, from:str", f_merge, "copies the runs of another file -> added, replaced, same", 0},
     {"finish_open", "status:str, error:str?", f_finish_open, "closes every open run of this process", 0},

@@ -11,18 +11,18 @@
 #define PC_BASE_ERROR_H
 
 /* code, name, meaning */
-#define PC_ERR_MAP(X)                                     \
-  X(-1, ENOMEM, "out of memory")                          \
-  X(-2, EARG, "invalid argument")                         \
-  X(-3, ESHAPE, "shapes do not fit")                      \
-  X(-4, EDTYPE, "wrong dtype")                            \
-  X(-5, EINDEX, "index out of bounds")                    \
-  X(-6, EIO, "input/output error")                        \
-  X(-7, EFORMAT, "malformed file")                        \
-  X(-8, ENOTFOUND, "not found")                           \
-  X(-9, ESTATE, "not allowed in this state")              \
-  X(-10, EINTR, "interrupted")                            \
-  X(-11, ENUM, "numerical failure")                       \
+#define PC_ERR_MAP(X)                        \
+  X(-1, ENOMEM, "out of memory")             \
+  X(-2, EARG, "invalid argument")            \
+  X(-3, ESHAPE, "shapes do not fit")         \
+  X(-4, EDTYPE, "wrong dtype")               \
+  X(-5, EINDEX, "index out of bounds")       \
+  X(-6, EIO, "input/output error")           \
+  X(-7, EFORMAT, "malformed file")           \
+  X(-8, ENOTFOUND, "not found")              \
+  X(-9, ESTATE, "not allowed in this state") \
+  X(-10, EINTR, "interrupted")               \
+  X(-11, ENUM, "numerical failure")          \
   X(-12, ECALLBACK, "error in a callback")
 
 typedef enum pc_err {

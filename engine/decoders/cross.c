@@ -24,7 +24,8 @@ pc_tensor *pc_unpatch(pc_scope *s, pc_tensor *x, int64_t gh, int64_t gw, int64_t
 int pc_check_slots(pc_scope *s, const char *who, const pc_tensor *z, int64_t slots, int64_t dim) {
   if (!z) return 0;
   if (z->ndim == 3 && z->size[2] == dim && (!slots || z->size[1] == slots)) return 1;
-  pc_note(s, pc_fail(PC_ESHAPE, "%s: slots must be (B,%lld,%lld), got %s", who, (long long)slots, (long long)dim, pc_shape_str(z)));
+  pc_note(s, pc_fail(PC_ESHAPE, "%s: slots must be (B,%lld,%lld), got %s", who, (long long)slots, (long long)dim,
+                     pc_shape_str(z)));
   return 0;
 }
 
@@ -46,8 +47,8 @@ static void fwd_cross(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, 
   out[0] = pc_unpatch(s, pc_run1(s, d->pixels, x), d->o.height / p, d->o.width_px / p, p, d->o.channels);
 }
 
-static const pc_module_class cross_class = {"cross_decoder", 1, 1, 2, fwd_cross, NULL,
-                                            "slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K)"};
+static const pc_module_class cross_class = {
+    "cross_decoder", 1, 1, 2, fwd_cross, NULL, "slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K)"};
 
 static int64_t or_default(int64_t x, int64_t otherwise) { return x ? x : otherwise; }
 
@@ -66,7 +67,8 @@ static int check(pc_cross_decoder_opts *o) {
   if (o->patch < 1 || o->height < 1 || o->height % o->patch || o->width_px % o->patch)
     return pc_fail(PC_EARG, "cross_decoder: patches of %lld do not tile an image of %lld x %lld", (long long)o->patch,
                    (long long)o->height, (long long)o->width_px);
-  if (o->layers < 1 || o->layers > 16) return pc_fail(PC_EARG, "cross_decoder: 1 to 16 layers, not %lld", (long long)o->layers);
+  if (o->layers < 1 || o->layers > 16)
+    return pc_fail(PC_EARG, "cross_decoder: 1 to 16 layers, not %lld", (long long)o->layers);
   return PC_OK;
 }
 
@@ -92,7 +94,8 @@ int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *opts) {
     rc = pc_nn_block(&part, o.width, o.heads, &(pc_block_opts){.width_kv = o.width_kv, .ff = o.ff});
     if (rc == PC_OK) rc = pc_module_adopt(*out, name, rc, d->blocks[l] = part);
   }
-  if (rc == PC_OK) rc = pc_nn_mlp(&part, 4, (int64_t[]){o.width, o.width, o.width, o.patch * o.patch * o.channels}, PC_NN_GELU);
+  if (rc == PC_OK)
+    rc = pc_nn_mlp(&part, 4, (int64_t[]){o.width, o.width, o.width, o.patch * o.patch * o.channels}, PC_NN_GELU);
   if (rc == PC_OK) rc = pc_module_adopt(*out, "pixels", rc, d->pixels = part);
   if (rc < 0) {
     pc_module_release(*out);

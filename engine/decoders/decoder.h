@@ -19,16 +19,16 @@
  *   pixels = mlp_o(x): width -> width -> width -> patch*patch*channels
  * One query a patch of patch x patch pixels (1: a query a pixel). */
 typedef struct pc_cross_decoder_opts {
-  int64_t slots;     /* K; 0: any number */
-  int64_t slot_dim;  /* m; required */
+  int64_t slots;                      /* K; 0: any number */
+  int64_t slot_dim;                   /* m; required */
   int64_t height, width_px, channels; /* of the image; 0: 64, 64, 3 */
-  int64_t patch;     /* 0: 4 */
-  int64_t width;     /* of the queries; 0: 64 (180 in 2411.07784) */
-  int64_t width_kv;  /* of keys and values, split over heads; 0: 2 width (516) */
-  int64_t heads;     /* 0: 4 (12) */
-  int64_t layers;    /* 0: 2 */
-  int64_t ff;        /* 0: 2 width */
-  int64_t octaves;   /* 0: 8 */
+  int64_t patch;                      /* 0: 4 */
+  int64_t width;                      /* of the queries; 0: 64 (180 in 2411.07784) */
+  int64_t width_kv;                   /* of keys and values, split over heads; 0: 2 width (516) */
+  int64_t heads;                      /* 0: 4 (12) */
+  int64_t layers;                     /* 0: 2 */
+  int64_t ff;                         /* 0: 2 width */
+  int64_t octaves;                    /* 0: 8 */
 } pc_cross_decoder_opts;
 int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *o);
 
@@ -58,8 +58,8 @@ int pc_decoder_render(pc_module **out, const pc_render_decoder_opts *o);
  * z (B,K*m) -> hidden... -> H*W*C. */
 typedef struct pc_mlp_decoder_opts {
   int64_t slots, slot_dim, height, width_px, channels; /* slots and slot_dim required */
-  int64_t hidden; /* 0: 256 */
-  int64_t layers; /* hidden layers; 0: 2 */
+  int64_t hidden;                                      /* 0: 256 */
+  int64_t layers;                                      /* hidden layers; 0: 2 */
 } pc_mlp_decoder_opts;
 int pc_decoder_mlp(pc_module **out, const pc_mlp_decoder_opts *o);
 

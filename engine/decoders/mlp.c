@@ -16,8 +16,8 @@ static void fwd_mlp_decoder(pc_scope *s, pc_module *m, pc_tensor *const *in, int
   out[0] = pc_reshape(s, y, 4, (int64_t[]){b, d->o.height, d->o.width_px, d->o.channels});
 }
 
-static const pc_module_class mlp_decoder_class = {"mlp_decoder", 1, 1, 2, fwd_mlp_decoder, NULL,
-                                                  "slots (B,K,m) -> image (B,H,W,C); no structure over slots"};
+static const pc_module_class mlp_decoder_class = {
+    "mlp_decoder", 1, 1, 2, fwd_mlp_decoder, NULL, "slots (B,K,m) -> image (B,H,W,C); no structure over slots"};
 
 int pc_decoder_mlp(pc_module **out, const pc_mlp_decoder_opts *opts) {
   pc_mlp_decoder_opts o = *opts;

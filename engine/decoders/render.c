@@ -41,8 +41,8 @@ static void fwd_render(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin,
   out[1] = a;
 }
 
-static const pc_module_class render_class = {"render_decoder", 1, 1, 2, fwd_render, NULL,
-                                             "slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K)"};
+static const pc_module_class render_class = {
+    "render_decoder", 1, 1, 2, fwd_render, NULL, "slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K)"};
 
 static int check(pc_render_decoder_opts *o) {
   if (!o->height) o->height = 64;
@@ -82,15 +82,19 @@ static int build(pc_module *m) {
   rc = add_buffer(m, "positions", rc, t, &d->positions);
   if (rc == PC_OK) rc = pc_tensor_zeros(&t, PC_F32, 3, (int64_t[]){o->height, o->width_px, o->channels});
   if (rc == PC_OK) rc = add_buffer(m, "mean", rc, t, &d->mean);
-  if (rc == PC_OK) rc = pc_module_param(m, "identity", 2, (int64_t[]){o->slots, o->hidden}, PC_INIT_NORMAL, o->identity, 0, 0);
+  if (rc == PC_OK)
+    rc = pc_module_param(m, "identity", 2, (int64_t[]){o->slots, o->hidden}, PC_INIT_NORMAL, o->identity, 0, 0);
   if (rc == PC_OK) d->identity = pc_module_get(m, "identity");
   if (rc == PC_OK) rc = pc_module_param(m, "slot_logits", 1, &o->slots, PC_INIT_ZEROS, 1, 0, 0);
   if (rc == PC_OK) pc_f32(d->bias = pc_module_get(m, "slot_logits"))[o->slots - 1] = (float)o->background;
-  if (rc == PC_OK && (rc = pc_nn_linear(&part, o->slot_dim, o->hidden, NULL)) == PC_OK) rc = add(m, "code", rc, part, &d->code);
-  if (rc == PC_OK && (rc = pc_nn_linear(&part, o->hidden, o->key_dim, NULL)) == PC_OK) rc = add(m, "key", rc, part, &d->key);
+  if (rc == PC_OK && (rc = pc_nn_linear(&part, o->slot_dim, o->hidden, NULL)) == PC_OK)
+    rc = add(m, "code", rc, part, &d->code);
+  if (rc == PC_OK && (rc = pc_nn_linear(&part, o->hidden, o->key_dim, NULL)) == PC_OK)
+    rc = add(m, "key", rc, part, &d->key);
   if (rc == PC_OK && (rc = pc_nn_mlp(&part, 3, (int64_t[]){4 * o->octaves, 64, o->key_dim}, PC_NN_GELU)) == PC_OK)
     rc = add(m, "queries", rc, part, &d->queries);
-  if (rc == PC_OK && (rc = pc_nn_linear(&part, o->hidden, pixels, NULL)) == PC_OK) rc = add(m, "value", rc, part, &d->value);
+  if (rc == PC_OK && (rc = pc_nn_linear(&part, o->hidden, pixels, NULL)) == PC_OK)
+    rc = add(m, "value", rc, part, &d->value);
   return rc;
 }
 

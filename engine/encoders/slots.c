@@ -49,8 +49,8 @@ static void fwd_slots(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, 
   out[1] = pc_add_scalar(s, pc_narrow(s, h, 2, e->o.slot_dim, e->o.slot_dim, 1), log(0.5));
 }
 
-static const pc_module_class slots_class = {"slot_encoder", 1, 1, 2, fwd_slots, NULL,
-                                            "image (B,H,W,C) -> slot means (B,K,m), log_std (B,K,m)"};
+static const pc_module_class slots_class = {
+    "slot_encoder", 1, 1, 2, fwd_slots, NULL, "image (B,H,W,C) -> slot means (B,K,m), log_std (B,K,m)"};
 
 static int check(pc_slot_encoder_opts *o) {
   if (o->slots < 1 || o->slot_dim < 1) return pc_fail(PC_EARG, "slot_encoder: slots and slot_dim are required");
@@ -114,25 +114,32 @@ static int build(pc_module *m) {
   }
   e->tokens = h * w;
   if (rc == PC_OK && e->tokens < 1) rc = pc_fail(PC_EARG, "slot_encoder: the image is too small for the convolutions");
-  if (rc == PC_OK && (rc = pc_nn_position(&part, e->tokens, o->width, o->position_sd > 0 ? o->position_sd : 0.02)) == PC_OK) rc = add(m, "position", rc, part, &e->position);
-  if (rc == PC_OK && (rc = pc_nn_layer_norm(&part, o->width, 0, 0)) == PC_OK) rc = add(m, "norm_tokens", rc, part, &e->norm_tokens);
+  if (rc == PC_OK &&
+      (rc = pc_nn_position(&part, e->tokens, o->width, o->position_sd > 0 ? o->position_sd : 0.02)) == PC_OK)
+    rc = add(m, "position", rc, part, &e->position);
+  if (rc == PC_OK && (rc = pc_nn_layer_norm(&part, o->width, 0, 0)) == PC_OK)
+    rc = add(m, "norm_tokens", rc, part, &e->norm_tokens);
   if (rc == PC_OK && o->token_maps) {
-    rc = pc_module_param(m, "token_maps", 3, (int64_t[]){e->tokens, o->width, o->width}, PC_INIT_KAIMING_NORMAL, 1, o->width, 0);
+    rc = pc_module_param(m, "token_maps", 3, (int64_t[]){e->tokens, o->width, o->width}, PC_INIT_KAIMING_NORMAL, 1,
+                         o->width, 0);
     e->maps = pc_module_get(m, "token_maps");
-  } else if (rc == PC_OK && (rc = pc_nn_mlp(&part, 3, (int64_t[]){o->width, o->width, o->width}, PC_NN_GELU)) == PC_OK) {
+  } else if (rc == PC_OK &&
+             (rc = pc_nn_mlp(&part, 3, (int64_t[]){o->width, o->width, o->width}, PC_NN_GELU)) == PC_OK) {
     rc = add(m, "tokens", rc, part, &e->tokens_mlp);
   }
   if (rc == PC_OK)
-    rc = pc_module_param(m, "queries", 2, (int64_t[]){o->slots, o->width}, o->query_sd > 0 ? PC_INIT_NORMAL : PC_INIT_UNIFORM,
-                         o->query_sd > 0 ? o->query_sd : 1, 0, 0);
+    rc = pc_module_param(m, "queries", 2, (int64_t[]){o->slots, o->width},
+                         o->query_sd > 0 ? PC_INIT_NORMAL : PC_INIT_UNIFORM, o->query_sd > 0 ? o->query_sd : 1, 0, 0);
   if (rc == PC_OK) e->queries = pc_module_get(m, "queries");
   for (int64_t l = 0; l < o->layers && rc == PC_OK; l++) {
     char name[24];
     snprintf(name, sizeof name, "block%d", (int)l + 1);
-    rc = pc_nn_block(&part, o->width, o->heads, &(pc_block_opts){.width_kv = o->width, .self_attention = 1, .ff = o->ff});
+    rc = pc_nn_block(&part, o->width, o->heads,
+                     &(pc_block_opts){.width_kv = o->width, .self_attention = 1, .ff = o->ff});
     if (rc == PC_OK) rc = add(m, name, rc, part, &e->blocks[l]);
   }
-  if (rc == PC_OK && (rc = pc_nn_layer_norm(&part, o->width, 0, 0)) == PC_OK) rc = add(m, "norm_out", rc, part, &e->norm_out);
+  if (rc == PC_OK && (rc = pc_nn_layer_norm(&part, o->width, 0, 0)) == PC_OK)
+    rc = add(m, "norm_out", rc, part, &e->norm_out);
   if (rc == PC_OK && (rc = pc_nn_linear(&part, o->width, (o->no_vae ? 1 : 2) * o->slot_dim, NULL)) == PC_OK)
     rc = add(m, "head", rc, part, &e->head);
   return rc;

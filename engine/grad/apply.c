@@ -121,10 +121,11 @@ int pc_detach(pc_tensor **out, const pc_tensor *t) { return pc_view_alias(out, t
 
 int pc_inplace_begin(const char *op, pc_tensor *t) {
   if (grad_on && pc_requires_grad(t))
-    return pc_fail(PC_ESTATE,
-                   "%s: changing a tensor of shape %s in place while the tape tracks it; wrap it in no_grad, or detach() "
-                   "or clone() first",
-                   op, pc_shape_str(t));
+    return pc_fail(
+        PC_ESTATE,
+        "%s: changing a tensor of shape %s in place while the tape tracks it; wrap it in no_grad, or detach() "
+        "or clone() first",
+        op, pc_shape_str(t));
   t->storage->version++;
   return PC_OK;
 }
@@ -301,9 +302,7 @@ int pc_record_custom(pc_tensor **out, int nout, pc_tensor *const *in, int nin, c
 
 /* ---- what backward functions ask ---- */
 
-int pc_needs(const pc_node *n, int i) {
-  return i < n->nin && n->in[i].edge != NULL && (i >= 64 || (n->want >> i & 1));
-}
+int pc_needs(const pc_node *n, int i) { return i < n->nin && n->in[i].edge != NULL && (i >= 64 || (n->want >> i & 1)); }
 const pc_shape *pc_node_in_shape(const pc_node *n, int i) { return &n->in[i].shape; }
 pc_dtype pc_node_in_dtype(const pc_node *n, int i) { return n->in[i].dtype; }
 const pc_shape *pc_node_out_shape(const pc_node *n, int k) { return &n->out[k].shape; }

@@ -19,8 +19,12 @@ static pc_tensor *with_dims(pc_scope *s, pc_opcode op, pc_tensor *x, int nd, con
   return pc_op(s, op, 1, &x, 2, v, 0);
 }
 
-pc_tensor *pc_sum(pc_scope *s, pc_tensor *x, int nd, const int *dims, int keepdim) { return with_dims(s, PC_OP_sum, x, nd, dims, keepdim); }
-pc_tensor *pc_mean(pc_scope *s, pc_tensor *x, int nd, const int *dims, int keepdim) { return with_dims(s, PC_OP_mean, x, nd, dims, keepdim); }
+pc_tensor *pc_sum(pc_scope *s, pc_tensor *x, int nd, const int *dims, int keepdim) {
+  return with_dims(s, PC_OP_sum, x, nd, dims, keepdim);
+}
+pc_tensor *pc_mean(pc_scope *s, pc_tensor *x, int nd, const int *dims, int keepdim) {
+  return with_dims(s, PC_OP_mean, x, nd, dims, keepdim);
+}
 pc_tensor *pc_logsumexp(pc_scope *s, pc_tensor *x, int nd, const int *dims, int keepdim) {
   return with_dims(s, PC_OP_logsumexp, x, nd, dims, keepdim);
 }
@@ -69,9 +73,13 @@ static fold folded_one(const pc_node *node, const pc_val *dim) {
 /* A result (or its gradient) with the reduced dims as 1: broadcasts against the input. */
 static pc_tensor *unfold_to(pc_scope *s, const fold *f, pc_tensor *t) { return pc_reshape(s, t, f->ndim, f->kept); }
 
-static pc_tensor *spread(pc_scope *s, const fold *f, pc_tensor *t) { return pc_expand(s, unfold_to(s, f, t), f->ndim, f->full); }
+static pc_tensor *spread(pc_scope *s, const fold *f, pc_tensor *t) {
+  return pc_expand(s, unfold_to(s, f, t), f->ndim, f->full);
+}
 
-static pc_tensor *resum(pc_scope *s, const fold *f, pc_tensor *x) { return f->nd ? pc_sum(s, x, f->nd, f->dims, 1) : x; }
+static pc_tensor *resum(pc_scope *s, const fold *f, pc_tensor *x) {
+  return f->nd ? pc_sum(s, x, f->nd, f->dims, 1) : x;
+}
 
 /* ---- sums, means, spreads ---- */
 
@@ -164,8 +172,10 @@ void pc_bwd_norm(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor *
   }
   pc_tensor *a = pc_op1(s, PC_OP_abs, x), *pw = NULL, *py = NULL;
   pc_tensor *e1 = NULL, *e2 = NULL;
-  if (pc_note(s, pc_tensor_scalar(&e1, a ? a->dtype : PC_F64, p - 1)) == PC_OK) pw = pc_op2(s, PC_OP_pow, a, pc_own(s, e1));
-  if (pc_note(s, pc_tensor_scalar(&e2, a ? a->dtype : PC_F64, 1 - p)) == PC_OK) py = pc_op2(s, PC_OP_pow, safe, pc_own(s, e2));
+  if (pc_note(s, pc_tensor_scalar(&e1, a ? a->dtype : PC_F64, p - 1)) == PC_OK)
+    pw = pc_op2(s, PC_OP_pow, a, pc_own(s, e1));
+  if (pc_note(s, pc_tensor_scalar(&e2, a ? a->dtype : PC_F64, 1 - p)) == PC_OK)
+    py = pc_op2(s, PC_OP_pow, safe, pc_own(s, e2));
   gin[0] = pc_mul(s, pc_mul(s, gy, py), pc_mul(s, pc_op1(s, PC_OP_sign, x), pw));
 }
 
@@ -209,7 +219,8 @@ void pc_bwd_max(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **
   const pc_val *v = pc_node_val(n);
   fold f = folded_one(n, &v[0]);
   if (!g[0]) return;
-  gin[0] = scatter_back(s, n, unfold_to(s, &f, g[0]), unfold_to(s, &f, pc_node_out(s, n, 1)), real_dim(n, &v[0]), !v[0].set);
+  gin[0] =
+      scatter_back(s, n, unfold_to(s, &f, g[0]), unfold_to(s, &f, pc_node_out(s, n, 1)), real_dim(n, &v[0]), !v[0].set);
 }
 
 void pc_bwd_median(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) { pc_bwd_max(s, n, g, gin); }

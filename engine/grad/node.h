@@ -47,7 +47,7 @@ struct pc_node {
   pc_custom custom;
   pc_input *in;
   pc_val *v;
-  char *where;  /* anomaly mode: the caller's line */
+  char *where;   /* anomaly mode: the caller's line */
   pc_node *dead; /* link of the list of nodes being released */
   pc_output out[PC_MAX_OUT];
 };

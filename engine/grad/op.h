@@ -28,15 +28,15 @@ typedef enum pc_opcode {
 
 /* Flags of a row. What backward reads must be declared: the rest is let go at once. */
 enum {
-  PC_NODIFF = 1,       /* has no gradient: comparisons, argmax, fused backward kernels */
-  PC_SMOOTH = 2,       /* twice differentiable: gets a second-order check */
-  PC_ISVIEW = 4,       /* output shares the storage of in[0] */
-  PC_SAVE_OUT = 8,     /* backward reads out[] */
-  PC_SAVE_IN = 16,     /* backward reads all of in[] */
-  PC_SAVE_IN0 = 32,    /* backward reads in[0] only */
+  PC_NODIFF = 1,    /* has no gradient: comparisons, argmax, fused backward kernels */
+  PC_SMOOTH = 2,    /* twice differentiable: gets a second-order check */
+  PC_ISVIEW = 4,    /* output shares the storage of in[0] */
+  PC_SAVE_OUT = 8,  /* backward reads out[] */
+  PC_SAVE_IN = 16,  /* backward reads all of in[] */
+  PC_SAVE_IN0 = 32, /* backward reads in[0] only */
   PC_SAVE_IN1 = 64,
   PC_SAVE_IN2 = 128,
-  PC_HIDDEN = 256      /* not registered in the language above (helpers of backward) */
+  PC_HIDDEN = 256 /* not registered in the language above (helpers of backward) */
 };
 
 /* ---- expression scopes ----
@@ -78,8 +78,8 @@ typedef struct pc_shape {
  * with pc_needs(n, i); others are ignored. gin[i] must have the input's shape
  * (pc_sum_to folds a broadcast back). */
 int pc_needs(const pc_node *n, int i);
-pc_tensor *pc_node_in(const pc_node *n, int i);                  /* saved input, borrowed, in the graph */
-pc_tensor *pc_node_out(pc_scope *s, const pc_node *n, int k);    /* saved output, in the graph */
+pc_tensor *pc_node_in(const pc_node *n, int i);               /* saved input, borrowed, in the graph */
+pc_tensor *pc_node_out(pc_scope *s, const pc_node *n, int k); /* saved output, in the graph */
 const pc_shape *pc_node_in_shape(const pc_node *n, int i);
 pc_dtype pc_node_in_dtype(const pc_node *n, int i);
 const pc_shape *pc_node_out_shape(const pc_node *n, int k);
@@ -88,14 +88,14 @@ const pc_val *pc_node_val(const pc_node *n); /* the arguments of the forward cal
 
 /* ---- the table ---- */
 typedef struct pc_op_info {
-  const char *name;      /* "matmul" */
+  const char *name; /* "matmul" */
   int nout;
   int flags;
-  const char *sig;       /* "x:tensor, dim:dims?, keepdim:bool=false", grammar in bindings/args.h */
+  const char *sig; /* "x:tensor, dim:dims?, keepdim:bool=false", grammar in bindings/args.h */
   pc_forward_fn *forward;
   pc_backward_fn *backward;
-  double tol;            /* relative tolerance of its float64 gradient check */
-  const char *help;      /* one line: what, shapes, source equation */
+  double tol;       /* relative tolerance of its float64 gradient check */
+  const char *help; /* one line: what, shapes, source equation */
 } pc_op_info;
 extern const pc_op_info pc_ops[PC_OP_COUNT];
 
@@ -110,12 +110,13 @@ pc_tensor *pc_op2(pc_scope *s, pc_opcode op, pc_tensor *a, pc_tensor *b);
 
 /* ---- gradients ---- */
 int pc_grad_enabled(void);
-int pc_grad_set_enabled(int on); /* returns what it was */
-int pc_requires_grad(const pc_tensor *t); /* leaf flag or has history */
+int pc_grad_set_enabled(int on);                /* returns what it was */
+int pc_requires_grad(const pc_tensor *t);       /* leaf flag or has history */
 int pc_set_requires_grad(pc_tensor *t, int on); /* leaves of float dtype only */
 int pc_is_leaf(const pc_tensor *t);
 pc_tensor *pc_grad_get(const pc_tensor *leaf); /* borrowed, or NULL */
-int pc_grad_set(pc_tensor *leaf, pc_tensor *g); /* retains g (NULL clears); later backward passes add into it in place */
+int pc_grad_set(pc_tensor *leaf,
+                pc_tensor *g); /* retains g (NULL clears); later backward passes add into it in place */
 int pc_detach(pc_tensor **out, const pc_tensor *t);
 
 /* Writes through t: called by everything that changes a tensor in place. Fails when
@@ -154,10 +155,10 @@ void pc_set_where_hook(const char *(*where)(void)); /* "file.lua:12", or "" */
 /* ---- checks (engine/grad/gradcheck.c) ---- */
 typedef int pc_fn(void *ctx, pc_tensor *const *x, int nx, pc_tensor **y); /* y: new reference, any shape */
 typedef struct pc_gradcheck_opts {
-  double eps;      /* 0: 1e-6 */
-  double rtol;     /* 0: 1e-5 */
-  double atol;     /* 0: 1e-7 */
-  int second_order;/* also checks the gradient of a random projection of the gradient */
+  double eps;       /* 0: 1e-6 */
+  double rtol;      /* 0: 1e-5 */
+  double atol;      /* 0: 1e-7 */
+  int second_order; /* also checks the gradient of a random projection of the gradient */
 } pc_gradcheck_opts;
 /* Compares backward with central differences for float64 inputs; PC_ENUM with the worst element named. */
 int pc_gradcheck(pc_fn *f, void *ctx, pc_tensor *const *x, int nx, const pc_gradcheck_opts *opts);

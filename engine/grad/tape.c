@@ -161,9 +161,10 @@ static int to_leaf(const pass *p, struct pc_autograd *leaf, pc_tensor *g) {
 
 static int check_versions(const pc_node *n) {
   if (n->freed)
-    return pc_fail(PC_ESTATE,
-                   "backward: the graph behind %s was freed by an earlier backward; pass {retain_graph=true} to the first",
-                   pc_node_name(n));
+    return pc_fail(
+        PC_ESTATE,
+        "backward: the graph behind %s was freed by an earlier backward; pass {retain_graph=true} to the first",
+        pc_node_name(n));
   for (int i = 0; i < n->nin; i++)
     if (n->in[i].saved && n->in[i].saved->storage->version != n->in[i].version)
       return pc_fail(PC_ESTATE,
@@ -280,16 +281,18 @@ static int seed(pass *p, pc_tensor *y, pc_tensor *gy) {
   pc_tensor *one = NULL;
   int rc = PC_OK;
   if (!pc_requires_grad(y))
-    return pc_fail(PC_ESTATE,
-                   "backward: the result of shape %s has no history: no input wants a gradient (requires_grad), or it was "
-                   "computed under no_grad",
-                   pc_shape_str(y));
+    return pc_fail(
+        PC_ESTATE,
+        "backward: the result of shape %s has no history: no input wants a gradient (requires_grad), or it was "
+        "computed under no_grad",
+        pc_shape_str(y));
   if (!gy) {
     if (pc_numel(y) != 1)
-      return pc_fail(PC_ESHAPE,
-                     "backward: a result of shape %s needs a gradient of the same shape; only one-element results start "
-                     "from 1",
-                     pc_shape_str(y));
+      return pc_fail(
+          PC_ESHAPE,
+          "backward: a result of shape %s needs a gradient of the same shape; only one-element results start "
+          "from 1",
+          pc_shape_str(y));
     if ((rc = pc_tensor_full(&one, y->dtype, y->ndim, y->size, 1.0)) < 0) return rc;
     gy = one;
   } else if (!pc_same_shape(y, gy)) {
@@ -340,26 +343,29 @@ int pc_grad(pc_tensor **gx, pc_tensor *const *y, pc_tensor *const *gy, int ny, p
             const pc_grad_opts *opts) {
   static const pc_grad_opts defaults;
   if (!opts) opts = &defaults;
-  pass p = {.create_graph = opts->create_graph, .retain_graph = opts->create_graph || opts->retain_graph, .ntargets = nx};
+  pass p = {
+      .create_graph = opts->create_graph, .retain_graph = opts->create_graph || opts->retain_graph, .ntargets = nx};
   int rc = PC_OK;
   for (int i = 0; i < nx; i++) gx[i] = NULL;
   if (nx < 1) return pc_fail(PC_EARG, "grad: no tensor to differentiate by");
   if (!(p.targets = pc_calloc((size_t)nx, sizeof *p.targets))) return PC_ENOMEM;
   for (int i = 0; i < nx && rc == PC_OK; i++) {
     if (!pc_requires_grad(x[i]))
-      rc = pc_fail(PC_ESTATE, "grad: input %d of shape %s does not want a gradient; call requires_grad_() before using it",
-                   i + 1, pc_shape_str(x[i]));
+      rc = pc_fail(PC_ESTATE,
+                   "grad: input %d of shape %s does not want a gradient; call requires_grad_() before using it", i + 1,
+                   pc_shape_str(x[i]));
     else if (!pc_leaf_ad(x[i]))
       rc = PC_ENOMEM;
     else
-      p.targets[i] = x[i]->ad->node ? (target){.node = x[i]->ad->node, .index = x[i]->ad->index}
-                                    : (target){.leaf = x[i]->ad};
+      p.targets[i] =
+          x[i]->ad->node ? (target){.node = x[i]->ad->node, .index = x[i]->ad->index} : (target){.leaf = x[i]->ad};
   }
   if (rc == PC_OK) rc = run(&p, y, gy, ny);
   for (int i = 0; i < nx && rc == PC_OK; i++)
     if (!p.targets[i].g && !opts->allow_unused)
-      rc = pc_fail(PC_ESTATE, "grad: the result does not depend on input %d of shape %s; pass {allow_unused=true} for nil",
-                   i + 1, pc_shape_str(x[i]));
+      rc = pc_fail(PC_ESTATE,
+                   "grad: the result does not depend on input %d of shape %s; pass {allow_unused=true} for nil", i + 1,
+                   pc_shape_str(x[i]));
   for (int i = 0; i < nx; i++) {
     if (rc == PC_OK)
       gx[i] = p.targets[i].g;

@@ -53,13 +53,15 @@ static int evaluate(search *s, active *a, pc_tensor **loss, pc_tensor **grad) {
   *loss = NULL;
   if (rc == PC_OK) rc = s->f(s->ctx, z, &image);
   if (rc == PC_OK && !pc_same_shape(image, a->x))
-    rc = pc_fail(PC_ESHAPE, "invert: the decoder gives %s for images of shape %s", pc_shape_str(image), pc_shape_str(a->x));
+    rc = pc_fail(PC_ESHAPE, "invert: the decoder gives %s for images of shape %s", pc_shape_str(image),
+                 pc_shape_str(a->x));
   if (rc == PC_OK) {
     int64_t flat = a->n ? pc_numel(a->x) / a->n : 0;
     pc_tensor *d = pc_op1(&sc, PC_OP_square, pc_sub(&sc, image, a->x));
     per = pc_sum(&sc, pc_reshape(&sc, d, 2, (int64_t[]){a->n, flat}), 1, (int[]){1}, 0);
     if (s->o.prior > 0) {
-      pc_tensor *zz = pc_sum(&sc, pc_reshape(&sc, pc_op1(&sc, PC_OP_square, z), 2, (int64_t[]){a->n, s->dim}), 1, (int[]){1}, 0);
+      pc_tensor *zz =
+          pc_sum(&sc, pc_reshape(&sc, pc_op1(&sc, PC_OP_square, z), 2, (int64_t[]){a->n, s->dim}), 1, (int[]){1}, 0);
       per = pc_add(&sc, per, pc_mul_scalar(&sc, zz, s->o.prior));
     }
     pc_tensor *total = pc_sum(&sc, per, 0, NULL, 0);
@@ -180,7 +182,8 @@ static int chunk(search *s, int64_t from, int64_t n) {
   a.v = pc_calloc((size_t)(n * s->dim), sizeof *a.v);
   if (!a.id || !a.m || !a.v) goto done;
   for (int64_t r = 0; r < n; r++) a.id[r] = from + r;
-  if ((rc = pc_view_narrow(&vz, s->z0, 0, from, n, 1)) < 0 || (rc = pc_view_narrow(&vx, s->x, 0, from, n, 1)) < 0) goto done;
+  if ((rc = pc_view_narrow(&vz, s->z0, 0, from, n, 1)) < 0 || (rc = pc_view_narrow(&vx, s->x, 0, from, n, 1)) < 0)
+    goto done;
   if ((rc = pc_clone(&a.z, vz)) < 0 || (rc = pc_clone(&a.x, vx)) < 0) goto done;
   rc = run_steps(s, &a);
 done:
@@ -205,7 +208,8 @@ void pc_invert_result_release(pc_invert_result *r) {
 
 static int check(const pc_tensor *x, const pc_tensor *z0, pc_invert_opts *o) {
   if (x->ndim < 2 || z0->ndim != 3 || x->size[0] != z0->size[0])
-    return pc_fail(PC_ESHAPE, "invert: images %s need as many slots (B,K,m), got %s", pc_shape_str(x), pc_shape_str(z0));
+    return pc_fail(PC_ESHAPE, "invert: images %s need as many slots (B,K,m), got %s", pc_shape_str(x),
+                   pc_shape_str(z0));
   if (x->dtype != z0->dtype || !pc_dtype_is_float(x->dtype))
     return pc_fail(PC_EDTYPE, "invert: images are %s and slots %s; both must be one float dtype (images in [0,1])",
                    pc_dtype_name(x->dtype), pc_dtype_name(z0->dtype));
@@ -219,7 +223,8 @@ static int check(const pc_tensor *x, const pc_tensor *z0, pc_invert_opts *o) {
   return PC_OK;
 }
 
-int pc_invert(pc_invert_result *out, pc_decode_fn *f, void *ctx, pc_tensor *x, pc_tensor *z0, const pc_invert_opts *opts) {
+int pc_invert(pc_invert_result *out, pc_decode_fn *f, void *ctx, pc_tensor *x, pc_tensor *z0,
+              const pc_invert_opts *opts) {
   search s = {.f = f, .ctx = ctx, .r = out, .x = x, .z0 = z0};
   if (opts) s.o = *opts;
   *out = (pc_invert_result){0};

@@ -16,13 +16,13 @@ typedef int pc_decode_fn(void *ctx, pc_tensor *z, pc_tensor **image);
 int pc_decode_module(void *module, pc_tensor *z, pc_tensor **image); /* ctx: a pc_module* decoder */
 
 typedef struct pc_invert_opts {
-  int steps;      /* at most; 0: 100 */
-  double lr;      /* of Adam; 0: 0.05 */
-  double prior;   /* weight of ||z||^2 */
-  double tol;     /* relative decrease; 0: 1e-4; negative: never stop early */
-  int patience;   /* steps; 0: 20 */
-  int trace;      /* keep the loss of every image at every step */
-  int64_t batch;  /* images at once; 0: 64 */
+  int steps;     /* at most; 0: 100 */
+  double lr;     /* of Adam; 0: 0.05 */
+  double prior;  /* weight of ||z||^2 */
+  double tol;    /* relative decrease; 0: 1e-4; negative: never stop early */
+  int patience;  /* steps; 0: 20 */
+  int trace;     /* keep the loss of every image at every step */
+  int64_t batch; /* images at once; 0: 64 */
 } pc_invert_opts;
 
 typedef struct pc_invert_result {

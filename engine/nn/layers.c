@@ -16,7 +16,8 @@ static const char *const act_names[] = {"none", "relu", "gelu", "silu", "elu", "
 int pc_nn_act_parse(pc_nn_act *out, const char *name) {
   for (size_t i = 0; i < sizeof act_names / sizeof *act_names; i++)
     if (!strcmp(name, act_names[i])) return *out = (pc_nn_act)i, PC_OK;
-  return pc_fail(PC_EARG, "activation: unknown '%s': known are none, relu, gelu, silu, elu, leaky_relu, tanh, sigmoid", name);
+  return pc_fail(PC_EARG, "activation: unknown '%s': known are none, relu, gelu, silu, elu, leaky_relu, tanh, sigmoid",
+                 name);
 }
 
 pc_tensor *pc_activate(pc_scope *s, pc_nn_act act, pc_tensor *x) {
@@ -37,11 +38,14 @@ static void fwd_activation(pc_scope *s, pc_module *m, pc_tensor *const *in, int 
   out[0] = pc_activate(s, *(pc_nn_act *)m->self, in[0]);
 }
 
-static const pc_module_class act_classes[] = {
-    {"identity", 1, 1, 1, fwd_activation, NULL, "x -> x"},     {"relu", 1, 1, 1, fwd_activation, NULL, "x -> max(x,0)"},
-    {"gelu", 1, 1, 1, fwd_activation, NULL, "x -> x Phi(x)"},  {"silu", 1, 1, 1, fwd_activation, NULL, "x -> x sigmoid(x)"},
-    {"elu", 1, 1, 1, fwd_activation, NULL, "x -> x or e^x-1"}, {"leaky_relu", 1, 1, 1, fwd_activation, NULL, "x -> x or x/100"},
-    {"tanh", 1, 1, 1, fwd_activation, NULL, "x -> tanh x"},    {"sigmoid", 1, 1, 1, fwd_activation, NULL, "x -> 1/(1+e^-x)"}};
+static const pc_module_class act_classes[] = {{"identity", 1, 1, 1, fwd_activation, NULL, "x -> x"},
+                                              {"relu", 1, 1, 1, fwd_activation, NULL, "x -> max(x,0)"},
+                                              {"gelu", 1, 1, 1, fwd_activation, NULL, "x -> x Phi(x)"},
+                                              {"silu", 1, 1, 1, fwd_activation, NULL, "x -> x sigmoid(x)"},
+                                              {"elu", 1, 1, 1, fwd_activation, NULL, "x -> x or e^x-1"},
+                                              {"leaky_relu", 1, 1, 1, fwd_activation, NULL, "x -> x or x/100"},
+                                              {"tanh", 1, 1, 1, fwd_activation, NULL, "x -> tanh x"},
+                                              {"sigmoid", 1, 1, 1, fwd_activation, NULL, "x -> 1/(1+e^-x)"}};
 
 int pc_nn_activation(pc_module **out, pc_nn_act act) {
   int rc = pc_module_new(out, &act_classes[act], sizeof act);
@@ -81,7 +85,8 @@ int pc_nn_linear(pc_module **out, int64_t in, int64_t features, const pc_linear_
   double gain = o.gain > 0 ? o.gain : 1;
   rc = pc_module_param(*out, "weight", 2, (int64_t[]){features, in}, init, gain, in, features);
   if (rc == PC_OK && !o.no_bias)
-    rc = pc_module_param(*out, "bias", 1, &features, init == PC_INIT_FAN_IN ? PC_INIT_FAN_IN : PC_INIT_ZEROS, 1, in, features);
+    rc = pc_module_param(*out, "bias", 1, &features, init == PC_INIT_FAN_IN ? PC_INIT_FAN_IN : PC_INIT_ZEROS, 1, in,
+                         features);
   return finish(out, rc);
 }
 
@@ -106,8 +111,8 @@ static void fwd_conv_transpose(pc_scope *s, pc_module *m, pc_tensor *const *in, 
 }
 
 static const pc_module_class conv_class = {"conv2d", 1, 1, 1, fwd_conv, NULL, "(B,H,W,in) -> (B,H',W',out)"};
-static const pc_module_class conv_transpose_class = {"conv_transpose2d",  1, 1, 1, fwd_conv_transpose, NULL,
-                                                     "(B,H,W,in) -> (B,H',W',out), the transpose of conv2d"};
+static const pc_module_class conv_transpose_class = {
+    "conv_transpose2d", 1, 1, 1, fwd_conv_transpose, NULL, "(B,H,W,in) -> (B,H',W',out), the transpose of conv2d"};
 
 static int new_conv(pc_module **out, const pc_module_class *cls, int64_t in, int64_t channels, int64_t kernel,
                     const pc_nn_conv_opts *opts, int transposed) {
@@ -117,12 +122,14 @@ static int new_conv(pc_module **out, const pc_module_class *cls, int64_t in, int
   if (!o.dilation) o.dilation = 1;
   if (!o.groups) o.groups = 1;
   if (in < 1 || channels < 1 || kernel < 1 || o.groups < 1 || in % o.groups || channels % o.groups)
-    return pc_fail(PC_EARG, "%s: in %lld, out %lld, kernel %lld, groups %lld: all at least 1, groups must divide in and out",
+    return pc_fail(PC_EARG,
+                   "%s: in %lld, out %lld, kernel %lld, groups %lld: all at least 1, groups must divide in and out",
                    cls->name, (long long)in, (long long)channels, (long long)kernel, (long long)o.groups);
   int rc = pc_module_new(out, cls, sizeof o);
   if (rc < 0) return rc;
   *(pc_nn_conv_opts *)(*out)->self = o;
-  int64_t first = transposed ? in : channels, last = (transposed ? channels : in) / o.groups, fan = last * kernel * kernel;
+  int64_t first = transposed ? in : channels, last = (transposed ? channels : in) / o.groups,
+          fan = last * kernel * kernel;
   if (transposed) fan = channels / o.groups * kernel * kernel; /* as PyTorch counts it */
   rc = pc_module_param(*out, "weight", 4, (int64_t[]){first, kernel, kernel, last}, PC_INIT_FAN_IN, 1, fan, 0);
   if (rc == PC_OK && !o.no_bias) rc = pc_module_param(*out, "bias", 1, &channels, PC_INIT_FAN_IN, 1, fan, 0);
@@ -155,12 +162,13 @@ static void fwd_group_norm(pc_scope *s, pc_module *m, pc_tensor *const *in, int 
   out[0] = pc_group_norm(s, in[0], (int)o->groups, m->params[0].t, m->params[1].t, o->eps);
 }
 
-static const pc_module_class layer_norm_class = {"layer_norm", 1, 1, 1, fwd_layer_norm, NULL,
-                                                 "(..., width): (x - mean) / sd * weight + bias"};
-static const pc_module_class group_norm_class = {"group_norm", 1, 1, 1, fwd_group_norm, NULL,
-                                                 "(B,...,C): normalised over each group of channels"};
+static const pc_module_class layer_norm_class = {
+    "layer_norm", 1, 1, 1, fwd_layer_norm, NULL, "(..., width): (x - mean) / sd * weight + bias"};
+static const pc_module_class group_norm_class = {
+    "group_norm", 1, 1, 1, fwd_group_norm, NULL, "(B,...,C): normalised over each group of channels"};
 
-static int new_norm(pc_module **out, const pc_module_class *cls, int64_t groups, int64_t width, double eps, int no_affine) {
+static int new_norm(pc_module **out, const pc_module_class *cls, int64_t groups, int64_t width, double eps,
+                    int no_affine) {
   int rc = check_width(cls->name, "width", width);
   *out = NULL;
   if (rc < 0 || (rc = pc_module_new(out, cls, sizeof(norm_self))) < 0) return rc;
@@ -179,7 +187,8 @@ int pc_nn_layer_norm(pc_module **out, int64_t width, double eps, int no_affine) 
 int pc_nn_group_norm(pc_module **out, int64_t groups, int64_t channels, double eps) {
   *out = NULL;
   if (groups < 1 || channels % groups)
-    return pc_fail(PC_EARG, "group_norm: %lld groups do not divide %lld channels", (long long)groups, (long long)channels);
+    return pc_fail(PC_EARG, "group_norm: %lld groups do not divide %lld channels", (long long)groups,
+                   (long long)channels);
   return new_norm(out, &group_norm_class, groups, channels, eps, 0);
 }
 
@@ -191,8 +200,8 @@ static void fwd_dropout(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin
   out[0] = m->training && p > 0 ? pc_op(s, PC_OP_dropout, 1, in, 1, &v, 0) : in[0];
 }
 
-static const pc_module_class dropout_class = {"dropout", 1, 1, 1, fwd_dropout, NULL,
-                                              "zeroes with probability p while training, scales by 1/(1-p)"};
+static const pc_module_class dropout_class = {
+    "dropout", 1, 1, 1, fwd_dropout, NULL, "zeroes with probability p while training, scales by 1/(1-p)"};
 
 int pc_nn_dropout(pc_module **out, double p) {
   *out = NULL;

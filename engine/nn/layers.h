@@ -9,7 +9,16 @@
 
 #include "nn/module.h"
 
-typedef enum pc_nn_act { PC_NN_NONE, PC_NN_RELU, PC_NN_GELU, PC_NN_SILU, PC_NN_ELU, PC_NN_LEAKY_RELU, PC_NN_TANH, PC_NN_SIGMOID } pc_nn_act;
+typedef enum pc_nn_act {
+  PC_NN_NONE,
+  PC_NN_RELU,
+  PC_NN_GELU,
+  PC_NN_SILU,
+  PC_NN_ELU,
+  PC_NN_LEAKY_RELU,
+  PC_NN_TANH,
+  PC_NN_SIGMOID
+} pc_nn_act;
 int pc_nn_act_parse(pc_nn_act *out, const char *name);
 pc_tensor *pc_activate(pc_scope *s, pc_nn_act act, pc_tensor *x);
 
@@ -31,7 +40,8 @@ typedef struct pc_nn_conv_opts {
 int pc_nn_conv2d(pc_module **out, int64_t in, int64_t out_channels, int64_t kernel, const pc_nn_conv_opts *o);
 int pc_nn_conv_transpose2d(pc_module **out, int64_t in, int64_t out_channels, int64_t kernel, const pc_nn_conv_opts *o);
 
-int pc_nn_layer_norm(pc_module **out, int64_t width, double eps, int no_affine); /* over the last dimension; eps 0: 1e-5 */
+int pc_nn_layer_norm(pc_module **out, int64_t width, double eps,
+                     int no_affine); /* over the last dimension; eps 0: 1e-5 */
 int pc_nn_group_norm(pc_module **out, int64_t groups, int64_t channels, double eps);
 int pc_nn_dropout(pc_module **out, double p);
 int pc_nn_activation(pc_module **out, pc_nn_act act);

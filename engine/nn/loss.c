@@ -23,7 +23,8 @@ static pc_tensor *reduce(pc_scope *s, pc_tensor *x, pc_reduction r) {
 
 pc_tensor *pc_loss_mse(pc_scope *s, pc_tensor *x, pc_tensor *y, pc_reduction r) {
   if (x && y && !pc_same_shape(x, y)) {
-    pc_note(s, pc_fail(PC_ESHAPE, "mse: prediction %s and target %s must have the same shape", pc_shape_str(x), pc_shape_str(y)));
+    pc_note(s, pc_fail(PC_ESHAPE, "mse: prediction %s and target %s must have the same shape", pc_shape_str(x),
+                       pc_shape_str(y)));
     return NULL;
   }
   return reduce(s, pc_op1(s, PC_OP_square, pc_sub(s, x, y)), r);
@@ -34,8 +35,9 @@ pc_tensor *pc_loss_cross_entropy(pc_scope *s, pc_tensor *logits, pc_tensor *targ
   int last = logits->ndim - 1, fits = logits->ndim == target->ndim + 1 && last >= 0;
   for (int d = 0; fits && d < last; d++) fits = logits->size[d] == target->size[d];
   if (!fits) {
-    pc_note(s, pc_fail(PC_ESHAPE, "cross_entropy: logits %s need targets of shape %s without the last dimension, got %s",
-                       pc_shape_str(logits), pc_shape_str(logits), pc_shape_str(target)));
+    pc_note(s,
+            pc_fail(PC_ESHAPE, "cross_entropy: logits %s need targets of shape %s without the last dimension, got %s",
+                    pc_shape_str(logits), pc_shape_str(logits), pc_shape_str(target)));
     return NULL;
   }
   if (!(smoothing >= 0 && smoothing < 1)) {
@@ -53,14 +55,16 @@ pc_tensor *pc_loss_cross_entropy(pc_scope *s, pc_tensor *logits, pc_tensor *targ
 
 pc_tensor *pc_loss_bce_logits(pc_scope *s, pc_tensor *x, pc_tensor *t, pc_reduction r) {
   if (x && t && !pc_same_shape(x, t)) {
-    pc_note(s, pc_fail(PC_ESHAPE, "bce_with_logits: logits %s and targets %s must have the same shape", pc_shape_str(x), pc_shape_str(t)));
+    pc_note(s, pc_fail(PC_ESHAPE, "bce_with_logits: logits %s and targets %s must have the same shape", pc_shape_str(x),
+                       pc_shape_str(t)));
     return NULL;
   }
   /* softplus(x) - x t, which softplus computes without overflow */
   return reduce(s, pc_sub(s, pc_op1(s, PC_OP_softplus, x), pc_mul(s, x, t)), r);
 }
 
-pc_tensor *pc_loss_gaussian_nll(pc_scope *s, pc_tensor *mean, pc_tensor *x, pc_tensor *var, double eps, pc_reduction r) {
+pc_tensor *pc_loss_gaussian_nll(pc_scope *s, pc_tensor *mean, pc_tensor *x, pc_tensor *var, double eps,
+                                pc_reduction r) {
   if (!mean || !x || !var) return NULL;
   pc_val lim[2] = {PC_VD(eps > 0 ? eps : 1e-6), PC_VNONE};
   pc_tensor *v = pc_op(s, PC_OP_clamp, 1, &var, 2, lim, 0);

@@ -57,7 +57,8 @@ int pc_module_add_tensor(pc_module *m, const char *name, pc_tensor *t, int is_bu
   if (rc < 0) return rc;
   if (!is_buffer) {
     if (!pc_is_leaf(t))
-      return pc_fail(PC_EARG, "%s: parameter '%s' must be a leaf, not the result of an op; detach() it", m->cls->name, name);
+      return pc_fail(PC_EARG, "%s: parameter '%s' must be a leaf, not the result of an op; detach() it", m->cls->name,
+                     name);
     if ((rc = pc_set_requires_grad(t, 1)) < 0) return pc_error_prefix(rc, "%s: parameter '%s'", m->cls->name, name);
   }
   pc_parameter *p = pc_realloc(m->params, sizeof *p * (size_t)(m->nparams + 1));
@@ -113,7 +114,8 @@ pc_tensor *pc_module_get(const pc_module *m, const char *path) {
   }
   size_t len = (size_t)(dot - path);
   for (int i = 0; i < m->nkids; i++)
-    if (strlen(m->kids[i].name) == len && !strncmp(m->kids[i].name, path, len)) return pc_module_get(m->kids[i].m, dot + 1);
+    if (strlen(m->kids[i].name) == len && !strncmp(m->kids[i].name, path, len))
+      return pc_module_get(m->kids[i].m, dot + 1);
   return NULL;
 }
 
@@ -123,7 +125,8 @@ void pc_module_run(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_
   for (int k = 0; k < m->cls->nout; k++) out[k] = NULL;
   if (s->rc < 0) return;
   if (nin < m->cls->nin_min || nin > m->cls->nin_max) {
-    pc_note(s, pc_fail(PC_EARG, "%s: takes %d to %d inputs, got %d", m->cls->name, m->cls->nin_min, m->cls->nin_max, nin));
+    pc_note(s,
+            pc_fail(PC_EARG, "%s: takes %d to %d inputs, got %d", m->cls->name, m->cls->nin_min, m->cls->nin_max, nin));
     return;
   }
   m->cls->forward(s, m, in, nin, out);
@@ -324,7 +327,8 @@ static int copy_one(void *ctx, const char *path, pc_parameter *p) {
   pc_tensor *src = pc_module_get(ctx, path);
   if (!src) return pc_fail(PC_ENOTFOUND, "module: the source has no parameter '%s'", path);
   if (!pc_same_shape(src, p->t))
-    return pc_fail(PC_ESHAPE, "module: '%s' is %s here and %s in the source", path, pc_shape_str(p->t), pc_shape_str(src));
+    return pc_fail(PC_ESHAPE, "module: '%s' is %s here and %s in the source", path, pc_shape_str(p->t),
+                   pc_shape_str(src));
   return pc_copy_into(p->t, src);
 }
 

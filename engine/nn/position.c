@@ -8,12 +8,13 @@ static void fwd_position(pc_scope *s, pc_module *m, pc_tensor *const *in, int ni
   out[0] = pc_add(s, in[0], m->params[0].t);
 }
 
-static const pc_module_class position_class = {"position", 1, 1, 1, fwd_position, NULL,
-                                               "adds a learned (n,width) table to x (B,n,width)"};
+static const pc_module_class position_class = {
+    "position", 1, 1, 1, fwd_position, NULL, "adds a learned (n,width) table to x (B,n,width)"};
 
 int pc_nn_position(pc_module **out, int64_t n, int64_t width, double sd) {
   *out = NULL;
-  if (n < 1 || width < 1) return pc_fail(PC_EARG, "position: n %lld, width %lld: at least 1", (long long)n, (long long)width);
+  if (n < 1 || width < 1)
+    return pc_fail(PC_EARG, "position: n %lld, width %lld: at least 1", (long long)n, (long long)width);
   int rc = pc_module_new(out, &position_class, 0);
   if (rc == PC_OK) rc = pc_module_param(*out, "weight", 2, (int64_t[]){n, width}, PC_INIT_NORMAL, sd, 0, 0);
   if (rc < 0) {

@@ -14,16 +14,18 @@ static void fwd_gru(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc
   int last = gi->ndim - 1;
   pc_tensor *r = pc_op1(s, PC_OP_sigmoid, pc_add(s, pc_narrow(s, gi, last, 0, h, 1), pc_narrow(s, gh, last, 0, h, 1)));
   pc_tensor *z = pc_op1(s, PC_OP_sigmoid, pc_add(s, pc_narrow(s, gi, last, h, h, 1), pc_narrow(s, gh, last, h, h, 1)));
-  pc_tensor *n = pc_op1(s, PC_OP_tanh, pc_add(s, pc_narrow(s, gi, last, 2 * h, h, 1),
-                                              pc_mul(s, r, pc_narrow(s, gh, last, 2 * h, h, 1))));
+  pc_tensor *n = pc_op1(
+      s, PC_OP_tanh, pc_add(s, pc_narrow(s, gi, last, 2 * h, h, 1), pc_mul(s, r, pc_narrow(s, gh, last, 2 * h, h, 1))));
   out[0] = pc_add(s, n, pc_mul(s, z, pc_sub(s, in[1], n)));
 }
 
-static const pc_module_class gru_class = {"gru_cell", 2, 2, 1, fwd_gru, NULL, "x (B,in), h (B,hidden) -> h' (B,hidden)"};
+static const pc_module_class gru_class = {
+    "gru_cell", 2, 2, 1, fwd_gru, NULL, "x (B,in), h (B,hidden) -> h' (B,hidden)"};
 
 int pc_nn_gru_cell(pc_module **out, int64_t in, int64_t hidden) {
   *out = NULL;
-  if (in < 1 || hidden < 1) return pc_fail(PC_EARG, "gru_cell: in %lld, hidden %lld: at least 1", (long long)in, (long long)hidden);
+  if (in < 1 || hidden < 1)
+    return pc_fail(PC_EARG, "gru_cell: in %lld, hidden %lld: at least 1", (long long)in, (long long)hidden);
   int rc = pc_module_new(out, &gru_class, 0);
   int64_t rows = 3 * hidden;
   if (rc == PC_OK) rc = pc_module_param(*out, "weight_ih", 2, (int64_t[]){rows, in}, PC_INIT_FAN_IN, 1, hidden, 0);

@@ -70,8 +70,9 @@ void pc_optim_release(pc_optim *o) {
 static int check_options(const char *name, const pc_optim_opts *o) {
   if (!(o->lr >= 0) || !(o->weight_decay >= 0) || !(o->momentum >= 0) || !(o->beta1 >= 0 && o->beta1 < 1) ||
       !(o->beta2 >= 0 && o->beta2 < 1) || !(o->eps >= 0))
-    return pc_fail(PC_EARG, "%s: lr %g, weight_decay %g, momentum %g, betas %g %g, eps %g: none negative, betas below 1",
-                   name, o->lr, o->weight_decay, o->momentum, o->beta1, o->beta2, o->eps);
+    return pc_fail(PC_EARG,
+                   "%s: lr %g, weight_decay %g, momentum %g, betas %g %g, eps %g: none negative, betas below 1", name,
+                   o->lr, o->weight_decay, o->momentum, o->beta1, o->beta2, o->eps);
   if (o->nesterov && !(o->momentum > 0)) return pc_fail(PC_EARG, "%s: nesterov needs momentum > 0", name);
   return PC_OK;
 }
@@ -92,8 +93,8 @@ int pc_optim_add_group(pc_optim *o, pc_tensor *const *params, int n, const pc_op
     pc_tensor *t = params[i];
     if (!t->requires_grad) continue;
     if (!pc_is_leaf(t) || !pc_is_contiguous(t) || (g.n && t->dtype != g.dtype)) {
-      rc = pc_fail(PC_EARG, "%s: parameter %d of shape %s must be a contiguous leaf of the group's dtype", names[o->kind],
-                   i + 1, pc_shape_str(t));
+      rc = pc_fail(PC_EARG, "%s: parameter %d of shape %s must be a contiguous leaf of the group's dtype",
+                   names[o->kind], i + 1, pc_shape_str(t));
       group_free(&g);
       return rc;
     }
@@ -103,7 +104,8 @@ int pc_optim_add_group(pc_optim *o, pc_tensor *const *params, int n, const pc_op
   }
   if (!g.n) {
     group_free(&g);
-    return pc_fail(PC_EARG, "%s: no parameter wants a gradient; call requires_grad_() or unfreeze the module", names[o->kind]);
+    return pc_fail(PC_EARG, "%s: no parameter wants a gradient; call requires_grad_() or unfreeze the module",
+                   names[o->kind]);
   }
   o->groups[o->ngroups++] = g;
   return PC_OK;
@@ -183,41 +185,41 @@ typedef struct step_ctx {
   pc_optim_kind kind;
   void *x, *s0, *s1;
   const void *g;
-  int64_t steps;     /* including this one */
-  double c1, c2;     /* bias corrections 1 - beta^t */
+  int64_t steps; /* including this one */
+  double c1, c2; /* bias corrections 1 - beta^t */
 } step_ctx;
 
 /* One loop, written once for float and double. Adam (Kingma & Ba 2015), bias-corrected:
  * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; x -= lr (m/c1) / (sqrt(v/c2) + eps). */
-#define STEP_LOOPS(type, name, root)                                                                        \
-  static void adam_##name(int64_t begin, int64_t end, void *p) {                                            \
-    const step_ctx *c = p;                                                                                  \
-    type *restrict x = c->x, *restrict m = c->s0, *restrict v = c->s1;                                      \
-    const type *restrict g = c->g;                                                                          \
-    const type b1 = (type)c->o->beta1, b2 = (type)c->o->beta2, a1 = 1 - b1, a2 = (type)(1 - c->o->beta2);    \
-    const type lr = (type)(c->o->lr / c->c1), rc2 = (type)(1 / sqrt(c->c2)), eps = (type)c->o->eps;          \
-    const type l2 = c->kind == PC_OPTIM_ADAM ? (type)c->o->weight_decay : 0;                                \
-    const type keep = c->kind == PC_OPTIM_ADAMW ? (type)(1 - c->o->lr * c->o->weight_decay) : 1;            \
-    for (int64_t i = begin; i < end; i++) {                                                                 \
-      type d = g[i] + l2 * x[i];                                                                            \
-      m[i] = b1 * m[i] + a1 * d;                                                                            \
-      v[i] = b2 * v[i] + a2 * d * d;                                                                        \
-      x[i] = keep * x[i] - lr * m[i] / (root(v[i]) * rc2 + eps);                                            \
-    }                                                                                                       \
-  }                                                                                                         \
-  static void sgd_##name(int64_t begin, int64_t end, void *p) {                                             \
-    const step_ctx *c = p;                                                                                  \
-    type *restrict x = c->x, *restrict m = c->s0;                                                           \
-    const type *restrict g = c->g;                                                                          \
-    const type lr = (type)c->o->lr, mu = (type)c->o->momentum, wd = (type)c->o->weight_decay;               \
-    for (int64_t i = begin; i < end; i++) {                                                                 \
-      type d = g[i] + wd * x[i];                                                                            \
-      if (m) {                                                                                              \
-        m[i] = c->steps == 1 ? d : mu * m[i] + d;                                                           \
-        d = c->o->nesterov ? d + mu * m[i] : m[i];                                                          \
-      }                                                                                                     \
-      x[i] -= lr * d;                                                                                       \
-    }                                                                                                       \
+#define STEP_LOOPS(type, name, root)                                                                      \
+  static void adam_##name(int64_t begin, int64_t end, void *p) {                                          \
+    const step_ctx *c = p;                                                                                \
+    type *restrict x = c->x, *restrict m = c->s0, *restrict v = c->s1;                                    \
+    const type *restrict g = c->g;                                                                        \
+    const type b1 = (type)c->o->beta1, b2 = (type)c->o->beta2, a1 = 1 - b1, a2 = (type)(1 - c->o->beta2); \
+    const type lr = (type)(c->o->lr / c->c1), rc2 = (type)(1 / sqrt(c->c2)), eps = (type)c->o->eps;       \
+    const type l2 = c->kind == PC_OPTIM_ADAM ? (type)c->o->weight_decay : 0;                              \
+    const type keep = c->kind == PC_OPTIM_ADAMW ? (type)(1 - c->o->lr * c->o->weight_decay) : 1;          \
+    for (int64_t i = begin; i < end; i++) {                                                               \
+      type d = g[i] + l2 * x[i];                                                                          \
+      m[i] = b1 * m[i] + a1 * d;                                                                          \
+      v[i] = b2 * v[i] + a2 * d * d;                                                                      \
+      x[i] = keep * x[i] - lr * m[i] / (root(v[i]) * rc2 + eps);                                          \
+    }                                                                                                     \
+  }                                                                                                       \
+  static void sgd_##name(int64_t begin, int64_t end, void *p) {                                           \
+    const step_ctx *c = p;                                                                                \
+    type *restrict x = c->x, *restrict m = c->s0;                                                         \
+    const type *restrict g = c->g;                                                                        \
+    const type lr = (type)c->o->lr, mu = (type)c->o->momentum, wd = (type)c->o->weight_decay;             \
+    for (int64_t i = begin; i < end; i++) {                                                               \
+      type d = g[i] + wd * x[i];                                                                          \
+      if (m) {                                                                                            \
+        m[i] = c->steps == 1 ? d : mu * m[i] + d;                                                         \
+        d = c->o->nesterov ? d + mu * m[i] : m[i];                                                        \
+      }                                                                                                   \
+      x[i] -= lr * d;                                                                                     \
+    }                                                                                                     \
   }
 STEP_LOOPS(float, f32, sqrtf)
 STEP_LOOPS(double, f64, sqrt)

@@ -39,7 +39,8 @@ double pc_optim_lr(const pc_optim *o, int group);
 void pc_optim_set_lr(pc_optim *o, int group, double lr); /* group -1: all */
 int pc_optim_step(pc_optim *o);
 int pc_optim_zero_grad(pc_optim *o);
-/* sqrt of the sum of squares of all gradients, before; scales them so that it is at most max_norm (0: only measures). */
+/* sqrt of the sum of squares of all gradients, before; scales them so that it is at most max_norm (0: only measures).
+ */
 int pc_optim_clip_grad_norm(pc_optim *o, double max_norm, double *norm);
 int64_t pc_optim_steps(const pc_optim *o);
 

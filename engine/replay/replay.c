@@ -18,7 +18,8 @@ static void empirical(pc_tensor *z, const pc_tensor *bank, pc_rng *g) {
   for (int64_t i = 0; i < n; i++)
     for (int64_t k = 0; k < slots; k++) {
       int64_t from = pc_rng_below(g, rows);
-      memcpy((char *)pc_data(z) + (size_t)(i * slots + k) * w, (char *)pc_data(bank) + (size_t)(from * slots + k) * w, w);
+      memcpy((char *)pc_data(z) + (size_t)(i * slots + k) * w, (char *)pc_data(bank) + (size_t)(from * slots + k) * w,
+             w);
     }
 }
 
@@ -40,7 +41,8 @@ static void cholesky(double *c, int64_t m) {
 
 static void fit(const pc_tensor *bank, int64_t k, double *mean, double *cov) {
   int64_t rows = bank->size[0], slots = bank->size[1], m = bank->size[2];
-#define AT(i, j) (bank->dtype == PC_F32 ? (double)pc_f32(bank)[((i) * slots + k) * m + (j)] : pc_f64(bank)[((i) * slots + k) * m + (j)])
+#define AT(i, j) \
+  (bank->dtype == PC_F32 ? (double)pc_f32(bank)[((i)*slots + k) * m + (j)] : pc_f64(bank)[((i)*slots + k) * m + (j)])
   memset(mean, 0, sizeof *mean * (size_t)m);
   memset(cov, 0, sizeof *cov * (size_t)(m * m));
   for (int64_t i = 0; i < rows; i++)

@@ -18,10 +18,10 @@
  * default of the signature is filled in, if it has one). */
 typedef struct pc_val {
   uint8_t set;
-  int nl;                 /* how many entries of l are used (dims, size, size2) */
-  int64_t i;              /* int, bool, dim (from 0), index (from 0), dtype */
-  double d;               /* num */
-  const char *s;          /* str; borrowed for the duration of the call */
+  int nl;        /* how many entries of l are used (dims, size, size2) */
+  int64_t i;     /* int, bool, dim (from 0), index (from 0), dtype */
+  double d;      /* num */
+  const char *s; /* str; borrowed for the duration of the call */
   int64_t l[PC_MAX_DIM];
 } pc_val;
 

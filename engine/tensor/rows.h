@@ -9,9 +9,9 @@
 #include "tensor/kernel.h"
 
 typedef struct pc_rows {
-  pc_tensor *x;     /* (kept dims..., n), contiguous */
-  int64_t rows, n;  /* x is rows * n elements */
-  int ndim;         /* of the result */
+  pc_tensor *x;    /* (kept dims..., n), contiguous */
+  int64_t rows, n; /* x is rows * n elements */
+  int ndim;        /* of the result */
   int64_t size[PC_MAX_DIM];
 } pc_rows;
 

@@ -26,9 +26,9 @@ int pc_dtype_parse(pc_dtype *out, const char *name) {
   static const struct {
     const char *name;
     pc_dtype d;
-  } also[] = {{"float", PC_F32},   {"float32", PC_F32}, {"double", PC_F64}, {"float64", PC_F64}, {"long", PC_I64},
-              {"int64", PC_I64},   {"int", PC_I32},     {"int32", PC_I32},  {"byte", PC_U8},     {"uint8", PC_U8},
-              {"bool", PC_U8}};
+  } also[] = {{"float", PC_F32}, {"float32", PC_F32}, {"double", PC_F64}, {"float64", PC_F64},
+              {"long", PC_I64},  {"int64", PC_I64},   {"int", PC_I32},    {"int32", PC_I32},
+              {"byte", PC_U8},   {"uint8", PC_U8},    {"bool", PC_U8}};
   for (int i = 0; i < PC_DTYPE_COUNT; i++)
     if (!strcmp(name, dtypes[i].name)) return *out = (pc_dtype)i, PC_OK;
   for (size_t i = 0; i < sizeof also / sizeof *also; i++)
@@ -66,9 +66,7 @@ int pc_same_shape(const pc_tensor *a, const pc_tensor *b) {
   return a->ndim == b->ndim && !memcmp(a->size, b->size, sizeof(int64_t) * a->ndim);
 }
 
-void *pc_data(const pc_tensor *t) {
-  return (char *)t->storage->data + (size_t)t->offset * dtypes[t->dtype].size;
-}
+void *pc_data(const pc_tensor *t) { return (char *)t->storage->data + (size_t)t->offset * dtypes[t->dtype].size; }
 
 const char *pc_dims_str(int ndim, const int64_t *size) {
   static _Thread_local char ring[8][200];
@@ -162,8 +160,8 @@ int pc_tensor_full(pc_tensor **out, pc_dtype d, int ndim, const int64_t *size, d
 
 int pc_tensor_scalar(pc_tensor **out, pc_dtype d, double value) { return pc_tensor_full(out, d, 0, NULL, value); }
 
-int pc_tensor_wrap(pc_tensor **out, pc_dtype d, int ndim, const int64_t *size, void *data,
-                   void (*release)(void *), void *owner) {
+int pc_tensor_wrap(pc_tensor **out, pc_dtype d, int ndim, const int64_t *size, void *data, void (*release)(void *),
+                   void *owner) {
   pc_tensor *t;
   int rc = handle_new(&t, d, ndim, size);
   *out = NULL;
@@ -253,7 +251,8 @@ int pc_view_narrow(pc_tensor **out, const pc_tensor *t, int dim, int64_t start, 
   *out = NULL;
   if (rc < 0) return rc;
   if (step < 1 || start < 0 || length < 0 ||
-      (length > 0 && (start >= t->size[dim] || length - 1 > (t->size[dim] - 1 - start) / step))) /* no product: it wraps */
+      (length > 0 &&
+       (start >= t->size[dim] || length - 1 > (t->size[dim] - 1 - start) / step))) /* no product: it wraps */
     return pc_fail(PC_EINDEX, "narrow: start %lld, length %lld, step %lld leave dimension %d of shape %s",
                    (long long)start + PC_INDEX_BASE, (long long)length, (long long)step, dim + PC_INDEX_BASE,
                    pc_shape_str(t));
@@ -270,8 +269,8 @@ int pc_view_select(pc_tensor **out, const pc_tensor *t, int dim, int64_t index) 
   *out = NULL;
   if (rc < 0) return rc;
   if (index < 0 || index >= t->size[dim])
-    return pc_fail(PC_EINDEX, "select: index %lld is outside dimension %d of shape %s", (long long)index + PC_INDEX_BASE,
-                   dim + PC_INDEX_BASE, pc_shape_str(t));
+    return pc_fail(PC_EINDEX, "select: index %lld is outside dimension %d of shape %s",
+                   (long long)index + PC_INDEX_BASE, dim + PC_INDEX_BASE, pc_shape_str(t));
   for (int i = 0; i < t->ndim; i++)
     if (i != dim) size[n] = t->size[i], stride[n++] = t->stride[i];
   return pc_view_strided(out, t, n, size, stride, t->offset + index * t->stride[dim]);

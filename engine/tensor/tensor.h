@@ -23,22 +23,22 @@
 
 #include "base/error.h"
 
-#define PC_MAX_DIM 8
+#define PC_MAX_DIM    8
 #define PC_INDEX_BASE 1
 
 /* enum name, C type, name, is float */
-#define PC_DTYPE_MAP(X)         \
-  X(PC_F32, float, "f32", 1)    \
-  X(PC_F64, double, "f64", 1)   \
-  X(PC_I64, int64_t, "i64", 0)  \
-  X(PC_I32, int32_t, "i32", 0)  \
+#define PC_DTYPE_MAP(X)        \
+  X(PC_F32, float, "f32", 1)   \
+  X(PC_F64, double, "f64", 1)  \
+  X(PC_I64, int64_t, "i64", 0) \
+  X(PC_I32, int32_t, "i32", 0) \
   X(PC_U8, uint8_t, "u8", 0)
 
 typedef enum pc_dtype {
 #define X(e, t, n, f) e,
   PC_DTYPE_MAP(X)
 #undef X
-  PC_DTYPE_COUNT
+      PC_DTYPE_COUNT
 } pc_dtype;
 
 size_t pc_dtype_size(pc_dtype d);
@@ -64,9 +64,9 @@ typedef struct pc_tensor {
   int64_t stride[PC_MAX_DIM];
   int refs;
   uint8_t ndim;
-  uint8_t dtype; /* pc_dtype */
-  uint8_t weak;  /* a number of the language above: takes no part in promotion within its kind */
-  uint8_t requires_grad; /* a leaf that wants a gradient */
+  uint8_t dtype;          /* pc_dtype */
+  uint8_t weak;           /* a number of the language above: takes no part in promotion within its kind */
+  uint8_t requires_grad;  /* a leaf that wants a gradient */
   struct pc_autograd *ad; /* owned by engine/grad; NULL for a plain tensor */
 } pc_tensor;
 
@@ -80,8 +80,8 @@ int pc_tensor_zeros(pc_tensor **out, pc_dtype d, int ndim, const int64_t *size);
 int pc_tensor_full(pc_tensor **out, pc_dtype d, int ndim, const int64_t *size, double value);
 int pc_tensor_scalar(pc_tensor **out, pc_dtype d, double value); /* 0-dim */
 /* Wraps memory that lives elsewhere (e.g. a mapped file); release(owner) at the end. */
-int pc_tensor_wrap(pc_tensor **out, pc_dtype d, int ndim, const int64_t *size, void *data,
-                   void (*release)(void *), void *owner);
+int pc_tensor_wrap(pc_tensor **out, pc_dtype d, int ndim, const int64_t *size, void *data, void (*release)(void *),
+                   void *owner);
 /* Copies host data of ndim sizes, contiguous, same dtype. */
 int pc_tensor_from(pc_tensor **out, pc_dtype d, int ndim, const int64_t *size, const void *data);
 pc_tensor *pc_tensor_retain(pc_tensor *t);
@@ -95,7 +95,7 @@ void *pc_data(const pc_tensor *t); /* address of element 0 (of the view) */
 #define pc_f32(t) ((float *)pc_data(t))
 #define pc_f64(t) ((double *)pc_data(t))
 #define pc_i64(t) ((int64_t *)pc_data(t))
-#define pc_u8(t) ((uint8_t *)pc_data(t))
+#define pc_u8(t)  ((uint8_t *)pc_data(t))
 /* "(2,3)"; returns one of 8 rotating thread-local buffers, for messages. */
 const char *pc_shape_str(const pc_tensor *t);
 const char *pc_dims_str(int ndim, const int64_t *size);
@@ -120,9 +120,9 @@ int pc_copy_into(pc_tensor *dst, const pc_tensor *src); /* broadcasts src, conve
 int pc_clone(pc_tensor **out, const pc_tensor *t);      /* contiguous copy, same dtype */
 int pc_contiguous(pc_tensor **out, const pc_tensor *t); /* itself (retained) when contiguous */
 int pc_to_dtype(pc_tensor **out, const pc_tensor *t, pc_dtype d); /* itself when equal */
-int pc_fill(pc_tensor *t, double value);                 /* bumps version */
-double pc_item(const pc_tensor *t); /* numel 1, as double; asserts */
-double pc_at(const pc_tensor *t, int64_t linear); /* element in row-major order, slow */
+int pc_fill(pc_tensor *t, double value);                          /* bumps version */
+double pc_item(const pc_tensor *t);                               /* numel 1, as double; asserts */
+double pc_at(const pc_tensor *t, int64_t linear);                 /* element in row-major order, slow */
 
 /* NumPy broadcasting of two shapes; PC_ESHAPE names op and both shapes. */
 int pc_broadcast_shape(const char *op, const pc_tensor *a, const pc_tensor *b, int *ndim, int64_t *size);

@@ -27,6 +27,8 @@ typedef struct op_case {
 } op_case;
 
 #define COUNT_OF(...) ((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
+/* one line each */
+// clang-format off
 #define T(...) {.kind = K_T, .n = COUNT_OF(__VA_ARGS__), .s = {__VA_ARGS__}}
 #define TU(...) {.kind = K_TU, .n = COUNT_OF(__VA_ARGS__), .s = {__VA_ARGS__}}
 #define TP(...) {.kind = K_TP, .n = COUNT_OF(__VA_ARGS__), .s = {__VA_ARGS__}}
@@ -42,7 +44,8 @@ typedef struct op_case {
 #define VSTR(x) {.kind = K_VSTR, .str = (x)}
 #define VNO {.kind = K_VNO}
 #define C(...) {{__VA_ARGS__}}
-#define CASES(name, ...)                             \
+// clang-format on
+#define CASES(name, ...)                               \
   static const op_case cases_##name[] = {__VA_ARGS__}; \
   enum { ncases_##name = sizeof cases_##name / sizeof *cases_##name };
 

@@ -1,11 +1,16 @@
 /* cases_reduce.h: test cases of engine/grad/ops_reduce.def; see cases.h. */
-#define PC_SUM_CASES C(T(2, 3)), C(T(2, 3), VL(1)), C(T(2, 3), VL(0), VI(1)), C(T(2, 3, 4), VL(0, 2)), C(T(2, 3, 4), VL(1), VI(0)), C(TT(3, 4), VL(0)), C(T(0, 3), VL(0)), C(T(1, 1)), C(TS()), C(T(2, 3), VL(-1)), C(T(70, 5), VL(0))
+#define PC_SUM_CASES                                                                                             \
+  C(T(2, 3)), C(T(2, 3), VL(1)), C(T(2, 3), VL(0), VI(1)), C(T(2, 3, 4), VL(0, 2)), C(T(2, 3, 4), VL(1), VI(0)), \
+      C(TT(3, 4), VL(0)), C(T(0, 3), VL(0)), C(T(1, 1)), C(TS()), C(T(2, 3), VL(-1)), C(T(70, 5), VL(0))
 CASES(sum, PC_SUM_CASES)
-CASES(mean, C(T(2, 3)), C(T(2, 3), VL(1)), C(T(2, 3, 4), VL(0, 2), VI(1)), C(TT(3, 4), VL(0)), C(T(1, 1)), C(T(0, 3), VL(1)))
+CASES(mean, C(T(2, 3)), C(T(2, 3), VL(1)), C(T(2, 3, 4), VL(0, 2), VI(1)), C(TT(3, 4), VL(0)), C(T(1, 1)),
+      C(T(0, 3), VL(1)))
 CASES(var, C(T(2, 3)), C(T(4, 3), VL(0)), C(T(2, 3, 4), VL(0, 2), VI(0), VI(1)), C(TT(3, 4), VL(1)), C(T(0, 3), VL(1)))
 CASES(std, C(T(2, 3)), C(T(4, 3), VL(0)), C(T(2, 3, 4), VL(0, 2), VI(0), VI(1)), C(TT(3, 4), VL(1)), C(T(0, 3), VL(1)))
-CASES(prod, C(T(2, 3)), C(T(2, 3), VL(1)), C(T(2, 3, 2), VL(0, 2), VI(1)), C(TT(3, 4), VL(0)), C(T(0, 3), VL(1)), C(T(1, 1)))
-CASES(norm, C(T(2, 3)), C(T(2, 3), VD(2), VL(1)), C(T(2, 3), VD(1), VL(0)), C(TP(2, 3), VD(3), VL(1), VI(1)), C(T(2, 3), VD(INFINITY), VL(1)), C(TT(3, 4), VD(2), VL(0)), C(T(0, 3), VD(2), VL(1)))
+CASES(prod, C(T(2, 3)), C(T(2, 3), VL(1)), C(T(2, 3, 2), VL(0, 2), VI(1)), C(TT(3, 4), VL(0)), C(T(0, 3), VL(1)),
+      C(T(1, 1)))
+CASES(norm, C(T(2, 3)), C(T(2, 3), VD(2), VL(1)), C(T(2, 3), VD(1), VL(0)), C(TP(2, 3), VD(3), VL(1), VI(1)),
+      C(T(2, 3), VD(INFINITY), VL(1)), C(TT(3, 4), VD(2), VL(0)), C(T(0, 3), VD(2), VL(1)))
 CASES(logsumexp, PC_SUM_CASES)
 CASES(any, C(T(2, 3)), C(TB(2, 3), VL(1)), C(T(0, 3), VL(0), VI(1)))
 CASES(all, C(T(2, 3)), C(TB(2, 3), VL(1)), C(T(0, 3), VL(0), VI(1)))
@@ -20,7 +25,8 @@ CASES(cumsum, C(T(2, 3)), C(T(2, 3), VI(0)), C(TT(3, 4), VI(1)), C(T(0, 3), VI(0
 CASES(cumsum_reverse, C(T(2, 3)), C(TT(3, 4), VI(0)))
 CASES(cumprod, C(TP(2, 3)), C(TP(2, 3), VI(0)), C(T(0, 3), VI(0)), C(T(2, 3, 2), VI(1)))
 CASES(prod_others, C(T(2, 3)), C(TT(3, 4), VI(0)))
-CASES(softmax, C(T(2, 3)), C(T(2, 3), VI(0)), C(TT(3, 4)), C(T(0, 3)), C(T(1, 1)), C(T(2, 3, 4), VI(1)), C(T(3, 0)), C(TS()), C(T(70, 3)), C(T(2, 40)))
+CASES(softmax, C(T(2, 3)), C(T(2, 3), VI(0)), C(TT(3, 4)), C(T(0, 3)), C(T(1, 1)), C(T(2, 3, 4), VI(1)), C(T(3, 0)),
+      C(TS()), C(T(70, 3)), C(T(2, 40)))
 CASES(log_softmax, C(T(2, 3)), C(T(2, 3), VI(0)), C(TT(3, 4)), C(T(0, 3)), C(T(1, 1)), C(T(2, 3, 4), VI(1)), C(TS()))
 CASES(softmax_backward, C(T(2, 3), T(2, 3)), C(TT(3, 4), TT(3, 4), VI(0)), C(T(70, 3), T(70, 3)))
 CASES(log_softmax_backward, C(T(2, 3), T(2, 3)), C(TT(3, 4), TT(3, 4), VI(0)))

@@ -186,7 +186,8 @@ START_TEST(tiers) {
         for (int64_t i = 0; i < pc_numel(ref[o]); i++) {
           double a = pc_at(ref[o], i), b = pc_at(fast[o], i);
           ck_assert_msg((isnan(a) && isnan(b)) || a == b || fabs(a - b) <= 2e-5 + 2e-4 * fabs(a),
-                        "%s, case %d: tier %s gives %.8g, ref %.8g", row->name, k + 1, pc_tier_name((pc_tier)tier), b, a);
+                        "%s, case %d: tier %s gives %.8g, ref %.8g", row->name, k + 1, pc_tier_name((pc_tier)tier), b,
+                        a);
         }
         pc_tensor_release(fast[o]);
       }

@@ -147,7 +147,9 @@ static int rosenbrock(void *ctx, const double *x, double *f, double *g, int64_t 
   return PC_OK;
 }
 
-static int failing(void *ctx, const double *x, double *f, double *g, int64_t n) { return pc_fail(PC_ECALLBACK, "no value"); }
+static int failing(void *ctx, const double *x, double *f, double *g, int64_t n) {
+  return pc_fail(PC_ECALLBACK, "no value");
+}
 
 START_TEST(lbfgs) {
   double x[6] = {-1.2, 1, -1.2, 1, 0, 0};
