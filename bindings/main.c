@@ -11,13 +11,39 @@
 
 #include "bindings/percept.h"
 
-/* Adds the traceback to string errors; other values pass. */
+#define OURS "scripts/percept/"
+
+/* "scripts/percept/x.lua:12: text" -> "text": a place in the workbench tells its user nothing. */
+static const char *without_our_place(const char *message) {
+  size_t n = strlen(OURS);
+  if (strncmp(message, OURS, n)) return message;
+  const char *p = strchr(message, ':');
+  while (p && p[1] >= '0' && p[1] <= '9') p = strchr(p + 1, ':');
+  return p && p[1] == ' ' ? p + 2 : message;
+}
+
+/* Adds to string errors the user's own part of the traceback; PERCEPT_TRACE=1 keeps all of it. */
 static int handler(lua_State *L) {
-  if (lua_isstring(L, 1)) {
-    luaL_traceback(L, L, lua_tostring(L, 1), 1);
+  if (!lua_isstring(L, 1)) {
+    luaL_callmeta(L, 1, "__tostring");
     return 1;
   }
-  if (luaL_callmeta(L, 1, "__tostring")) return 1;
+  luaL_traceback(L, L, NULL, 1);
+  const char *trace = lua_tostring(L, -1);
+  int all = getenv("PERCEPT_TRACE") != NULL, kept = 0;
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, all ? lua_tostring(L, 1) : without_our_place(lua_tostring(L, 1)));
+  for (const char *line = strchr(trace, '\n'); line; line = strchr(line + 1, '\n')) {
+    const char *end = strchr(line + 1, '\n');
+    size_t n = end ? (size_t)(end - line) : strlen(line);
+    int ours = !strncmp(line + 1, "\t" OURS, strlen(OURS) + 1) || !strncmp(line + 1, "\t[C]", 4) ||
+               !strncmp(line + 1, "\t[builtin", 9);
+    if (ours && !all) continue;
+    if (!kept++) luaL_addstring(&b, "\nstack traceback:");
+    luaL_addlstring(&b, line, n);
+  }
+  luaL_pushresult(&b);
   return 1;
 }
 

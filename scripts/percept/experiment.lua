@@ -115,7 +115,11 @@ function experiment.start(spec)
   end
   local killed = sys.interrupted() or result:find("interrupted", 1, true)
   run:finish(killed and "killed" or "failed", trace or result)
-  error(result, 0)
+  local own = {} -- where in the user's files it happened
+  for line in (trace or ""):gmatch "\n(\t[^\n]+)" do
+    if not line:find("scripts/percept/", 1, true) and not line:find("[C]", 1, true) then own[#own + 1] = line end
+  end
+  error(#own > 0 and not killed and result .. "\nin the study:\n" .. table.concat(own, "\n") or result, 0)
 end
 
 return setmetatable(experiment, {__call = function(_, spec) return experiment.start(spec) end})
