@@ -5,12 +5,13 @@
 
 #include "grad/op.h"
 
-#define PC_BWD_SHAPE_MAP(X)                                                                                            \
-  X(reshape)                                                                                                           \
-  X(permute)                                                                                                           \
-  X(transpose) X(t) X(narrow) X(select) X(expand) X(unfold) X(diagonal) X(narrow_grad) X(unfold_grad) X(diagonal_grad) \
-      X(masked_select_grad) X(diag) X(tril) X(triu) X(flip) X(roll) X(cat) X(stack) X(tile) X(repeat_interleave)       \
-          X(pad) X(gather) X(scatter_add) X(index_select) X(index_add) X(masked_select) X(embedding)
+// clang-format off
+#define PC_BWD_SHAPE_MAP(X) \
+  X(reshape) X(permute) X(transpose) X(t) X(narrow) X(select) X(expand) X(unfold) X(diagonal) X(narrow_grad) \
+  X(unfold_grad) X(diagonal_grad) X(masked_select_grad) X(diag) X(tril) X(triu) X(flip) X(roll) X(cat) X(stack) \
+  X(tile) X(repeat_interleave) X(pad) X(gather) X(scatter_add) X(index_select) X(index_add) X(masked_select) \
+  X(embedding)
+// clang-format on
 
 #define X(name) pc_backward_fn pc_bwd_##name;
 PC_BWD_SHAPE_MAP(X)

@@ -17,18 +17,19 @@
 /* one operand, any dtype */
 #define PC_UNARY_MAP(X) X(neg) X(abs) X(sign) X(square) X(relu) X(floor) X(ceil) X(round) X(trunc)
 /* one operand, real-valued */
-#define PC_REAL_MAP(X)                                                                                            \
-  X(exp)                                                                                                          \
-  X(log)                                                                                                          \
-  X(log1p)                                                                                                        \
-  X(expm1) X(sqrt) X(rsqrt) X(reciprocal) X(silu) X(sigmoid) X(tanh) X(sin) X(cos) X(tan) X(asin) X(acos) X(atan) \
-      X(sinh) X(cosh) X(erf)
+// clang-format off
+#define PC_REAL_MAP(X) \
+  X(exp) X(log) X(log1p) X(expm1) X(sqrt) X(rsqrt) X(reciprocal) X(silu) X(sigmoid) X(tanh) X(sin) X(cos) X(tan) \
+  X(asin) X(acos) X(atan) X(sinh) X(cosh) X(erf)
+// clang-format on
 /* one operand, u8 result */
 #define PC_TEST_MAP(X) X(logical_not) X(isnan) X(isinf) X(isfinite)
 /* with arguments of their own */
+// clang-format off
 #define PC_POINTWISE_OTHER_MAP(X) \
-  X(clamp)                        \
-  X(gelu) X(elu) X(leaky_relu) X(softplus) X(where) X(lerp) X(masked_fill) X(dropout) X(to) X(clone) X(contiguous)
+  X(clamp) X(gelu) X(elu) X(leaky_relu) X(softplus) X(where) X(lerp) X(masked_fill) X(dropout) X(to) X(clone) \
+  X(contiguous)
+// clang-format on
 
 #define X(name) pc_forward_fn pc_fwd_##name;
 PC_ARITH_MAP(X)
