@@ -54,4 +54,5 @@ void pc_front_catch_signals(lua_State *L) {
   front = L;
   sigaction(SIGINT, &sa, NULL);
   sigaction(SIGTERM, &sa, NULL);
+  signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(), not the end */
 }

@@ -124,6 +124,7 @@ void pc_run_exit_functions(lua_State *L, const char *status, const char *message
     lua_pop(L, 1);
   }
   lua_settop(L, list - 1);
+  pc_finish_open_runs(L, status, message);
 }
 
 static int f_run_exit(lua_State *L, pc_args *a) {

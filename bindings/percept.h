@@ -21,8 +21,10 @@ typedef struct {
 extern const pc_embedded pc_embedded_lua[];
 
 int luaopen_percept(lua_State *L);
-/* Calls the functions given to percept.on_exit, last one first; their errors go to stderr. */
+/* Calls the functions given to percept.on_exit, last one first, then closes open runs; their errors go to stderr. */
 void pc_run_exit_functions(lua_State *L, const char *status, const char *message);
+/* Closes every open run of this process, its sources complete; what cannot be written goes to stderr (recorder.c). */
+void pc_finish_open_runs(lua_State *L, const char *status, const char *message);
 /* Pushes the metatable of tensors. */
 void pc_push_tensor_class(lua_State *L);
 

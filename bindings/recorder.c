@@ -1,9 +1,12 @@
 /* recorder.c: percept.recorder: runs and queries over db/. */
 #include <jansson.h>
 #include <math.h>
+#include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/parallel.h"
 #include "bindings/args.h"
 #include "bindings/percept.h"
@@ -106,7 +109,81 @@ static int f_parse_json(lua_State *L, pc_args *a) {
   return 1;
 }
 
+/* ---- the Lua files a run uses ---- */
+
+static int is_builtin(const char *name) {
+  static const char *const builtin[] = {"_G",      "string", "table",     "math", "io",  "os",
+                                        "package", "debug",  "coroutine", "bit",  "jit", "ffi"};
+  for (size_t i = 0; i < sizeof builtin / sizeof *builtin; i++)
+    if (!strcmp(name, builtin[i])) return 1;
+  return !strncmp(name, "jit.", 4);
+}
+
+/* Every file that was required so far becomes a source of the run. What the program embeds is told by its version. */
+static int record_modules(lua_State *L, pc_run *r) {
+  int top = lua_gettop(L), rc = PC_OK;
+  luaL_checkstack(L, 12, "modules");
+  lua_getglobal(L, "package");
+  lua_getfield(L, top + 1, "loaded");
+  lua_getfield(L, top + 1, "preload");
+  lua_getfield(L, top + 1, "path");
+  lua_getfield(L, top + 1, "searchpath");
+  if (lua_istable(L, top + 2) && lua_istable(L, top + 3) && lua_isfunction(L, top + 5))
+    for (lua_pushnil(L); rc == PC_OK && lua_next(L, top + 2); lua_settop(L, top + 6)) {
+      if (lua_type(L, top + 6) != LUA_TSTRING || is_builtin(lua_tostring(L, top + 6))) continue;
+      lua_pushvalue(L, top + 6);
+      lua_rawget(L, top + 3);
+      if (!lua_isnil(L, -1)) continue;
+      lua_pushvalue(L, top + 5);
+      lua_pushvalue(L, top + 6);
+      lua_pushvalue(L, top + 4);
+      if (lua_pcall(L, 2, 1, 0) == 0 && lua_isstring(L, -1))
+        rc = pc_run_source(r, "module", lua_tostring(L, -1), NULL, 0);
+    }
+  lua_settop(L, top);
+  return rc;
+}
+
 /* ---- runs ---- */
+
+static char open_key; /* registry[&open_key]: the handles of open runs; a run lives until it is finished */
+
+static void push_open(lua_State *L) {
+  lua_pushlightuserdata(L, &open_key);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  if (lua_istable(L, -1)) return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_pushlightuserdata(L, &open_key);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+static void set_open(lua_State *L, int at, int on) {
+  push_open(L);
+  lua_pushvalue(L, at);
+  lua_pushboolean(L, 1);
+  if (!on) lua_pop(L, 1), lua_pushnil(L);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+void pc_finish_open_runs(lua_State *L, const char *status, const char *message) {
+  pc_run_status st = !strcmp(status, "done") ? PC_RUN_DONE : !strcmp(status, "killed") ? PC_RUN_KILLED : PC_RUN_FAILED;
+  if (!pc_db_open_runs()) return;
+  push_open(L);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    run_handle *h = pc_to_object(L, -2, "run");
+    if (h && h->r && pc_run_get_status(h->r) == PC_RUN_RUNNING && record_modules(L, h->r) < 0)
+      fprintf(stderr, "percept: %s\n", pc_error_text());
+  }
+  lua_pop(L, 1);
+  pc_db_finish_open(st, message);
+  if (pc_db_open_runs()) fprintf(stderr, "percept: a run could not be closed: %s\n", pc_error_text());
+  lua_pushlightuserdata(L, &open_key);
+  lua_pushnil(L);
+  lua_rawset(L, LUA_REGISTRYINDEX);
+}
 
 static int run_gc(lua_State *L) {
   run_handle *h = lua_touserdata(L, 1);
@@ -119,14 +196,35 @@ static int push_run(lua_State *L, pc_run *r) {
   ((run_handle *)pc_new_object(L, "run", sizeof(run_handle)))->r = r;
   lua_newtable(L);
   lua_setfenv(L, -2); /* fields that scripts hang on a run */
-  return 1;
+  set_open(L, lua_gettop(L), 1);
+  int rc = record_modules(L, r);
+  return rc < 0 ? rc : 1;
 }
 
-enum { MAX_ENV = 16 };
+enum { MAX_ENV = 24 };
+
+char *openblas_get_config(void);
+
+/* The versions that decide a number. */
+static int versions(lua_State *L, pc_kv *env) {
+  int n = 0;
+  lua_getglobal(L, "jit");
+  if (lua_istable(L, -1)) {
+    lua_getfield(L, -1, "version"); /* the table keeps the string */
+    if (lua_isstring(L, -1)) env[n++] = (pc_kv){"luajit", lua_tostring(L, -1)};
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  env[n++] = (pc_kv){"percept", PC_VERSION};
+  env[n++] = (pc_kv){"openblas", openblas_get_config()};
+  env[n++] = (pc_kv){"sqlite", sqlite3_libversion()};
+  env[n++] = (pc_kv){"simd", pc_tier_name(pc_cpu_tier())};
+  return n;
+}
 
 /* Library versions and settings that the run row keeps. */
 static int environment(lua_State *L, pc_kv *env, int at) {
-  int n = 0;
+  int n = versions(L, env);
   for (lua_pushnil(L); at && lua_next(L, at) && n < MAX_ENV; lua_pop(L, 1))
     if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING)
       env[n++] = (pc_kv){lua_tostring(L, -2), lua_tostring(L, -1)};
@@ -244,7 +342,12 @@ static int m_finish(lua_State *L, pc_args *a) {
   static const char *const names[] = {"done", "failed", "killed"};
   static const pc_run_status statuses[] = {PC_RUN_DONE, PC_RUN_FAILED, PC_RUN_KILLED};
   for (int i = 0; i < 3; i++)
-    if (!strcmp(a->a[1].v.s, names[i])) return pc_run_finish(RUN(a->a[0]), statuses[i], a->a[2].v.s);
+    if (!strcmp(a->a[1].v.s, names[i])) {
+      int rc = record_modules(L, RUN(a->a[0]));
+      if (rc == PC_OK) rc = pc_run_finish(RUN(a->a[0]), statuses[i], a->a[2].v.s);
+      if (rc == PC_OK) set_open(L, a->a[0].at, 0);
+      return rc;
+    }
   return pc_fail(PC_EARG, "finish: status '%s' is none of done, failed, killed", a->a[1].v.s);
 }
 
@@ -264,7 +367,8 @@ static const pc_luafn methods[] = {
     {"tag", "self:run, tag:str", m_tag, "adds a tag", 0},
     {"goal", "self:run, metric:str, goal:str(min|max)", m_goal, "in which direction a metric is better", 0},
     {"param", "self:run, key:str, value:any", m_param, "adds a parameter; changing one is an error", 0},
-    {"finish", "self:run, status:str=done, error:str?", m_finish, "closes the run: done, failed or killed", 0},
+    {"finish", "self:run, status:str(done|failed|killed)=done, error:str?", m_finish,
+     "closes the run: done, failed or killed", 0},
     {0}};
 
 /* run.field: a method or a field a script hung there */
@@ -441,10 +545,8 @@ static int f_merge(lua_State *L, pc_args *a) {
 }
 
 static int f_finish_open(lua_State *L, pc_args *a) {
-  const char *s = a->a[0].v.s;
-  pc_run_status st = !strcmp(s, "done") ? PC_RUN_DONE : !strcmp(s, "killed") ? PC_RUN_KILLED : PC_RUN_FAILED;
-  lua_pushinteger(L, pc_db_finish_open(st, a->a[1].v.s));
-  return 1;
+  pc_finish_open_runs(L, a->a[0].v.s, a->a[1].v.s);
+  return 0;
 }
 
 static const pc_luafn functions[] = {
@@ -464,7 +566,8 @@ static const pc_luafn functions[] = {
      "step and path of the newest complete checkpoint; -1 and '' if none", 0},
     {"stale", "db:str, reap:bool=false", f_stale, "runs that say running but are not; reap marks them killed", 0},
     {"merge", "db:str, from:str", f_merge, "copies the runs of another file -> added, replaced, same", 0},
-    {"finish_open", "status:str, error:str?", f_finish_open, "closes every open run of this process", 0},
+    {"finish_open", "status:str(done|failed|killed), error:str?", f_finish_open,
+     "closes every open run of this process", 0},
     {"json", "value:any", f_json, "a Lua value as JSON", 0},
     {"parse_json", "text:str", f_parse_json, "JSON as a Lua value", 0},
     {0}};

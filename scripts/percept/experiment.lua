@@ -9,7 +9,6 @@
 -- another type or an unknown key is an error that lists the known ones. The run is
 -- opened before the first step and closed as done, failed or killed.
 local T = require "percept.tensor"
-local recorder = require "percept.recorder"
 local sys = require "percept.sys"
 
 local experiment = {}
@@ -88,20 +87,8 @@ function experiment.start(spec)
   local config = experiment.configure(spec.defaults or {}, ask.set)
   local seed = ask.seed or spec.seed or 1
   if ask.threads then T.set_num_threads(ask.threads) end
-  T.manual_seed(seed)
-  local db = ask.db or "percept.db"
-  local run
-  if ask.resume then
-    run = recorder.resume{db = db, uid = ask.resume.uid, step = ask.resume.step}
-  else
-    run = recorder.start{
-      db = db, experiment = spec.name, name = ask.name, seed = seed, config = config,
-      script = ask.script, tags = ask.tags, note = ask.note,
-    }
-  end
-  run.folder = run_folder(db, run:uid())
-  run.resumed = ask.resume ~= nil
-  run.seed = seed
+  local run = require "percept.run"{experiment = spec.name, seed = seed, config = config}
+  run.folder = run_folder(run:db_path(), run:uid())
   run.experiment = spec.name
   local trace
   local ok, result = xpcall(spec.run, function(message)

@@ -157,7 +157,7 @@ function perceive.train_vae(o)
     }
   end
   local best
-  local resumed = o.checkpoint and sys.exists(o.checkpoint)
+  local resumed = train.newest(o.checkpoint, o.run) ~= nil
   for k = 1, resumed and 0 or c.attempts do
     local attempt = new_attempt(o, o.seed * 1000 + k)
     loop(attempt, {name = "attempt" .. k, steps = math.min(c.attempt_steps, c.steps)})

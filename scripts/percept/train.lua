@@ -4,6 +4,7 @@
 local T = require "percept.tensor"
 local formats = require "percept.formats"
 local progress = require "percept.progress"
+local recorder = require "percept.recorder"
 local sys = require "percept.sys"
 
 local train = {}
@@ -50,6 +51,22 @@ function train.load(path, state)
   return tonumber(meta.step), stripped(tensors, "tensor."), stripped(meta, "meta.")
 end
 
+--- The checkpoint to go on from, or nil. path is the one given to train.loop. Of a recorded run
+-- the database says which file counts: a file that was written but not recorded when the process
+-- died is ahead of the recorded rows, and is not used.
+function train.newest(path, run)
+  if not path then return nil end
+  if not run then return sys.exists(path) and path or nil end
+  if not run.resumed then return nil end
+  local stem = (path:gsub("%.safetensors$", ""))
+  local rows = recorder.query(run:db_path(), [[
+    select a.path from artifact a join run r on r.id = a.run_id
+    where r.uid = :uid and a.kind = 'checkpoint' and a.complete order by a.step desc]], {uid = run:uid()})
+  for _, row in ipairs(rows) do
+    if row.path:sub(1, #stem + 1) == stem .. "-" and sys.exists(row.path) then return row.path end
+  end
+end
+
 --- Runs the loop.
 -- options:
 --   name        of the phase: metric names and the checkpoint file begin with it
@@ -63,28 +80,34 @@ end
 --   clip        largest gradient norm (optional)
 --   run         recorder (optional); offset: its step numbers begin behind this one
 --   log_every   steps between rows; default 20
---   checkpoint  path (optional); checkpoint_every seconds, default 20
+--   first       steps done before this loop (optional), by modules and optimizer as they are
+--   checkpoint  path (optional); checkpoint_every seconds, default 20. Recorded runs write
+--               path-<step> and keep the newest
 --   resume      read the checkpoint if it is there; default true
 -- Returns the last figures. The step after a resume is the one that would have come.
 function train.loop(options)
   local run, optimizer = options.run, options.optimizer
   local state = {modules = options.modules, optimizer = optimizer, batches = options.batches, meta = {phase = options.name}}
   local first, offset = options.first or 0, options.offset or 0
-  if options.checkpoint and options.resume ~= false and sys.exists(options.checkpoint) then
-    first = train.load(options.checkpoint, state)
-  end
+  local newest = options.resume ~= false and train.newest(options.checkpoint, run) or nil
+  if newest then first = train.load(newest, state) end
   local bar = options.quiet ~= true and progress.start{title = options.name, total = options.steps, first = first}
   local saved, figures = sys.time(), {}
   local function checkpoint(t)
     if not options.checkpoint then return end
     state.step = t
-    train.save(options.checkpoint, state)
     if run then
-      run:flush()
-      run:artifact(options.checkpoint, {kind = "checkpoint", step = offset + t})
+      local path = ("%s-%08d.safetensors"):format((options.checkpoint:gsub("%.safetensors$", "")), t)
+      train.save(path, state)
+      run:artifact(path, {kind = "checkpoint", step = offset + t}) -- flushes the rows up to it
+      if newest and newest ~= path then os.remove(newest) end
+      newest = path
+    else
+      train.save(options.checkpoint, state)
     end
     saved = sys.time()
   end
+  if first > 0 and not newest then checkpoint(first) end
   for t = first + 1, options.steps do
     if options.lr then optimizer:lr(options.lr(t - 1)) end
     optimizer:zero_grad()

@@ -18,16 +18,18 @@ local function to_resume(db, uid)
   recorder.stale(db, {reap = true})
   if uid then uid = recorder.find(db, uid) end
   local rows = recorder.query(db, [[
-    select r.uid, r.status, r.config_json, r.seed, r.name,
-           (select s.path from run_source rs join source s on s.digest = rs.digest
-            where rs.run_id = r.id and rs.kind = 'script' limit 1) as script
-    from run r where (:uid is null or r.uid = :uid) and (:uid is not null or r.status in ('killed', 'failed'))
-    order by r.id desc limit 1]], {uid = uid})
+    select r.uid, r.status, r.config_json, r.seed, r.name, r.cwd,
+           r.script
+    from run r where case :uid when '' then r.status in ('killed', 'failed') else r.uid = :uid end
+    order by r.id desc limit 1]], {uid = uid or ""})
   local row = rows[1]
   if not row then error("run --resume: no run of this database was cut off; percept runs lists them", 0) end
   if row.status == "done" then error(("run --resume: %s is done"):format(row.uid), 0) end
   if row.status == "running" then error(("run --resume: %s is still running"):format(row.uid), 0) end
   if not row.script then error(("run --resume: %s has no script"):format(row.uid), 0) end
+  local file = io.open(row.script, "r")
+  if not file then error(("run --resume: there is no %s here; %s was started in %s"):format(row.script, row.uid, row.cwd), 0) end
+  file:close()
   row.step = recorder.checkpoint(db, row.uid)
   return row
 end
