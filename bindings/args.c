@@ -583,6 +583,7 @@ static int trampoline(lua_State *L) {
     pc_alloc_trim();
   }
   now = before;
+  if (rc == PC_ENOMEM && !strstr(pc_error_text(), d->name)) pc_error_prefix(rc, "%s", d->name);
   if (rc < 0) return pc_raise(L, rc);
   pc_gc_pace(L);
   return rc;

@@ -101,6 +101,13 @@ int pc_raise(lua_State *L, int rc) {
     push_where(L);
   const char *text = pc_error_text();
   lua_pushstring(L, *text ? text : pc_error_name(rc));
+  if (rc == PC_ENOMEM) {
+    pc_alloc_stats s;
+    pc_alloc_get_stats(&s);
+    lua_pushfstring(L, "; %f MiB are in use: a smaller batch needs less, variables set to nil free theirs",
+                    (double)(s.live * 10 >> 20) / 10);
+    lua_concat(L, 2);
+  }
   lua_concat(L, 2);
   return lua_error(L);
 }

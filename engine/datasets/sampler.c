@@ -25,7 +25,7 @@ int pc_batches_new(pc_batches **out, const pc_tensor *index, int64_t batch, uint
                    pc_shape_str(index), pc_dtype_name((pc_dtype)index->dtype));
   int64_t n = index->size[0];
   if (n < 1) return pc_fail(PC_EARG, "batches: there are no indices");
-  if (batch < 1) return pc_fail(PC_EARG, "batches: batch size %lld", (long long)batch);
+  if (batch < 1) return pc_fail(PC_EARG, "batches: batch size %lld; at least 1 is needed", (long long)batch);
   if (batch > n && !(opts && opts->keep_last))
     return pc_fail(PC_EARG, "batches: batch size %lld, but only %lld indices; take smaller batches, or keep_last",
                    (long long)batch, (long long)n);

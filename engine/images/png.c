@@ -34,7 +34,13 @@ static void on_error(png_structp png, png_const_charp message) {
 
 static void on_warning(png_structp png, png_const_charp message) { (void)png, (void)message; }
 
-static png_voidp png_alloc(png_structp png, png_alloc_size_t n) { return pc_malloc(n); }
+/* libpng calls what follows from a failure "damaged", or goes on without a chunk: the cause is kept. */
+static png_voidp png_alloc(png_structp png, png_alloc_size_t n) {
+  codec *c = png_get_mem_ptr(png);
+  void *p = pc_malloc(n);
+  if (!p && c->rc == PC_OK) c->rc = pc_error_prefix(PC_ENOMEM, "%s", c->name);
+  return p;
+}
 
 static void png_release(png_structp png, png_voidp p) { pc_free(p); }
 
@@ -97,7 +103,7 @@ static int check_size(codec *c, int bits_per_pixel) {
 
 /* Fills c->rows; everything that may longjmp is in here. */
 static int read_rows(codec *c, int labels) {
-  c->png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, c, on_error, on_warning, NULL, png_alloc, png_release);
+  c->png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, c, on_error, on_warning, c, png_alloc, png_release);
   if (!c->png || !(c->info = png_create_info_struct(c->png)))
     return c->rc < 0 ? c->rc : pc_fail(PC_ENOMEM, "%s: out of memory", c->name);
   if (setjmp(png_jmpbuf(c->png))) return c->rc < 0 ? c->rc : pc_fail(PC_EFORMAT, "%s: damaged PNG", c->name);
@@ -113,7 +119,7 @@ static int read_rows(codec *c, int labels) {
   for (png_uint_32 y = 0; y < c->height; y++) c->row[y] = c->rows + y * c->stride;
   png_read_image(c->png, c->row);
   png_read_end(c->png, NULL);
-  return PC_OK;
+  return c->rc;
 }
 
 static inline uint8_t over_white(unsigned v, unsigned a) { return (uint8_t)((v * a + 255 * (255 - a) + 127) / 255); }
@@ -235,7 +241,7 @@ static void flush_bytes(png_structp png) { (void)png; }
 static int write_rows(codec *c, const char *const *text) {
   static const int color[5] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
                                PNG_COLOR_TYPE_RGB_ALPHA};
-  c->png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, c, on_error, on_warning, NULL, png_alloc, png_release);
+  c->png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, c, on_error, on_warning, c, png_alloc, png_release);
   if (!c->png || !(c->info = png_create_info_struct(c->png)))
     return c->rc < 0 ? c->rc : pc_fail(PC_ENOMEM, "%s: out of memory", c->name);
   if (setjmp(png_jmpbuf(c->png))) return c->rc < 0 ? c->rc : pc_fail(PC_EIO, "%s: writing the PNG failed", c->name);
@@ -249,7 +255,7 @@ static int write_rows(codec *c, const char *const *text) {
   png_write_info(c->png, c->info);
   for (png_uint_32 y = 0; y < c->height; y++) png_write_row(c->png, c->src + y * c->stride);
   png_write_end(c->png, c->info);
-  return PC_OK;
+  return c->rc;
 }
 
 int pc_png_write_pixels(const char *path, const uint8_t *data, int64_t height, int64_t width, int channels,

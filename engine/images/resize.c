@@ -16,6 +16,7 @@ typedef struct axis {
 static void axis_free(axis *a) {
   pc_free(a->weight);
   pc_free(a->first);
+  *a = (axis){0};
 }
 
 static int axis_new(axis *a, int64_t to, int64_t from) {

@@ -45,6 +45,7 @@ pc_tensor *pc_loss_cross_entropy(pc_scope *s, pc_tensor *logits, pc_tensor *targ
     return NULL;
   }
   pc_tensor *lp = pc_log_softmax(s, logits, last), *picked = pc_gather(s, lp, last, pc_unsqueeze(s, target, last));
+  if (lp && !picked) pc_error_prefix(s->rc, "cross_entropy: targets are class numbers from 1");
   pc_tensor *loss = pc_op1(s, PC_OP_neg, pc_squeeze(s, picked, last));
   if (smoothing > 0) {
     pc_tensor *flat = pc_op1(s, PC_OP_neg, pc_mean(s, lp, 1, &last, 0));

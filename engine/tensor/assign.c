@@ -14,6 +14,7 @@ static int assign_rows(pc_tensor *t, int lead, const int64_t *at, int64_t n, con
   pc_tensor *wide = NULL, *flat = NULL, *row = NULL;
   int rc = ndim > PC_MAX_DIM ? pc_fail(PC_ESHAPE, "assignment: a 0-dim mask on %d dimensions", t->ndim)
                              : pc_view_expand(&wide, src, ndim, size);
+  if (rc == PC_ENOMEM) return rc;
   if (rc < 0) {
     rc = pc_fail(PC_ESHAPE, "assignment: values of shape %s do not broadcast to the %s that is picked",
                  pc_shape_str(src), pc_dims_str(ndim, size));
@@ -92,6 +93,7 @@ static int index_values(pc_tensor **out, const pc_tensor *t, int dim, const pc_t
   memcpy(size + dim, index->size, sizeof(int64_t) * index->ndim);
   memcpy(size + dim + index->ndim, t->size + dim + 1, sizeof(int64_t) * (size_t)(t->ndim - 1 - dim));
   int rc = pc_view_expand(&wide, src, ndim, size);
+  if (rc == PC_ENOMEM) return rc;
   if (rc < 0)
     return pc_fail(PC_ESHAPE, "assignment: values of shape %s do not broadcast to the %s that is picked",
                    pc_shape_str(src), pc_dims_str(ndim, size));
