@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "grad/ops_linalg.h"
+#include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
 
@@ -256,5 +257,6 @@ pc_tensor *pc_einsum(pc_scope *s, const char *equation, int n, pc_tensor *const 
   memset(keep, 0, sizeof keep);
   for (int d = 0; d < p.nout; d++) keep[p.out[d]] = 1;
   sum_out(s, &p.in[0], keep);
-  return s->rc < 0 ? NULL : arranged(&p, &p.in[0], p.nout, p.out);
+  pc_tensor *y = s->rc < 0 ? NULL : arranged(&p, &p.in[0], p.nout, p.out);
+  return y && n == 1 && y->storage == operands[0]->storage ? pc_cloned(s, y) : y; /* changing it changes no operand */
 }

@@ -12,7 +12,7 @@
 
 #include "grad/op.h"
 
-/* Borrowed from s; NULL after an error. At least one operand. */
+/* Borrowed from s, of its own storage; NULL after an error. At least one operand. */
 pc_tensor *pc_einsum(pc_scope *s, const char *equation, int n, pc_tensor *const *operands);
 
 #endif
