@@ -1,0 +1,168 @@
+--- Training as users do it: memory stays flat over thousands of steps; the same seed gives the same
+-- bits, also when the program was stopped half way and a new process went on from the checkpoint;
+-- kernels give the same bits on one thread and on two.
+-- (`test_training.lua resume CHECKPOINT` is that new process.)
+local T = require "percept.tensor"
+local nn, optim, sys = require "percept.nn", require "percept.optim", require "percept.sys"
+local train, datasets = require "percept.train", require "percept.datasets"
+local check = dofile "tests/lua/check.lua"
+local test = check.test
+
+local sanitized = os.getenv "PERCEPT_SANITIZED" -- keeps freed memory on purpose, and is slow
+local percept = os.getenv "PERCEPT" or "build/percept"
+
+-- A model with random numbers in every step (batches, noise, dropout) and all of an optimiser's state.
+local function study(kind, seed, steps, checkpoint)
+  T.manual_seed(seed)
+  local data = T.generator(11)
+  local x = T.randn({ 64, 6 }, { generator = data })
+  local y = (x * x):sum(2, { keepdim = true })
+  local model = nn.sequential { nn.linear(6, 16), nn.activation "gelu", nn.layer_norm(16), nn.dropout(0.1), nn.linear(16, 1) }
+  local optimizer = kind == "sgd" and optim.sgd(model, { lr = 0.01, momentum = 0.9, nesterov = true })
+    or optim[kind](model, { lr = 0.01 })
+  local batches = datasets.batches(T.arange(1, 65):long(), 10, { seed = seed })
+  local schedule = optim.schedule { { kind = "linear", from = 0, to = 0.01, steps = 20 },
+    { kind = "cosine", from = 0.01, to = 0.001, steps = 180 } }
+  train.loop { name = kind, steps = steps, optimizer = optimizer, modules = { model = model }, batches = batches, quiet = true,
+    clip = 1, lr = function(t) return schedule:at(t) end, checkpoint = checkpoint,
+    step = function()
+      local index = batches:next()
+      local input = x:index_select(1, index)
+      return nn.mse(model(input + T.randn(10, 6) * 0.1), y:index_select(1, index))
+    end }
+  return model
+end
+
+--- All weights as text that names every bit.
+local function bits(model)
+  local parts = {}
+  local state = model:state()
+  for _, name in ipairs(model:names()) do
+    local numbers = state[name]:detach():reshape(-1):to_table()
+    for i, v in ipairs(numbers) do numbers[i] = ("%.17g"):format(v) end
+    parts[#parts + 1] = name .. " " .. table.concat(numbers, " ")
+  end
+  return table.concat(parts, "\n")
+end
+
+local job, kind, path = ...
+if job == "resume" then -- another process: other numbers were drawn before
+  T.manual_seed(999)
+  T.randn(100)
+  print(bits(study(kind, 77, 200, path)))
+  os.exit(0)
+end
+
+for _, name in ipairs { "adam", "adamw", "sgd" } do
+  test(name .. ": the same seed, the same bits after 200 steps; also after a stop at 100", function()
+    local whole = bits(study(name, 3, 200))
+    check.ok(whole == bits(study(name, 3, 200)), "two runs differ")
+    check.ok(whole ~= bits(study(name, 4, 200)), "another seed gives the same weights")
+    local file = os.tmpname()
+    os.remove(file) -- a name alone: nothing to resume yet
+    study(name, 3, 100, file)
+    local f = assert(io.popen(("%s tests/lua/test_training.lua resume %s '%s'"):format(percept, name, file)))
+    local resumed = f:read("*a"):gsub("%s+$", "")
+    f:close()
+    os.remove(file)
+    check.ok(whole == resumed, "the resumed run differs")
+  end)
+end
+
+test("10,000 steps: memory is flat after step 100", function()
+  T.manual_seed(1)
+  local model = nn.mlp { 4, 16, 1 }
+  local optimizer = optim.adam(model, { lr = 1e-3 })
+  local steps = sanitized and 1000 or 10000
+  local early, first, last
+  for t = 1, steps do
+    local x = T.randn(16, 4)
+    optimizer:zero_grad()
+    local loss = nn.mse(model(x), x:sum(2, { keepdim = true }))
+    loss:backward()
+    optimizer:step()
+    if t == 100 then
+      early = sys.memory()
+      first = loss:item()
+    elseif t == steps then
+      last = loss:item()
+    end
+  end
+  local late = sys.memory()
+  check.ok(last < first, "the model learns: " .. first .. " -> " .. last)
+  local grown = (late.peak_rss - early.peak_rss) / 2 ^ 20
+  print(("peak RSS: %.2f MiB at step 100, %.2f MiB at step %d"):format(early.peak_rss / 2 ^ 20, late.peak_rss / 2 ^ 20, steps))
+  check.ok(sanitized or grown < 1, ("peak RSS grew by %.2f MiB"):format(grown))
+  check.ok(late.live < early.live + 2 ^ 20, "live bytes")
+end)
+
+-- Kernels that use no BLAS, large enough for two threads.
+local g = T.generator(7)
+local big = T.randn({ 300, 1001 }, { generator = g })
+local picture = T.randn({ 4, 64, 64, 8 }, { generator = g })
+local depthwise = T.randn({ 8, 3, 3, 1 }, { generator = g })
+local whole = T.randint(1, 301, { 5000 }, { generator = g })
+local kernels = {
+  { "sum", function() return big:sum() end }, { "sum(1)", function() return big:sum(1) end },
+  { "sum(2)", function() return big:sum(2) end }, { "mean", function() return big:mean() end },
+  { "var", function() return big:var(1) end }, { "std", function() return big:std() end },
+  { "norm", function() return big:norm() end }, { "logsumexp", function() return big:logsumexp(1) end },
+  { "prod", function() return (big * 0.01 + 1):prod(2) end }, { "max", function() return big:max(2) end },
+  { "cumsum", function() return big:cumsum(1) end }, { "sort", function() return big:sort(2) end },
+  { "softmax", function() return big:softmax(2) end }, { "log_softmax", function() return big:log_softmax(1) end },
+  { "exp", function() return big:exp() end }, { "gelu", function() return big:gelu() end },
+  { "tanh", function() return big:tanh() end }, { "erf", function() return big:erf() end },
+  { "broadcast", function() return big * big:sum(1) + big[{ {}, { 1 } }] end },
+  { "transposed copy", function() return big:t():contiguous() end },
+  { "layer_norm", function() return T.layer_norm(big) end },
+  { "group_norm", function() return T.group_norm(picture, 2) end },
+  { "avg_pool2d", function() return T.avg_pool2d(picture, 2) end },
+  { "max_pool2d", function() return T.max_pool2d(picture, 3, { stride = 2 }) end },
+  { "upsample", function() return T.upsample(picture, { scale_factor = 2, mode = "bilinear" }) end },
+  { "depthwise", function() return T.conv2d(picture, depthwise, { groups = 8, padding = 1 }) end },
+  { "index_add", function() return T.index_add(big, 1, whole, T.ones(5000, 1001)) end },
+  { "scatter_add", function() return big:scatter_add(1, whole:unsqueeze(2):expand(5000, 1001), T.ones(5000, 1001) * 0.1) end },
+  { "embedding", function() return T.embedding(big, whole) end },
+  { "randn", function() return T.randn({ 100000 }, { generator = T.generator(9) }) end },
+  { "rand", function() return T.rand({ 100001 }, { generator = T.generator(9) }) end },
+  { "randperm", function() return T.randperm(50000, { generator = T.generator(9) }) end },
+  { "adam", function()
+    local w = big:detach():clone():requires_grad_()
+    local o = optim.adam(w, { lr = 0.1 })
+    for _ = 1, 2 do
+      o:zero_grad()
+      local loss = (w * w):sum()
+      loss:backward()
+      o:clip(1)
+      o:step()
+    end
+    return w:detach()
+  end },
+}
+--- The function's result and its gradients by the tensors it uses, where it has some.
+local function with_gradient(fn)
+  local out = { fn() }
+  for _, leaf in ipairs { big, picture, depthwise } do leaf:requires_grad_(true) end
+  local y = fn()
+  if y:requires_grad() then
+    local loss = (y * y):sum()
+    for _, gradient in pairs(T.grad(loss, { big, picture, depthwise }, { allow_unused = true })) do out[#out + 1] = gradient end
+  end
+  for _, leaf in ipairs { big, picture, depthwise } do leaf:requires_grad_(false) end
+  return out
+end
+local threads = T.get_num_threads()
+for _, kernel in ipairs(kernels) do
+  test(kernel[1] .. ": the same bits on one thread and on two", function()
+    T.set_num_threads(1)
+    local one = with_gradient(kernel[2])
+    T.set_num_threads(2)
+    local two = with_gradient(kernel[2])
+    T.set_num_threads(threads)
+    check.eq(#one, #two)
+    for i = 1, #one do
+      check.eq(one[i]:ne(two[i]):sum():item(), 0, "elements of result " .. i .. " that differ")
+    end
+  end)
+end
+check.done()
