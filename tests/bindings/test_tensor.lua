@@ -331,13 +331,13 @@ test("einsum", function()
   check.ok(T.gradcheck(function(x, y) return T.einsum("bij,bkj->ik", x, y) end,
     { rand { 2, 3, 4 }:requires_grad_(), rand { 2, 2, 4 }:requires_grad_() }, { second_order = true }))
   check.ok(T.gradcheck(function(x) return T.einsum("iij->j", x) end, { rand { 3, 3, 2 }:requires_grad_() }))
-  fails("einsum: 'ij,jk->ik': 'j' is 4 before and 2 in operand 2 of shape (2,4)", T.einsum, "ij,jk->ik", a[1],
+  fails("einsum: 'ij,jk->ik': dimension 1 of operand 2 (2,4) ('j') has size 2, elsewhere 4", T.einsum, "ij,jk->ik", a[1],
     T.zeros(2, 4))
-  fails("einsum: 'ij->ji' speaks of 1 operand, 2 given", T.einsum, "ij->ji", a[1], a[2])
-  fails("einsum: 'ij->ji': operand 1 has 2 letters and shape (2,3,4)", T.einsum, "ij->ji", a)
-  fails("einsum: 'ij->k': 'k' is in no operand", T.einsum, "ij->k", a[1])
-  fails("einsum: 'i...->i': '...' is not known; give every dimension a letter", T.einsum, "i...->i", a)
-  fails("einsum: 'ij=>ji': unexpected '='; an equation looks like bij,bjk->bik", T.einsum, "ij=>ji", a[1])
+  fails("einsum: 'ij->ji': fewer terms than operands", T.einsum, "ij->ji", a[1], a[2])
+  fails("einsum: 'ij->ji': term 1 names 2 dimensions, operand 1 has shape (2,3,4)", T.einsum, "ij->ji", a)
+  fails("einsum: 'ij->k': a letter of the result is in no operand", T.einsum, "ij->k", a[1])
+  near(values(T.einsum("i...->i", a)), values(a:sum { dim = { 2, 3 } }))
+  fails("einsum: 'ij=>ji': only letters, ',', '...' and '->' are allowed", T.einsum, "ij=>ji", a[1])
 end)
 
 test("reductions", function()
