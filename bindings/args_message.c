@@ -68,8 +68,9 @@ const char *pc_nearest(const char *word, const char *const *words, int n) {
   return best;
 }
 
-/* A Lua error value that is not a string travels beside the engine's error text. */
+/* A Lua error value that is no string, or too long a one for the engine's error text, travels beside it. */
 static int thrown = LUA_NOREF;
+static const char beside[] = "error in a callback";
 
 /* "file.lua:12: " of the nearest Lua function that still is on the stack (tail calls leave none). */
 static void push_where(lua_State *L) {
@@ -84,7 +85,7 @@ static void push_where(lua_State *L) {
 }
 
 int pc_raise(lua_State *L, int rc) {
-  if (rc == PC_ECALLBACK && thrown != LUA_NOREF) {
+  if (rc == PC_ECALLBACK && thrown != LUA_NOREF && !strcmp(pc_error_text(), beside)) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, thrown);
     luaL_unref(L, LUA_REGISTRYINDEX, thrown);
     thrown = LUA_NOREF;
@@ -116,13 +117,13 @@ int pc_callback(lua_State *L, int nargs, int nresults) {
   if (lua_pcall(L, nargs, nresults, 0) == 0) return PC_OK;
   if (thrown != LUA_NOREF) luaL_unref(L, LUA_REGISTRYINDEX, thrown);
   thrown = LUA_NOREF;
-  if (lua_type(L, -1) == LUA_TSTRING) {
+  if (lua_type(L, -1) == LUA_TSTRING && lua_objlen(L, -1) < 1500) {
     int rc = pc_fail(PC_ECALLBACK, "%s", lua_tostring(L, -1));
     lua_pop(L, 1);
     return rc;
   }
   thrown = luaL_ref(L, LUA_REGISTRYINDEX);
-  return pc_fail(PC_ECALLBACK, "error in a callback");
+  return pc_fail(PC_ECALLBACK, "%s", beside);
 }
 
 const char *pc_lua_where(void) {

@@ -74,6 +74,10 @@ check "on_exit done" 0 "ended done nil" "$P" onexit.lua
 check "on_exit failed" 1 "ended failed boom" "$P" onexit.lua boom
 echo 'require("percept").on_exit(function(s) print("ended " .. s) end) os.exit(4)' >onexit2.lua
 check "on_exit through os.exit" 4 "ended failed" "$P" onexit2.lua
+mkdir -p own/percept
+echo 'return { answer = function() return "mine" end }' >own/percept/progress.lua
+PERCEPT_PATH="$dir/own" "$P" -e 'require("percept.progress").answer()' >out 2>&1
+grep -q mine out && ok || bad "PERCEPT_PATH"
 printf '#!/usr/bin/env percept\nprint("shebang")\n' >shebang.lua
 check "shebang" 0 "shebang" "$P" shebang.lua
 printf 'print("from stdin", ...)' >in.lua
