@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "bindings/args.h"
+#include "bindings/datasets.h"
 #include "datasets/sampler.h"
 #include "datasets/scenes.h"
 #include "datasets/split.h"
@@ -15,7 +15,7 @@ enum { MAX_FILTERS = 16, MAX_VALUES = 256 };
 
 /* ---- lists of strings on the Lua stack; the strings stay where Lua keeps them ---- */
 
-static int strings(lua_State *L, const char *what, int at, const char **out, int max) {
+int pc_list_of_strings(lua_State *L, const char *what, int at, const char **out, int max) {
   if (lua_type(L, at) == LUA_TSTRING) return out[0] = lua_tostring(L, at), 1;
   if (!lua_istable(L, at))
     return pc_fail(PC_EARG, "%s: a string or a list of strings is expected, got %s", what, pc_describe(L, at));
@@ -43,7 +43,7 @@ static int add_filters(lua_State *L, filters *fs, int at, int exclude) {
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING) return pc_fail(PC_EARG, "scenes: a filter is {column = value or {values}}");
     if (fs->n == MAX_FILTERS) return pc_fail(PC_EARG, "scenes: at most %d filters", MAX_FILTERS);
-    int n = strings(L, lua_tostring(L, -2), lua_gettop(L), fs->values[fs->n], MAX_VALUES);
+    int n = pc_list_of_strings(L, lua_tostring(L, -2), lua_gettop(L), fs->values[fs->n], MAX_VALUES);
     if (n < 0) return n;
     fs->f[fs->n] = (pc_scenes_filter){lua_tostring(L, -2), fs->values[fs->n], n, exclude};
     fs->n++;
@@ -80,7 +80,7 @@ static int f_scenes(lua_State *L, pc_args *a) {
   int rc = add_filters(L, fs, a->a[7].at, 0);
   if (rc == PC_OK) rc = add_filters(L, fs, a->a[8].at, 1);
   if (rc == PC_OK && a->a[9].at) {
-    int n = strings(L, "scenes: factors", a->a[9].at, factors, 64);
+    int n = pc_list_of_strings(L, "scenes: factors", a->a[9].at, factors, 64);
     if (n < 0) rc = n;
     o.nfactors = n;
   }
@@ -188,7 +188,7 @@ static void set_tensor(lua_State *L, const char *name, pc_tensor *t) {
   lua_setfield(L, -2, name);
 }
 
-static int push_split(lua_State *L, pc_split *s) {
+int pc_push_split(lua_State *L, pc_split *s) {
   lua_newtable(L);
   set_tensor(L, "id_train", s->id_train);
   set_tensor(L, "id_val", s->id_val);
@@ -211,7 +211,7 @@ static int pairs_of(lua_State *L, const char *what, int at, pc_split_pair *out, 
   for (int i = 0; i < n; i++) {
     const char *ab[2];
     lua_rawgeti(L, at, i + 1);
-    int k = lua_istable(L, -1) ? strings(L, what, lua_gettop(L), ab, 2) : 0;
+    int k = lua_istable(L, -1) ? pc_list_of_strings(L, what, lua_gettop(L), ab, 2) : 0;
     if (k != 2) return pc_fail(PC_EARG, "%s: entry %d must be a pair {a, b} of names", what, i + 1);
     out[i] = (pc_split_pair){ab[0], ab[1]};
     lua_pop(L, 1);
@@ -239,12 +239,12 @@ static int f_split(lua_State *L, pc_args *a) {
   if (rc == PC_OK && (o.ncells = pairs_of(L, "split: cells", a->a[6].at, cells, 1024)) < 0) rc = o.ncells;
   if (rc == PC_OK && a->a[8].at) {
     o.ignore = ignore;
-    if ((o.nignore = strings(L, "split: ignore", a->a[8].at, ignore, 64)) < 0) rc = o.nignore;
+    if ((o.nignore = pc_list_of_strings(L, "split: ignore", a->a[8].at, ignore, 64)) < 0) rc = o.nignore;
   }
   if (o.npairs == 0) o.pairs = NULL;
   if (o.pairs) o.preset = NULL;
   if (rc == PC_OK) rc = pc_split_cells(&s, SCENES(a->a[0]), &o);
-  return rc < 0 ? rc : push_split(L, s);
+  return rc < 0 ? rc : pc_push_split(L, s);
 }
 
 /* ---- batches ---- */
@@ -324,5 +324,6 @@ int luaopen_percept_datasets(lua_State *L) {
   lua_pop(L, 2);
   lua_newtable(L);
   pc_register(L, "datasets", functions);
+  pc_open_sprites(L);
   return 1;
 }

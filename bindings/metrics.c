@@ -63,6 +63,22 @@ static int f_fg_ari(lua_State *L, pc_args *a) {
   return 1;
 }
 
+static int f_r2_columns(lua_State *L, pc_args *a) {
+  pc_tensor *t;
+  int rc = pc_r2_columns(&t, a->a[0].t, a->a[1].t);
+  if (rc < 0) return rc;
+  pc_push_tensor(L, t);
+  return 1;
+}
+
+static int f_ari_masks(lua_State *L, pc_args *a) {
+  pc_tensor *t;
+  int rc = pc_ari_masks(&t, a->a[0].t, a->a[1].t, 0, 0);
+  if (rc < 0) return rc;
+  pc_push_tensor(L, t);
+  return 1;
+}
+
 static const pc_luafn functions[] = {
     {"hungarian", "cost:tensor, maximize:bool=false", f_hungarian,
      "best assignment of rows to columns: (R,C) -> list of columns, total; (B,R,C) -> i64 (B,R), f64 (B)", 0},
@@ -71,7 +87,9 @@ static const pc_luafn functions[] = {
      "i64 (classes,classes): row target, column predicted", 0},
     {"r2", "predicted:tensor, target:tensor, variance_weighted:bool=false", f_r2,
      "1 - SS_res/SS_tot, mean over columns", 0},
+    {"r2_columns", "predicted:tensor, target:tensor", f_r2_columns, "R2 of each column, f64 (D)", 0},
     {"ari", "predicted:tensor, target:tensor", f_ari, "adjusted Rand index of two labellings", 0},
+    {"ari_masks", "predicted:tensor, target:tensor", f_ari_masks, "adjusted Rand index of each image's masks (B,...), f64 (B)", 0},
     {"fg_ari", "predicted:tensor, target:tensor, background:int=0", f_fg_ari,
      "adjusted Rand index of foreground pixels, f64 (B)", 0},
     {0}};

@@ -300,6 +300,26 @@ static int module_index(lua_State *L) {
   return 1;
 }
 
+/* self.count = 1 in a module written in Lua: a field of its table. Parameters and children are set once, by nn.module.
+ */
+static int module_newindex(lua_State *L) {
+  pc_module *m = pc_to_module(L, 1);
+  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
+  int rc = PC_OK;
+  if (!m || m->cls != &lua_class)
+    rc = pc_fail(PC_EARG, "%s: a field cannot be set; write an nn.module{...} around it", m ? m->cls->name : "module");
+  else if (key && (pc_module_child(m, key) || pc_module_get(m, key)))
+    rc = pc_fail(PC_EARG, "module: '%s' is a child or parameter; change its values in place (copy_, load_state)", key);
+  else if (pc_to_module(L, 3))
+    rc = pc_fail(PC_EARG, "module: children are given to nn.module{...}, where their parameters are collected");
+  if (rc < 0) return pc_raise(L, rc);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, ((lua_self *)m->self)->spec);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, 3);
+  lua_rawset(L, -3);
+  return 0;
+}
+
 static void print_tree(luaL_Buffer *b, const pc_module *m, int depth) {
   char line[256];
   snprintf(line, sizeof line, "%s", m->cls->name);
@@ -341,6 +361,8 @@ void pc_module_class_open(lua_State *L) {
   lua_setfield(L, -3, "__call");
   lua_pushcclosure(L, module_index, 1);
   lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, module_newindex);
+  lua_setfield(L, -2, "__newindex");
   lua_pushcfunction(L, module_tostring);
   lua_setfield(L, -2, "__tostring");
   lua_pushcfunction(L, module_eq);

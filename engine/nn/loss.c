@@ -40,6 +40,14 @@ pc_tensor *pc_loss_cross_entropy(pc_scope *s, pc_tensor *logits, pc_tensor *targ
                     pc_shape_str(logits), pc_shape_str(logits), pc_shape_str(target)));
     return NULL;
   }
+  if (target->dtype != PC_I64 && target->dtype != PC_I32) {
+    pc_note(
+        s,
+        pc_fail(PC_EDTYPE,
+                "cross_entropy: targets are classes counted from 1, i64 or i32, not %s; convert them with :to('i64')",
+                pc_dtype_name((pc_dtype)target->dtype)));
+    return NULL;
+  }
   if (!(smoothing >= 0 && smoothing < 1)) {
     pc_note(s, pc_fail(PC_EARG, "cross_entropy: label_smoothing must be in [0,1), not %g", smoothing));
     return NULL;

@@ -1,0 +1,138 @@
+-- percept.optim from Lua: optimisers with groups, schedules, L-BFGS.
+local check = dofile "tests/lua/check.lua"
+local T = require "percept.tensor"
+local nn = require "percept.nn"
+local optim = require "percept.optim"
+
+local function leaf(...) return T.tensor({...}, {dtype = "f64"}):requires_grad_() end
+
+-- loss sum(x^2) has the gradient 2 x
+local function step(opt, ...)
+  opt:zero_grad()
+  local loss = 0
+  for _, x in ipairs{...} do loss = (x * x):sum() + loss end
+  loss:backward()
+  opt:step()
+end
+
+check.test("sgd by hand", function()
+  local x = leaf(1, -2)
+  step(optim.sgd(x, {lr = 0.1}), x)
+  check.near(x:to_table(), {0.8, -1.6}, 1e-12)
+  local y = leaf(1)
+  local opt = optim.sgd(y, {lr = 0.1, momentum = 0.5})
+  step(opt, y)
+  step(opt, y) -- buf = 0.5 * 2 + 1.6
+  check.near(y:item(), 0.8 - 0.1 * 2.6, 1e-12)
+  check.eq(opt:steps(), 2)
+end)
+
+check.test("adam's first step is lr, adamw shrinks besides", function()
+  local x, y = leaf(3, -4), leaf(3)
+  step(optim.adam(x, {lr = 0.01}), x)
+  check.near(x:to_table(), {2.99, -3.99}, 1e-8)
+  step(optim.adamw(y, {lr = 0.01, weight_decay = 0.5}), y)
+  check.near(y:item(), 3 * (1 - 0.005) - 0.01, 1e-8)
+end)
+
+check.test("groups", function()
+  local a, b, c = leaf(1), leaf(1), leaf(1)
+  local opt = optim.sgd({{params = a, lr = 0.1}, {params = {b, c}, lr = 0.2, weight_decay = 1}}, {lr = 9})
+  step(opt, a, b, c)
+  check.near({a:item(), b:item(), c:item()}, {0.8, 1 - 0.2 * 3, 0.4}, 1e-12)
+  check.near(opt:lr(), 0.1)
+  check.near(opt:lr(0.5, 2), 0.5)
+  check.near(opt:lr(nil, 1), 0.1)
+  opt:lr(0.3)
+  check.near({opt:lr(nil, 1), opt:lr(nil, 2)}, {0.3, 0.3})
+  local m, n = nn.linear(2, 2), nn.linear(2, 2)
+  local mixed = optim.adam{{params = m, lr = 0.1}, {params = {n}, lr = 0.2}}
+  nn.mse(n(m(T.ones(1, 2))), T.zeros(1, 2)):backward()
+  mixed:step()
+  check.error("~no group 3; there are 2", mixed.lr, mixed, 1, 3)
+end)
+
+check.test("a model learns, frozen parts stay", function()
+  T.manual_seed(1)
+  local m = nn.sequential{nn.linear(2, 8), nn.activation "tanh", nn.linear(8, 1)}
+  m["1"]:freeze()
+  local before = m["1"].weight:clone()
+  local opt = optim.adam(m, {lr = 0.05})
+  local x = T.randn(64, 2)
+  local y = x:narrow(2, 1, 1) * 0.5
+  local first, last
+  for _ = 1, 100 do
+    opt:zero_grad()
+    local loss = nn.mse(m(x), y)
+    loss:backward()
+    opt:step()
+    first, last = first or loss:item(), loss:item()
+  end
+  check.ok(last < first / 10, ("%g -> %g"):format(first, last))
+  check.near(m["1"].weight:to_table(), before:to_table(), 0)
+end)
+
+check.test("clipping", function()
+  local x = leaf(3, 4)
+  local opt = optim.sgd(x, {lr = 1})
+  local loss = (x * x / 2):sum()
+  loss:backward() -- gradient (3,4)
+  check.near(opt:clip(), 5, 1e-12)
+  check.near(opt:clip(1), 5, 1e-12)
+  check.near(opt:clip(), 1, 1e-5)
+end)
+
+check.test("state goes and comes", function()
+  local x, y = leaf(1, 2), leaf(1, 2)
+  local a, b = optim.adam(x, {lr = 0.1}), optim.adam(y, {lr = 0.1})
+  for _ = 1, 3 do step(a, x) end
+  local slots, scalars = a:state()
+  check.eq(scalars.kind, "adam")
+  check.eq(scalars.steps, 3)
+  y:detach():copy_(x)
+  b:load_state({["1.m"] = slots["1.m"]:clone(), ["1.v"] = slots["1.v"]:clone()}, scalars)
+  step(a, x)
+  step(b, y)
+  check.near(x:to_table(), y:to_table(), 0)
+  check.error("load_state: the state is of optimiser 'sgd', this is adam", a.load_state, a, {}, {kind = "sgd"})
+  check.error("load_state: slot 'm' of group 1 is missing, needs shape (2)", a.load_state, a, {}, {kind = "adam"})
+end)
+
+check.test("schedules", function()
+  local s = optim.schedule{{kind = "linear", from = 0, to = 1, steps = 10}, {kind = "cosine", from = 1, to = 0, steps = 10}}
+  check.near({s(0), s(5), s(10), s(15), s(99)}, {0, 0.5, 1, 0.5, 0}, 1e-12)
+  check.near(s:at(5), 0.5)
+  check.near(optim.schedule{{kind = "step", from = 8, gamma = 0.5, every = 2}}(5), 2)
+  check.near(optim.schedule{{kind = "exp", from = 1, gamma = 0.1, every = 5}}(10), 0.01)
+  check.error("schedule: 1 to 16 pieces, got 0", optim.schedule, {})
+  check.error("schedule: piece 1 needs kind = constant, linear, cosine, step or exp", optim.schedule, {{kind = "foo"}})
+  check.error("~unknown option; known are kind, from, to, steps, gamma, every", optim.schedule, {{kind = "constant", form = 1}})
+  check.error("~piece 1 (linear, cosine) needs steps", optim.schedule, {{kind = "linear"}})
+  check.error("schedule: piece 1 is number 3, not a table", optim.schedule, {3})
+end)
+
+check.test("lbfgs", function()
+  local x, info = optim.lbfgs(function(v)
+    local a, b = v[1], v[2]
+    return (b - a * a) ^ 2 * 100 + (1 - a) ^ 2
+  end, T.tensor({-1.2, 1}, {dtype = "f64"}), {max_iter = 200})
+  check.near(x:to_table(), {1, 1}, 1e-5)
+  check.ok(info.converged and info.evaluations >= info.iterations and info.value < 1e-9)
+  check.error("~must return a tensor with one element, not number 3", optim.lbfgs, function() return 3 end, T.ones(2))
+  check.error("bad", optim.lbfgs, function() error "bad" end, T.ones(2))
+  check.ok(T.is_grad_enabled())
+end)
+
+check.test("messages", function()
+  local m = nn.linear(2, 2)
+  check.error("adam: parameters are a module, a tensor, a list, or groups; got number 3", optim.adam, 3)
+  check.error("~no parameter wants a gradient", optim.adam, {})
+  check.error("~no parameter wants a gradient", optim.adam, T.ones(2))
+  check.error("~entry 2 is string", optim.adam, {T.ones(2):requires_grad_(), "x"})
+  check.error("optim.adam: unknown option 'learning_rate'; known are: params, lr, beta1, beta2, eps, weight_decay", optim.adam, m, {learning_rate = 3})
+  check.error("~adam: unknown option 'lrr' of a group", optim.adam, {{params = m, lrr = 3}})
+  check.error("sgd: nesterov needs momentum > 0", optim.sgd, m, {nesterov = true})
+  check.error("~adam: lr -1", optim.adam, m, {lr = -1})
+end)
+
+check.done()

@@ -1,0 +1,137 @@
+-- percept.encoders, decoders, inverter, replay, interaction, metrics from Lua.
+local check = dofile "tests/lua/check.lua"
+local T = require "percept.tensor"
+local nn = require "percept.nn"
+local optim = require "percept.optim"
+local encoders = require "percept.encoders"
+local decoders = require "percept.decoders"
+local inverter = require "percept.inverter"
+local replay = require "percept.replay"
+local interaction = require "percept.interaction"
+local metrics = require "percept.metrics"
+
+check.test("encoder to decoder", function()
+  local e = encoders.slots{slots = 3, slot_dim = 4, height = 16, width = 8, heads = 2, layers = 1, conv_channels = {4, 8},
+    conv_kernel = {5, 3}, conv_stride = {2, 2}}
+  local mean, log_std = e(T.rand(2, 16, 16, 3))
+  check.eq({mean:shape(), log_std:shape()}, {{2, 3, 4}, {2, 3, 4}})
+  local one = encoders.slots{slots = 3, slot_dim = 4, height = 16, width = 8, heads = 2, layers = 1, vae = false}
+  check.eq(select("#", one(T.rand(1, 16, 16, 3))), 1)
+  local d = decoders.cross{slots = 3, slot_dim = 4, height = 16, patch = 4, width = 8, heads = 2, layers = 1}
+  local image, attention = d(mean)
+  check.eq({image:shape(), attention:shape()}, {{2, 16, 16, 3}, {2, 16, 3}})
+  check.near(attention:sum(3):to_table(), T.ones(2, 16):to_table(), 1e-5)
+  local render = decoders.render{slots = 3, slot_dim = 4, height = 16, width_px = 8, patch = 2, hidden = 8, key_dim = 4}
+  image, attention = render(mean)
+  check.eq({image:shape(), attention:shape()}, {{2, 16, 8, 3}, {2, 32, 3}})
+  check.eq(select("#", decoders.mlp{slots = 3, slot_dim = 4, height = 8}(mean)), 1)
+end)
+
+check.test("models that do not fit", function()
+  check.error("~argument 2 (slot_dim)", decoders.cross, {slots = 3})
+  check.error("~patches of 5 do not tile an image of 64 x 64", decoders.cross, 3, 4, {patch = 5})
+  check.error("~unknown option 'depth'", decoders.render, {slots = 3, slot_dim = 4, depth = 2})
+  check.error("~1 to 8 entries, as many as the other lists, got 3", encoders.slots,
+    {slots = 3, slot_dim = 4, conv_channels = {4, 96}, conv_kernel = {3, 3, 3}})
+  check.error("~the last convolution has 8 channels, the tokens are 96 wide", encoders.slots, {slots = 3, slot_dim = 4, conv_channels = {4, 8}})
+  local d = decoders.render{slots = 3, slot_dim = 4, height = 8}
+  check.error("~slots must be (B,3,4), got (1,2,4)", d, T.ones(1, 2, 4))
+  check.error("~images must be (B,16,16,3), got (1,8,8,3)", encoders.slots{slots = 3, slot_dim = 4, height = 16}, T.ones(1, 8, 8, 3))
+end)
+
+check.test("search inverts a Lua decoder", function()
+  T.manual_seed(2)
+  local a = T.randn(4, 12)
+  local function decode(z) return z:reshape(z:size(1), 4):matmul(a):reshape(z:size(1), 2, 2, 3) end
+  local truth = T.randn(5, 2, 2)
+  local x = decode(truth)
+  local r = inverter.search(decode, x, T.zeros(5, 2, 2), {steps = 800, lr = 0.05, tol = 1e-7, trace = true})
+  check.near(r.z:to_table(), truth:to_table(), 1e-2)
+  check.eq(r.trace:shape(), {5, 801})
+  check.ok(r.loss:max():item() < 0.05 and r.evaluations > 5 and r.steps:max():item() <= 800)
+  check.ok(not r.z:requires_grad())
+  check.eq(inverter.search(decode, x, T.zeros(5, 2, 2), {steps = 2}).trace, nil)
+end)
+
+check.test("search inverts a module, frozen or not", function()
+  T.manual_seed(3)
+  local d = decoders.render{slots = 2, slot_dim = 2, height = 8, patch = 4, hidden = 8, key_dim = 4}
+  local x = T.no_grad(function() return (d(T.randn(3, 2, 2))) end)
+  local r = inverter.search(d, x, T.zeros(3, 2, 2), {steps = 60, lr = 0.1, trace = true})
+  check.ok(r.loss:sum():item() < r.trace:select(2, 1):sum():item() / 2)
+  d:freeze()
+  check.near(inverter.search(d, x, T.zeros(3, 2, 2), {steps = 60, lr = 0.1}).loss:to_table(), r.loss:to_table(), 1e-5)
+  check.eq(d.value.weight.grad, nil)
+end)
+
+check.test("search: messages", function()
+  local x, z = T.ones(1, 2, 2, 1), T.ones(1, 2, 2)
+  check.error("~the decoder is number 3; a module or a function(z) -> image is expected", inverter.search, 3, x, z)
+  check.error("~the decoder returned number 4, not an image tensor", inverter.search, function() return 4 end, x, z)
+  check.error("decoder broke", inverter.search, function() error "decoder broke" end, x, z)
+  check.error("~the decoder gives (1,2,2) for images of shape (1,2,2,1)", inverter.search, function(s) return s end, x, z)
+  check.error("~both must be one float dtype", inverter.search, print, x:byte(), z)
+  check.error("~unknown option 'step'", inverter.search, print, x, z, {step = 3})
+  check.ok(T.is_grad_enabled())
+end)
+
+check.test("replay", function()
+  local bank = T.arange(12):reshape(3, 2, 2)
+  local z = replay.sample(bank, 50)
+  check.eq(z:shape(), {50, 2, 2})
+  for _, row in ipairs(z:to_table()) do
+    check.ok(row[1][1] % 4 == 0 and row[2][1] % 4 == 2 and row[1][2] == row[1][1] + 1)
+  end
+  check.eq(replay.sample(bank, 4, "gaussian"):shape(), {4, 2, 2})
+  check.eq(replay.sample(bank, 4, {marginals = "prior"}):shape(), {4, 2, 2})
+  T.manual_seed(5)
+  local a = replay.sample(bank, 9)
+  T.manual_seed(5)
+  check.near(replay.sample(bank, 9):to_table(), a:to_table(), 0)
+  check.error("~got (2,2) f32", replay.sample, T.ones(2, 2), 3)
+  check.error("~unknown marginals 'foo': known are empirical, gaussian, prior", replay.sample, bank, 3, "foo")
+end)
+
+check.test("interaction", function()
+  check.near(interaction.attention(T.full({1, 2, 4}, 0.25)):item(), 0.375)
+  local a = T.tensor{{{0.5, 0.5}}}:requires_grad_()
+  interaction.attention(a):backward()
+  check.near(a.grad:to_table(), {{{0.5, 0.5}}})
+  check.error("~attention must be (B,Q,K), got (2,2)", interaction.attention, T.ones(2, 2))
+end)
+
+check.test("metrics", function()
+  local columns, total = metrics.hungarian(T.tensor{{4, 1, 3}, {2, 0, 5}, {3, 2, 2}})
+  check.eq(columns, {2, 1, 3})
+  check.eq(total, 5)
+  local i64 = {dtype = "i64"}
+  local p, t = T.tensor({1, 2, 2, 3}, i64), T.tensor({1, 2, 3, 3}, i64)
+  check.near(metrics.accuracy(p, t), 0.75)
+  check.eq(metrics.confusion(p, t, 3):to_table(), {{1, 0, 0}, {0, 1, 0}, {0, 1, 1}})
+  check.near(metrics.r2(T.tensor{1, 2, 3}, T.tensor{1, 2, 3}), 1)
+  check.near(metrics.r2_columns(T.tensor{{1, 0}, {3, 0}}, T.tensor{{1, 0}, {3, 2}}):to_table(), {1, -1})
+  check.near(metrics.ari(p, p), 1)
+  check.near(metrics.ari_masks(T.tensor({{1, 1, 2, 2}}, i64), T.tensor({{5, 5, 7, 7}}, i64)):to_table(), {1})
+  check.near(metrics.fg_ari(T.tensor({{1, 1, 2, 2}}, i64), T.tensor({{0, 5, 7, 7}}, i64)):to_table(), {1})
+  check.error("~confusion", metrics.confusion, p, t, 2)
+end)
+
+check.test("a step of the whole path", function()
+  T.manual_seed(1)
+  local e = encoders.slots{slots = 2, slot_dim = 3, height = 8, width = 8, heads = 2, layers = 1, conv_channels = {8}, conv_kernel = {3}, conv_stride = {2}}
+  local d = decoders.cross{slots = 2, slot_dim = 3, height = 8, patch = 4, width = 8, heads = 2, layers = 1}
+  local m = nn.module{e = e, d = d, forward = function(self, x) return self.d((self.e(x))) end}
+  local opt, x, first, last = optim.adam(m, {lr = 5e-3}), T.rand(4, 8, 8, 3), nil, nil
+  for _ = 1, 40 do
+    opt:zero_grad()
+    local mean, log_std = e(x)
+    local image, attention = d(mean + log_std:exp() * T.randn(mean:shape()))
+    local loss = nn.mse(image, x, {reduction = "batch_mean"}) + nn.kl(mean, log_std) * 0.01 + interaction.attention(attention)
+    loss:backward()
+    opt:step()
+    first, last = first or loss:item(), loss:item()
+  end
+  check.ok(last < first / 2, ("%g -> %g"):format(first, last))
+end)
+
+check.done()
