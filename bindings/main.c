@@ -86,8 +86,9 @@ static int finish(lua_State *L, int failed) {
     }
   } else {
     code = lua_isnumber(L, -1) ? (int)lua_tointeger(L, -1) : 0;
+    if (sig == SIGTERM) code = 143;
   }
-  pc_front_reset();
+  pc_front_quiet();
   pc_run_exit_functions(L, code >= 128 ? "killed" : code ? "failed" : "done", message);
   return code;
 }

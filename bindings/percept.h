@@ -31,8 +31,10 @@ void pc_push_tensor_class(lua_State *L);
 /* ---- signals (front.c) ---- */
 /* SIGINT and SIGTERM stop the running op, then unwind Lua with the error "interrupted" or "terminated". */
 void pc_front_catch_signals(lua_State *L);
-/* Forgets an interrupt that was handled (the prompt goes on). */
+/* Forgets an interrupt that was handled (the prompt goes on). SIGTERM stays. */
 void pc_front_reset(void);
+/* The script has ended: nothing is raised any more, what ends the program may run. */
+void pc_front_quiet(void);
 /* An op gave up: the signal has been noticed. */
 void pc_front_noticed(void);
 /* Where SIGINT jumps to while a line is being read; NULL: nowhere. A sigjmp_buf*. */

@@ -116,7 +116,6 @@ static int f_add_history(lua_State *L, pc_args *a) {
 static int f_reset(lua_State *L, pc_args *a) {
   (void)L, (void)a;
   pc_front_reset();
-  pc_front_noticed();
   return 0;
 }
 

@@ -320,6 +320,7 @@ local function loop()
   local failed = false
   local text
   while true do
+    if percept.signal() == "terminated" then return true end
     local line, why = next_line(text == nil)
     if not line and why == "interrupt" then
       io.write "\n"

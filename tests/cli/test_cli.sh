@@ -106,6 +106,14 @@ signalled "SIGINT in operations" INT 130 "status killed" ops.lua
 signalled "SIGTERM in operations" TERM 143 "status killed" ops.lua
 echo 'jit.off() while true do end' >plain.lua
 signalled "SIGINT in a Lua loop" INT 130 "interrupted" plain.lua
+echo 'while true do pcall(function() jit.off(true, true) while true do end end) end' >stubborn.lua
+signalled "SIGTERM in a loop around a pcall" TERM 143 "terminated" stubborn.lua
+cat >cleanup.lua <<'END'
+local T = require "percept.tensor"
+local ok, why = pcall(function() local x = T.ones(10) while true do x = x + 1 end end)
+print("cleaning up after " .. why)
+END
+signalled "a script may clean up" INT 0 "cleaning up after interrupted" cleanup.lua
 set +m
 
 prompt "value" 0 "f32 (2)" 'T.ones(2)\n'
