@@ -1,0 +1,153 @@
+-- percept.datasets from Lua: a small folder of scenes, splits, batches, sprites.
+local check = dofile "tests/lua/check.lua"
+local T = require "percept.tensor"
+local datasets = require "percept.datasets"
+local images = require "percept.images"
+local sys = require "percept.sys"
+
+local dir = os.tmpname()
+os.remove(dir)
+sys.mkdir(dir .. "/images")
+sys.mkdir(dir .. "/cache")
+
+local function put(name, text)
+  local f = assert(io.open(dir .. "/" .. name, "wb"))
+  f:write(text)
+  f:close()
+end
+
+-- 4 worlds x 4 animals, the colour tells which
+local rows = {"filename,world,animal,x"}
+for w = 1, 4 do
+  for a = 1, 4 do
+    local name = ("images/%d_%d.png"):format(w, a)
+    images.write(dir .. "/" .. name, T.full({8, 8, 3}, w / 8 + a / 64))
+    rows[#rows + 1] = ("%s,w%d,a%d,%g"):format(name, w, a, w + a / 10)
+  end
+end
+put("labels.csv", table.concat(rows, "\n") .. "\n")
+local options = {cache_dir = dir .. "/cache"}
+local function scenes(more)
+  local o = {cache_dir = options.cache_dir}
+  for k, v in pairs(more or {}) do o[k] = v end
+  return datasets.scenes(dir, o)
+end
+
+check.test("a folder", function()
+  local s = scenes()
+  check.eq({s:count(), s:height(), s:width()}, {16, 8, 8})
+  local factors, numbers = s:factors()
+  check.eq({factors, numbers}, {{"world", "animal"}, {"x"}})
+  check.eq(s:values "world", {"w1", "w2", "w3", "w4"})
+  check.eq(s:filename(2), "images/1_2.png")
+  check.eq(s:filename(-1), "images/4_4.png")
+  local index = T.tensor({16, 1}, {dtype = "i64"})
+  check.eq(s:factor("animal", index):to_table(), {4, 1})
+  check.near(s:numeric("x", index):to_table(), {4.4, 1.1})
+  local x = s:images(index)
+  check.eq(x:shape(), {2, 8, 8, 3})
+  check.near(x[{1, 1, 1, 1}], 4 / 8 + 4 / 64, 0.003)
+  check.eq(s:images(index, "u8"):dtype(), "u8")
+  check.eq(#s:digest(), 32)
+  check.eq(scenes():digest(), s:digest())
+  check.eq(scenes{height = 4, width = 4}:images():shape(), {16, 4, 4, 3})
+end)
+
+check.test("only and exclude", function()
+  check.eq(scenes{only = {world = {"w1", "w2"}}}:count(), 8)
+  check.eq(scenes{only = {world = "w1"}, exclude = {animal = {"a1"}}}:count(), 3)
+  check.error("~w9", scenes, {only = {world = "w9"}})
+  check.error("~nosuch", scenes, {only = {nosuch = "w1"}})
+  check.error("~a filter is {column = value or {values}}", scenes, {only = {"w1"}})
+  check.error("~entry 1 is table", scenes, {only = {world = {{}}}})
+end)
+
+check.test("mistakes", function()
+  check.error("scenes: no folder /nonexistent", datasets.scenes, "/nonexistent")
+  check.error("~unknown option 'hight'; did you mean 'height'?", datasets.scenes, dir, {hight = 3})
+  check.error("~on_error", datasets.scenes, dir, {on_error = "ignore"})
+  local s = scenes()
+  check.error("~no image 17; there are 16", s.filename, s, 17)
+  check.error("~animals", s.factor, s, "animals")
+  check.error("~17", s.images, s, T.tensor({17}, {dtype = "i64"}))
+  check.error("~expected", s.images, s, "x")
+  put("ragged.csv", "filename,world\nimages/1_1.png,w1,extra\n")
+  check.error("~ragged.csv", scenes, {labels = "ragged.csv"})
+  put("nofile.csv", "name,world\nimages/1_1.png,w1\n")
+  check.error("~filename", scenes, {labels = "nofile.csv"})
+  put("images/broken.png", "no png")
+  put("broken.csv", "filename,world\nimages/1_1.png,w1\nimages/broken.png,w2\n")
+  check.error("~broken.png", scenes, {labels = "broken.csv"})
+  local skipped = scenes{labels = "broken.csv", on_error = "skip"}
+  check.eq(skipped:count(), 1)
+  check.ok(skipped:note():find("broken.png", 1, true), skipped:note())
+end)
+
+check.test("splits", function()
+  local s = scenes()
+  local split = datasets.split(s, {pairs = {{"animal", "world"}}, rule = "band", fraction = 0.25, val = 0.2, seed = 1})
+  local seen, n = {}, 0
+  for _, name in ipairs{"id_train", "id_val", "id_test", "pseudo_ood", "ood"} do
+    for _, i in ipairs(split[name]:to_table()) do
+      check.ok(not seen[i], "disjoint")
+      seen[i], n = true, n + 1
+    end
+  end
+  check.eq(n, 16)
+  check.eq(split.ood:numel(), 4)
+  check.ok(split.cells:find "#" and #split.digest == 32)
+  check.eq(datasets.split(s, {pairs = {{"animal", "world"}}, fraction = 0.25, val = 0.2, seed = 1}).digest, split.digest)
+  local listed = datasets.split(s, {pairs = {{"animal", "world"}}, rule = "list", cells = {{"a1", "w2"}}})
+  check.eq(listed.ood:to_table(), {5})
+  check.error("~rule", datasets.split, s, {pairs = {{"animal", "world"}}, rule = "diagonal band"})
+  check.error("~colour", datasets.split, s, {pairs = {{"animal", "colour"}}})
+  check.error("split: pairs: entry 1 must be a pair {a, b} of names", datasets.split, s, {pairs = {"animal"}})
+  check.error("~expected", datasets.split, 3)
+end)
+
+check.test("batches", function()
+  local index = T.arange(1, 11, {dtype = "i64"})
+  local b = datasets.batches(index, 4, {seed = 3})
+  check.eq(b:per_epoch(), 2)
+  local first = b:next():to_table()
+  local state = b:state()
+  local later = {b:next():to_table(), b:next():to_table()}
+  b:set_state(state)
+  check.eq({b:next():to_table(), b:next():to_table()}, later)
+  check.eq(datasets.batches(index, 4, {seed = 3}):next():to_table(), first)
+  check.eq(datasets.batches(index, 4, {shuffle = false}):next():to_table(), {1, 2, 3, 4})
+  check.eq(datasets.batches(index, 99):next():numel(), 10) -- fewer images than a batch
+  check.error("batches: 'x' is no saved position", b.set_state, b, "x")
+  check.error("~batch", datasets.batches, index, 0)
+end)
+
+check.test("sprites", function()
+  local s = datasets.sprites(6, {objects = 2, height = 16, width = 24, sampler = "diagonal", seed = 4, angle = {0, 90}})
+  check.eq({s.images:shape(), s.masks:shape(), s.latents:shape(), s.unit:shape()}, {{6, 16, 24, 3}, {6, 16, 24}, {6, 2, 6}, {6, 2, 6}})
+  check.ok(s.unit:min():item() >= 0 and s.unit:max():item() <= 1 and s.masks:max():item() == 2)
+  local again = datasets.sprites(3, {objects = 2, height = 16, width = 24, sampler = "diagonal", seed = 4, angle = {0, 90}, first = 4})
+  check.near(again.images:to_table(), s.images:narrow(1, 4, 3):to_table(), 0) -- an endless set in parts
+  local gray = datasets.sprites(1, {objects = 1, background = {0.5, 0.5, 0.5}, shapes = {"square"}, scale = {0.1, 0.1}, dtype = "u8"})
+  check.eq(gray.images:dtype(), "u8")
+  check.eq(gray.images[{1, 1, 1, 1}], 128)
+  check.error("~sampler", datasets.sprites, 3, {sampler = "foo"})
+  check.error("sprites: x: a list of 2 numbers is expected, got 1", datasets.sprites, 3, {x = {1}})
+  check.error("sprites: background: entry 2 is string \"a\", not a number", datasets.sprites, 3, {background = {1, "a", 0}})
+  check.error("~blob", datasets.sprites, 3, {shapes = {"blob"}})
+  check.error("~objects", datasets.sprites, 3, {objects = 99})
+end)
+
+check.test("splits of latents", function()
+  local inside = datasets.sprites(40, {sampler = "diagonal", seed = 1}).unit
+  local outside = datasets.sprites(20, {sampler = "off_diagonal", seed = 2}).unit
+  local split = datasets.split_latents(T.cat{inside, outside, dim = 1}, {val = 0.25, seed = 1})
+  check.eq(split.ood:to_table(), T.arange(41, 61, {dtype = "i64"}):to_table())
+  check.eq({split.id_train:numel(), split.id_val:numel()}, {30, 10})
+  check.eq(split.cells, nil)
+  check.error("~rule", datasets.split_latents, inside, {rule = "band"})
+  check.error("~none of the 40 images is out-of-domain", datasets.split_latents, inside)
+  check.error("~the latents have shape (3)", datasets.split_latents, T.ones(3))
+end)
+
+os.execute("rm -rf '" .. dir .. "'")
+check.done()
