@@ -113,8 +113,8 @@ check.test("messages", function()
   run:finish()
   check.error("~is done; start a run or resume it", run.log, run, 2, {x = 1})
   run:finish() -- twice: no effect
-  check.error("~no such column: nothing", recorder.query, db, "select nothing from run")
-  check.error("~not there", recorder.query, at "nothing.db", "select 1")
+  check.error("~no such column: nix", recorder.query, db, "select nix from run")
+  check.error("~there is no database", recorder.query, at "nothing.db", "select 1")
 end)
 
 local script = [[
@@ -221,19 +221,19 @@ check.test("a full disk", function()
   local db = fresh()
   put("full.lua", ([[
     local run = require("percept").run{db = "%s"}
-    run:log(1, {x = 1})
+    for i = 1, 50 do run:log(i, {x = i}) end
     run:flush()
-    local text = ("x"):rep(100)
-    for i = 2, 200000 do run:log(i, {x = i, ["name" .. i] = 1}) end
+    for i = 51, 200000 do run:log(i, {x = i, ["name" .. i] = 1}) end
     run:flush()
     print "unexpected"]]):format(db))
-  local code, text = shell(("ulimit -f 600; '%s' full.lua"):format(program))
+  local code, text = shell(("ulimit -f 1200; '%s' full.lua"):format(program))
   check.eq(code, 1, text)
   check.ok(not text:find "unexpected" and text:find(db:match "[^/]+$", 1, true), text)
-  local r = one(db, "select (select count(*) from metric where step = 1) as first, (select count(*) from metric) as n")
-  check.ok(r.first >= 1 and r.n > 100, "rows are lost: " .. r.n)
+  local r = one(db, "select count(distinct step) as n from metric where step <= 50")
+  check.eq(r.n, 50, "rows that were flushed")
   check.eq(one(db, "pragma integrity_check").integrity_check, "ok")
-  check.eq(#recorder.stale(db), 1) -- it could not be closed; percept runs --reap will
+  local status = one(db, "select status from run").status -- where it could not be closed, percept runs --reap will
+  check.ok(status == "failed" or #recorder.stale(db) == 1, status)
 end)
 
 check.test("json", function()
