@@ -53,7 +53,8 @@ START_TEST(allocations_fail) {
           ck_abort_msg("%s, case %d: %lld bytes kept after allocation %lld failed", pc_ops[op].name, k + 1,
                        (long long)(live() - before), (long long)nth);
         fine = rc == PC_OK ? fine + 1 : 0;
-        if (rc < 0 && rc != PC_ENOMEM) ck_abort_msg("%s, case %d: code %d: %s", pc_ops[op].name, k + 1, rc, pc_error_text());
+        if (rc < 0 && rc != PC_ENOMEM)
+          ck_abort_msg("%s, case %d: code %d: %s", pc_ops[op].name, k + 1, rc, pc_error_text());
       }
       drop(&c);
     }
