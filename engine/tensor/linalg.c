@@ -40,6 +40,15 @@ static int explain(const la *k, int64_t which, int64_t batch, lapack_int info, t
 
 /* ---- one matrix ---- */
 
+#define FINITE(T)                                \
+  static int finite_##T(const T *a, int64_t n) { \
+    for (int64_t i = 0; i < n; i++)              \
+      if (!isfinite(a[i])) return 0;             \
+    return 1;                                    \
+  }
+FINITE(float)
+FINITE(double)
+
 #define LA(T, p, EPS)                                                                                                  \
   static void symmetric_##T(T *a, int64_t n) {                                                                         \
     for (int64_t i = 0; i < n; i++)                                                                                    \
@@ -119,7 +128,10 @@ static int explain(const la *k, int64_t which, int64_t batch, lapack_int info, t
     T *s = pc_malloc(sizeof(T) * (size_t)((m < n ? m : n) + 1));                                                       \
     lapack_int info = LAPACK_WORK_MEMORY_ERROR;                                                                        \
     double rcond = k->rcond >= 0 ? k->rcond : EPS * (double)(m > n ? m : n);                                           \
-    if (s) info = LAPACKE_##p##gelsd(LAPACK_ROW_MAJOR, m, n, r, v[0], n, v[1], r, s, (T)rcond, &rank);                 \
+    if (s && !finite_##T(v[0], (int64_t)m * n))                                                                        \
+      info = -1; /* LAPACK would print */                                                                              \
+    else if (s)                                                                                                        \
+      info = LAPACKE_##p##gelsd(LAPACK_ROW_MAJOR, m, n, r, v[0], n, v[1], r, s, (T)rcond, &rank);                      \
     pc_free(s);                                                                                                        \
     return info;                                                                                                       \
   }                                                                                                                    \
