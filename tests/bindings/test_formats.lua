@@ -22,7 +22,8 @@ local function bytes_of(path)
   return text
 end
 
-local tensors = {a = T.tensor{{1, 2}, {3, 4}}, ["b.c"] = T.tensor({1, 2, 3}, {dtype = "i64"}), d = T.tensor({5}, {dtype = "u8"}), s = T.tensor(2.5)}
+local tensors = {a = T.tensor{{1, 2}, {3, 4}}, ["b.c"] = T.tensor({1, 2, 3}, {dtype = "i64"}),
+  d = T.tensor({5}, {dtype = "u8"}), s = T.tensor(2.5)}
 
 check.test("round trips", function()
   for _, kind in ipairs{"npz", "safetensors", "checkpoint"} do

@@ -33,7 +33,8 @@ check.test("models that do not fit", function()
   check.error("~unknown option 'depth'", decoders.render, {slots = 3, slot_dim = 4, depth = 2})
   check.error("~1 to 8 entries, as many as the other lists, got 3", encoders.slots,
     {slots = 3, slot_dim = 4, conv_channels = {4, 96}, conv_kernel = {3, 3, 3}})
-  check.error("~the last convolution has 8 channels, the tokens are 96 wide", encoders.slots, {slots = 3, slot_dim = 4, conv_channels = {4, 8}})
+  check.error("~the last convolution has 8 channels, the tokens are 96 wide", encoders.slots,
+    {slots = 3, slot_dim = 4, conv_channels = {4, 8}})
   local d = decoders.render{slots = 3, slot_dim = 4, height = 8}
   check.error("~slots must be (B,3,4), got (1,2,4)", d, T.ones(1, 2, 4))
   check.error("~images must be (B,16,16,3), got (1,8,8,3)", encoders.slots{slots = 3, slot_dim = 4, height = 16}, T.ones(1, 8, 8, 3))
@@ -118,7 +119,8 @@ end)
 
 check.test("a step of the whole path", function()
   T.manual_seed(1)
-  local e = encoders.slots{slots = 2, slot_dim = 3, height = 8, width = 8, heads = 2, layers = 1, conv_channels = {8}, conv_kernel = {3}, conv_stride = {2}}
+  local e = encoders.slots{slots = 2, slot_dim = 3, height = 8, width = 8, heads = 2, layers = 1,
+    conv_channels = {8}, conv_kernel = {3}, conv_stride = {2}}
   local d = decoders.cross{slots = 2, slot_dim = 3, height = 8, patch = 4, width = 8, heads = 2, layers = 1}
   local m = nn.module{e = e, d = d, forward = function(self, x) return self.d((self.e(x))) end}
   local opt, x, first, last = optim.adam(m, {lr = 5e-3}), T.rand(4, 8, 8, 3), nil, nil

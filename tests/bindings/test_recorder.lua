@@ -50,8 +50,9 @@ check.test("a run and its rows", function()
   run:flush()
   local r = one(db, "select * from run")
   check.eq({r.experiment, r.name, r.seed, r.status, r.note}, {"mine", "first", 7, "running", "n"})
-  check.eq(one(db, "select count(*) as n, sum(value) as s from metric m join metric_name k on k.id = m.name_id where k.name = 'grad'"), {n = 10, s = 20})
-  check.eq(one(db, "select count(*) as n, count(value) as v from metric m join metric_name k on k.id = m.name_id where k.name = 'loss'"), {n = 11, v = 10})
+  local of = " from metric m join metric_name k on k.id = m.name_id where k.name = "
+  check.eq(one(db, "select count(*) as n, sum(value) as s" .. of .. "'grad'"), {n = 10, s = 20})
+  check.eq(one(db, "select count(*) as n, count(value) as v" .. of .. "'loss'"), {n = 11, v = 10})
   local params = {}
   for _, p in ipairs(recorder.query(db, "select key, num, txt from param")) do params[p.key] = p.txt or p.num end
   check.eq({params.width, params["deep.rate"], params.kind, params.later}, {64, 0.5, "x", 3})
@@ -155,7 +156,8 @@ check.test("ends: os.exit", function()
   check.eq({r.status, code}, {"done", 0})
 end)
 
-local signalled = "set -m; '%s' '%s' >out.txt 2>&1 & p=$!; for i in $(seq 100); do grep -q ready out.txt 2>/dev/null && break; sleep 0.05; done; kill -SIG $p; wait $p"
+local signalled = "set -m; '%s' '%s' >out.txt 2>&1 & p=$!; for i in $(seq 100); do grep -q ready out.txt 2>/dev/null && break; "
+  .. "sleep 0.05; done; kill -SIG $p; wait $p"
 for _, work in ipairs{'local T = percept.tensor; local x = T.ones(100, 100); while true do x = x + 1 end', "jit.off() while true do end"} do
   check.test("ends: Ctrl-C in " .. work:sub(1, 9), function()
     local r, code = ending(work, (signalled:gsub("SIG", "INT")))
@@ -170,7 +172,9 @@ end
 check.test("experiments end likewise", function()
   for body, want in pairs{[""] = "done", ['error "boom"'] = "failed", ["os.exit(2)"] = "failed"} do
     local db = fresh()
-    put("study.lua", ('return require("percept").experiment{name = "s", defaults = {a = 1, m = {b = true}, l = {"x"}}, run = function(cfg, run) run:log(1, {x = 1}) %s end}'):format(body))
+    put("study.lua", ([[
+      return require("percept").experiment{name = "s", defaults = {a = 1, m = {b = true}, l = {"x"}},
+        run = function(cfg, run) run:log(1, {x = 1}) %s end}]]):format(body))
     shell(("'%s' run study.lua --db '%s' --seed 4 --set a=2.5 --set m.b=false --set l=p,q --tag t --name n"):format(program, db))
     local r = one(db, "select status, seed, name, config_json from run")
     check.eq({r.status, r.seed, r.name}, {want, 4, "n"}, body)
@@ -188,11 +192,19 @@ check.test("provenance", function()
   sys.mkdir(at "sub")
   put("sub/helper.lua", "return {answer = 42}")
   put("late.lua", "return {}")
-  put("provenance.lua", ('local percept = require "percept"\nlocal h = require "sub.helper"\nlocal run = percept.run{db = "%s"}\nrequire "late"\nrequire "percept.train"\nassert(h.answer == 42)'):format(db))
-  local code, text = shell(("git init -q . && git add -A && git -c user.name=a -c user.email=a@b commit -qm x; '%s' provenance.lua"):format(program))
+  put("provenance.lua", ([[
+    local percept = require "percept"
+    local h = require "sub.helper"
+    local run = percept.run{db = "%s"}
+    require "late"
+    require "percept.train"
+    assert(h.answer == 42)]]):format(db))
+  local code, text = shell(("git init -q . && git add -A && "
+    .. "git -c user.name=a -c user.email=a@b commit -qm x; '%s' provenance.lua"):format(program))
   check.eq(code, 0, text)
   local sources = {}
-  for _, s in ipairs(recorder.query(db, "select kind, path, unzstd(body) as body from run_source rs join source s on s.digest = rs.digest order by path")) do
+  for _, s in ipairs(recorder.query(db, [[
+    select kind, path, unzstd(body) as body from run_source rs join source s on s.digest = rs.digest order by path]])) do
     sources[#sources + 1] = s.kind .. " " .. s.path
     if s.path:find "helper" then check.eq(s.body, "return {answer = 42}") end
   end

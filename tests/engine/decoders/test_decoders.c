@@ -143,7 +143,7 @@ START_TEST(messages) {
   o = tiny_cross, o.heads = 3;
   must_fail(pc_decoder_cross(&m, &o), PC_EARG, "3 heads do not divide the inner width 4");
   o = tiny_cross, o.octaves = 30;
-  must_fail(pc_decoder_cross(&m, &o), PC_EARG, "at most 24 octaves");
+  must_fail(pc_decoder_cross(&m, &o), PC_EARG, "1 to 24 octaves");
   r.slots = 0;
   must_fail(pc_decoder_render(&m, &r), PC_EARG, "slots and slot_dim are required");
   r = tiny_render, r.patch = 3;

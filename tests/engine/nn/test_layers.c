@@ -54,7 +54,7 @@ START_TEST(messages) {
   must_fail(pc_nn_act_parse(&act, "swish"), PC_EARG, "unknown 'swish': known are none, relu");
   pc_tensor *t, *x = NORMAL(PC_F32, 1, 2, 5), *out[PC_MAX_OUT];
   must_fail(pc_embed_sincos_2d(&t, 2, 2, 6), PC_EARG, "multiple of 4, not 6");
-  must_fail(pc_embed_fourier(&t, 2, 2, 25), PC_EARG, "at most 24 octaves");
+  must_fail(pc_embed_fourier(&t, 2, 2, 25), PC_EARG, "1 to 24 octaves");
   MADE(lin, pc_nn_linear(&lin, 4, 3, NULL));
   must_fail(run_module(lin, &x, 1, out), PC_ESHAPE, "(2,5)");
   MADE(att, pc_nn_attention(&att, 5, 5, 1, NULL));
