@@ -58,7 +58,7 @@ START_TEST(messages) {
   MADE(lin, pc_nn_linear(&lin, 4, 3, NULL));
   must_fail(run_module(lin, &x, 1, out), PC_ESHAPE, "(2,5)");
   MADE(att, pc_nn_attention(&att, 5, 5, 1, NULL));
-  must_fail(run_module(att, &x, 1, out), PC_ESHAPE, "inputs must be (B,N,width), got (2,5)");
+  must_fail(run_module(att, &x, 1, out), PC_ESHAPE, "attention: q (2,5)");
   MADE(block, pc_nn_block(&block, 5, 1, &(pc_block_opts){.width_kv = 5}));
   must_fail(run_module(block, &x, 1, out), PC_EARG, "needs a context as second input");
   pc_module_release(lin);
