@@ -297,14 +297,14 @@ START_TEST(paper) {
   int first = strcmp(config_of(1, c32), config_of(3, c64)) < 0;
   char a[400], b[400];
   snprintf(a, sizeof a,
-           "grid|%s|encoder|0.950 ± 0.000 (2)|0.300 ± 0.141 (2)\n"
-           "grid|%s|encoder+search|0.970 ± 0.000 (2)|0.600 ± 0.000 (2)\n",
+           "grid|%s||encoder|0.950 ± 0.000 (2)|0.300 ± 0.141 (2)\n"
+           "grid|%s||encoder+search|0.970 ± 0.000 (2)|0.600 ± 0.000 (2)\n",
            c32, c32);
   snprintf(b, sizeof b,
-           "grid|%s|encoder|0.950 ± 0.000 (2)|0.600 ± 0.141 (2)\n"
-           "grid|%s|encoder+search|0.970 ± 0.000 (2)|0.850 ± 0.071 (2)\n",
+           "grid|%s||encoder|0.950 ± 0.000 (2)|0.600 ± 0.141 (2)\n"
+           "grid|%s||encoder+search|0.970 ± 0.000 (2)|0.850 ± 0.071 (2)\n",
            c64, c64);
-  snprintf(want, sizeof want, "experiment|config|method|id|ood\n%s%s", first ? a : b, first ? b : a);
+  snprintf(want, sizeof want, "experiment|config|factor|method|id|ood\n%s%s", first ? a : b, first ? b : a);
   ANSWER("@paper", want, "experiment", "grid");
   sql("update run set status = 'failed' where id = 2");
   OK(query("@paper", (const char *[]){NULL, NULL}));
