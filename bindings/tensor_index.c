@@ -281,6 +281,7 @@ int pc_index_set(lua_State *L, pc_tensor *t, int key, int value) {
     pc_tensor_release(index);
   } else if (rc == PC_OK) {
     rc = pc_copy_into(v.cur, src);
+    if (rc < 0) pc_error_prefix(rc, "assignment");
   }
   pc_tensor_release(v.cur);
   pc_tensor_release(src);

@@ -233,7 +233,7 @@ test("assignment", function()
   eq(values(x[{ {}, 3 }]), { 0, 0, 0 })
   t[t:gt(50)] = -1
   eq(values(x[1]), { 0, -1, 0, -1 })
-  fails("~copy: shapes (4) and (3) do not broadcast", function() x[1] = T.zeros(3) end)
+  fails("~assignment: copy: shapes (4) and (3) do not broadcast", function() x[1] = T.zeros(3) end)
   fails("assignment: values of shape (3) do not broadcast to the (2) that is picked", function()
     local y = T.tensor { 1, 1, 0 }
     y[y:eq(1)] = T.zeros(3)

@@ -214,7 +214,7 @@ local mistakes = {
   { function() return nn.cross_entropy(m, indices(1, 4)) end, "cross_entropy", "class numbers from 1", "index 4", "1..3" },
   { function() return nn.cross_entropy(m, indices(1, 2, 3)) end, "cross_entropy", "(2,3)", "(3)" },
   { function() return T.einsum("ij,jk->ik", m, m) end, "einsum", "ij,jk->ik", "(2,3)" },
-  { function() m[{ 1 }] = T.rand(7) end, "(3)", "(7)" },
+  { function() m[{ 1 }] = T.rand(7) end, "assignment", "(3)", "(7)" },
   { function() return T.tensor { { 1, 2 }, { 3 } } end, "ragged table", "entry [2]" },
   { function() return T.zeros(-2) end, "zeros", "negative size", "(-2)" },
   { function() return m:item() end, "item", "(2,3)", "to_table" },
