@@ -33,6 +33,10 @@ static void sincos_row(float *row, double pos, int64_t width) {
 }
 
 int pc_embed_sincos_1d(pc_tensor **out, int64_t n, int64_t width) {
+  *out = NULL;
+  if (n < 0 || width < 1) /* rows without numbers would be counted all the same */
+    return pc_fail(PC_EARG, "sincos: %lld places of width %lld: not negative, and at least 1 wide", (long long)n,
+                   (long long)width);
   int rc = pc_tensor_empty(out, PC_F32, 2, (int64_t[]){n, width});
   for (int64_t p = 0; rc == PC_OK && p < n; p++) sincos_row(pc_f32(*out) + p * width, (double)p, width);
   return rc;
@@ -40,7 +44,8 @@ int pc_embed_sincos_1d(pc_tensor **out, int64_t n, int64_t width) {
 
 int pc_embed_sincos_2d(pc_tensor **out, int64_t h, int64_t w, int64_t width) {
   *out = NULL;
-  if (width % 4) return pc_fail(PC_EARG, "sincos_2d: the width must be a multiple of 4, not %lld", (long long)width);
+  if (width < 1 || width % 4)
+    return pc_fail(PC_EARG, "sincos_2d: the width must be a multiple of 4, not %lld", (long long)width);
   if (h < 0 || w < 0 || h > 1 << 20 || w > 1 << 20)
     return pc_fail(PC_EARG, "sincos_2d: grid %lld x %lld: at most 1048576 places a side", (long long)h, (long long)w);
   int rc = pc_tensor_empty(out, PC_F32, 2, (int64_t[]){h * w, width});

@@ -241,6 +241,7 @@ local mistakes = {
   { function() return optim.adam {} end, "adam", "requires_grad_()" },
   { function() return nn.activation "rellu" end, "activation", "'rellu'", "relu, gelu" },
   { function() return nn.sequential { nn.linear(1, 2), 3 } end, "nn.sequential", "entry 2", "not a module" },
+  { function() return nn.sincos(2 ^ 53, 0) end, "sincos", "width 0", "at least 1" },
   { function() return nn.dropout(2) end, "dropout", "[0,1)", "2" },
   { function() return T.upsample(T.rand(1, 2, 2, 1), { mode = "cubic", scale_factor = 2 }) end, "nearest|bilinear", '"cubic"' },
   { function() return T.manual_seed "a" end, "manual_seed", "integer", '"a"' },
