@@ -65,7 +65,7 @@ static const pc_luafn encoder_functions[] = {
      "vae:bool=true, conv_channels:table?, conv_kernel:table?, conv_stride:table?, token_maps:bool=false, "
      "position_sd:num=0.02, query_sd:num=0",
      f_encoder_slots,
-     "CNN -> learned-query slot Transformer: image (B,H,W,C) -> mean (B,K,m), log_std (B,K,m) (paper.md 6.1)", 0},
+     "CNN -> learned-query slot Transformer: image (B,H,W,C) -> mean (B,K,m), log_std (B,K,m)", 0},
     {0}};
 
 int luaopen_percept_encoders(lua_State *L) {
@@ -128,7 +128,7 @@ static const pc_luafn decoder_functions[] = {
      "width_kv:int=0, heads:int=4, "
      "layers:int=2, ff:int=0, octaves:int=8",
      f_decoder_cross,
-     "cross-attention Transformer: slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K) (paper.md 6.1)", 0},
+     "cross-attention Transformer: slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K) (arXiv 2411.07784)", 0},
     {"render",
      "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, hidden:int=256, "
      "key_dim:int=96, "

@@ -25,7 +25,7 @@
  * every factor of the dataset occurs in train; no image of train, validation
  * or test has a held-out or pseudo-OOD cell; no set that was asked for is empty.
  *
- * Continuous latents (paper.md 6.2, 6.4) are split by pc_split_latents().
+ * Continuous latents are split by pc_split_latents().
  * A split owns its tensors and names, and does not need the dataset later.
  */
 #ifndef PC_DATASETS_SPLIT_H

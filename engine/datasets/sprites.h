@@ -1,6 +1,5 @@
 /* sprites.h: a procedural world: K coloured shapes on a plain ground, made
- * from exact latents, for experiments where the truth has to be known
- * (paper.md 6.2-6.4).
+ * from exact latents, for experiments where the truth has to be known.
  *
  * Three steps, each usable alone:
  *   pc_sprites_sample  unit latents (N,K,6) in [0,1], by a sampler

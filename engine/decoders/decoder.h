@@ -10,7 +10,7 @@
 
 #include "nn/layers.h"
 
-/* The cross-attention Transformer decoder (arXiv 2411.07784, paper.md 6.1): each
+/* The cross-attention Transformer decoder (arXiv 2411.07784): each
  * output position asks the slots, and only the slots; positions never see each
  * other, so how much slots interact in a pixel is readable from its attention.
  *   c = mlp_z(z): m -> 4 width -> width_kv

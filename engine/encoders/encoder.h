@@ -8,7 +8,7 @@
 
 #include "nn/layers.h"
 
-/* CNN -> tokens + position -> learned-query slot Transformer (paper.md 6.1, 8):
+/* CNN -> tokens + position -> learned-query slot Transformer (arXiv 2512.08854):
  *   tokens = mlp(norm(cnn(standardised x) + position)): (B,T,width)
  *     or, with token_maps, norm(M_t cnn(x)_t + position): a matrix for every token
  *   q = learned queries (K,width); layers times: q += attention(norm q, tokens);

@@ -1,4 +1,4 @@
-/* inverter.h: perception by inverting a decoder (paper.md 2.2, Eq. 4.3).
+/* inverter.h: perception by inverting a decoder (arXiv 2512.08854, Eq. 4.3).
  *
  *   z*(x) = argmin_z || f(z) - x ||^2 + prior * ||z||^2
  * per image, the decoder frozen, batched; started from given slots (the encoder's

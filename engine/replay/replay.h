@@ -1,4 +1,4 @@
-/* replay.h: new combinations of known slots (paper.md 2.3, Eq. 4.4).
+/* replay.h: new combinations of known slots (arXiv 2512.08854, Eq. 4.4).
  *
  *   z~ ~ prod_k p_k(z_k), p_k the marginal of inferred slot k on ID images.
  * Empirical: row k of z~ is slot k of a bank image drawn for k alone; Gaussian: p_k is

@@ -1,5 +1,5 @@
 --- The paper's path: train a slot autoencoder on ID images, then perceive ID and OOD
--- images with {encoder, + search, + replay, + replay + search} (paper.md 2, 8).
+-- images with {encoder, + search, + replay, + replay + search} (arXiv 2512.08854).
 --
 -- Every piece is a function a study can call for itself; perceive.study runs them in
 -- the order the quickstart and the PUG studies share.
@@ -295,7 +295,7 @@ function perceive.study(spec)
   return out
 end
 
---- A background study (paper.md 7.1) on a folder of scenes, from data to table and picture: what
+--- A background study (PUG-Background) on a folder of scenes, from data to table and picture: what
 -- quickstart and experiments/pug/background.lua share. cfg: data, size, worlds (list, or empty for
 -- all), fraction, offset, model, vae, replay, search, readout. Names of factors are PUG's.
 function perceive.background(cfg, run)

@@ -1,5 +1,5 @@
 --- Readouts: small classifiers from one slot to one factor, fitted on ID slots,
--- matched to slots on ID validation, then applied unchanged (paper.md 2.4, 3).
+-- matched to slots on ID validation, then applied unchanged.
 local T = require "percept.tensor"
 local nn = require "percept.nn"
 local optim = require "percept.optim"
