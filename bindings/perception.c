@@ -64,8 +64,7 @@ static const pc_luafn encoder_functions[] = {
      "ff:int=0, "
      "vae:bool=true, conv_channels:table?, conv_kernel:table?, conv_stride:table?, token_maps:bool=false, "
      "position_sd:num=0.02, query_sd:num=0",
-     f_encoder_slots,
-     "CNN -> learned-query slot Transformer: image (B,H,W,C) -> mean (B,K,m), log_std (B,K,m)", 0},
+     f_encoder_slots, "CNN -> learned-query slot Transformer: image (B,H,W,C) -> mean (B,K,m), log_std (B,K,m)", 0},
     {0}};
 
 int luaopen_percept_encoders(lua_State *L) {
