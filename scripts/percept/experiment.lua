@@ -101,6 +101,10 @@ function experiment.start(spec)
     return result
   end
   local killed = sys.interrupted() or result:find("interrupted", 1, true)
+  if killed then
+    local saved, step = pcall(require("percept.train").rescue)
+    if saved and step then io.stderr:write(("checkpoint at step %d; percept run --resume goes on from it\n"):format(step)) end
+  end
   run:finish(killed and "killed" or "failed", trace or result)
   local own = {} -- where in the user's files it happened
   for line in (trace or ""):gmatch "\n(\t[^\n]+)" do

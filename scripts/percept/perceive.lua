@@ -328,12 +328,12 @@ function perceive.background(cfg, run)
   for _, r in ipairs(out.rows) do
     if r.split == "ood" and r.factor == "animals" then ood[r.method] = r.value end
   end
-  local best = "search"
-  for _, m in ipairs{"replay", "replay + search"} do
-    if ood[m] > ood[best] then best = m end
+  local parts = {("encoder %.3f"):format(ood.encoder)}
+  for i = 2, #perceive.methods do
+    local m = perceive.methods[i]
+    parts[#parts + 1] = ("%s %+.1f points"):format(m, 100 * (ood[m] - ood.encoder))
   end
-  print(("\nanimals in combinations never seen: encoder %.3f, %s %.3f (%+.1f points)"):format(
-    ood.encoder, best, ood[best], 100 * (ood[best] - ood.encoder)))
+  print(("\nanimals in combinations never seen: %s"):format(table.concat(parts, ", ")))
   local picture = ("%s/%s.png"):format(run.folder, run.experiment)
   images.write(picture, perceive.picture{out = out, dataset = dataset, index = split.ood, rows = 8})
   run:artifact(picture, {kind = "picture"})

@@ -67,6 +67,20 @@ function train.newest(path, run)
   end
 end
 
+local active -- the loop that runs, as it was between its last two steps
+
+--- After an interrupt: writes a checkpoint of the loop that was cut off, as it stood before the
+-- step that was under way. Returns the step, or nil when no loop was running.
+function train.rescue()
+  local a = active
+  active = nil
+  if not a or a.optimizer:steps() ~= a.taken then return nil end -- (cut between a step and its note)
+  T.set_rng_state(a.rng)
+  if a.batches then a.batches:set_state(a.position) end
+  a.checkpoint(a.t)
+  return a.t
+end
+
 --- Runs the loop.
 -- options:
 --   name        of the phase: metric names and the checkpoint file begin with it
@@ -80,7 +94,6 @@ end
 --   clip        largest gradient norm (optional)
 --   run         recorder (optional); offset: its step numbers begin behind this one
 --   log_every   steps between rows; default 20
---   first       steps done before this loop (optional), by modules and optimizer as they are
 --   checkpoint  path (optional); checkpoint_every seconds, default 20. Recorded runs write
 --               path-<step> and keep the newest
 --   resume      read the checkpoint if it is there; default true
@@ -108,6 +121,13 @@ function train.loop(options)
     saved = sys.time()
   end
   if first > 0 and not newest then checkpoint(first) end
+  local function boundary(t) -- everything is between step t and the next: a state to come back to
+    active = {
+      t = t, rng = T.get_rng_state(), position = options.batches and options.batches:state(), batches = options.batches,
+      taken = optimizer:steps(), optimizer = optimizer, checkpoint = checkpoint,
+    }
+  end
+  boundary(first)
   for t = first + 1, options.steps do
     if options.lr then optimizer:lr(options.lr(t - 1)) end
     optimizer:zero_grad()
@@ -115,6 +135,7 @@ function train.loop(options)
     loss:backward()
     local norm = optimizer:clip(options.clip or 0)
     optimizer:step()
+    boundary(t)
     if t % (options.log_every or 20) == 0 or t == options.steps then
       figures = {loss = loss:item()}
       if figures.loss ~= figures.loss then
@@ -132,6 +153,7 @@ function train.loop(options)
     end
     if sys.time() - saved > (options.checkpoint_every or 20) then checkpoint(t) end
   end
+  active = nil
   if first < options.steps then checkpoint(options.steps) end
   if bar then bar:finish(figures) end
   return figures
