@@ -89,7 +89,8 @@ static const pc_luafn functions[] = {
      "1 - SS_res/SS_tot, mean over columns", 0},
     {"r2_columns", "predicted:tensor, target:tensor", f_r2_columns, "R2 of each column, f64 (D)", 0},
     {"ari", "predicted:tensor, target:tensor", f_ari, "adjusted Rand index of two labellings", 0},
-    {"ari_masks", "predicted:tensor, target:tensor", f_ari_masks, "adjusted Rand index of each image's masks (B,...), f64 (B)", 0},
+    {"ari_masks", "predicted:tensor, target:tensor", f_ari_masks,
+     "adjusted Rand index of each image's masks (B,...), f64 (B)", 0},
     {"fg_ari", "predicted:tensor, target:tensor, background:int=0", f_fg_ari,
      "adjusted Rand index of foreground pixels, f64 (B)", 0},
     {0}};
