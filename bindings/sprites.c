@@ -78,7 +78,7 @@ static int f_sprites(lua_State *L, pc_args *a) {
 
 static int f_split_latents(lua_State *L, pc_args *a) {
   static const char *const rules[] = {"diagonal", "planes", "gap"};
-  pc_split *s;
+  pc_split *s = NULL;
   double gap[2] = {0, 0};
   pc_split_latents_opts o = {.delta = D(2),
                              .no_shift = I(3) == 0,
