@@ -19,7 +19,9 @@ return percept.experiment{
     checkpoint_every = 60,
     model = {
       slots = 3, slot_dim = 6, patch = 2, background = 1.5, encoder_width = 64, encoder_heads = 4, encoder_layers = 1,
-      hidden = 256, key_dim = 96, conv_channels = {32, 64, 64}, conv_kernel = {5, 3, 3}, conv_stride = {2, 2, 1},
+      decoder = "render", hidden = 256, key_dim = 96,
+      decoder_width = 64, decoder_heads = 4, decoder_layers = 2, -- of decoder = "cross"
+      conv_channels = {32, 64, 64}, conv_kernel = {5, 3, 3}, conv_stride = {2, 2, 1},
     },
     vae = {
       attempts = 5, attempt_steps = 1000, steps = 20000, batch = 32, lr = 1e-3, warmup = 200, hold = 0.3, final = 0.02, clip = 0,

@@ -51,10 +51,23 @@ function perceive.model(model, dataset, factors, index)
     conv_channels = model.conv_channels, conv_kernel = model.conv_kernel, conv_stride = model.conv_stride,
     token_maps = true, position_sd = 0.5, query_sd = 0.3,
   }
-  local decoder = decoders.render{
-    slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, patch = model.patch,
-    hidden = model.hidden, key_dim = model.key_dim, background = model.background,
-  }
+  local decoder
+  local kind = model.decoder or "render"
+  if kind == "cross" then -- the predecessor's Transformer (paper.md 6.1): more layers, many more steps
+    decoder = decoders.cross{
+      slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, patch = model.patch,
+      width = model.decoder_width, heads = model.decoder_heads, layers = model.decoder_layers,
+    }
+  elseif kind == "mlp" then
+    error("model.decoder = mlp gives no slot attention, which the interaction penalty needs; use cross or render", 0)
+  elseif kind == "render" then
+    decoder = decoders.render{
+      slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, patch = model.patch,
+      hidden = model.hidden, key_dim = model.key_dim, background = model.background,
+    }
+  else
+    error(("model.decoder = %s: known are render, cross"):format(kind), 0)
+  end
   T.no_grad(function()
     initialise(encoder)
     initialise(decoder)
@@ -63,7 +76,7 @@ function perceive.model(model, dataset, factors, index)
     local mean = x:mean(1)
     encoder.input_mean:copy_(mean)
     encoder.input_scale:copy_((x - mean):std())
-    decoder.mean:copy_(mean)
+    if kind == "render" then decoder.mean:copy_(mean) end
   end)
   return encoder, decoder
 end
