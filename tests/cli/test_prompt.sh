@@ -25,7 +25,7 @@ says() {
     done <"$dir/keys"
     printf '\004'
     sleep 0.3
-  } | script -qec "$P" /dev/null >"$dir/out" 2>&1
+  } | script -qec "'$P'" /dev/null >"$dir/out" 2>&1
   if grep -qF -- "$pattern" "$dir/out"; then ok; else bad "$name: no '$pattern'"; fi
 }
 if ! command -v script >/dev/null; then

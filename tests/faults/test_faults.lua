@@ -348,7 +348,7 @@ test("a full disk while recording: an error, and what was committed stays", func
     end
     print(ok, why)
   ]]):format(at "full.db"))
-  local command = ("cd %s && trap '' XFSZ && ulimit -f 1200 && HOME=%s exec %s full.lua 2>&1"):format(dir, dir,
+  local command = ("cd %s && trap '' XFSZ && ulimit -f 1200 && HOME=%s exec '%s' full.lua 2>&1"):format(dir, dir,
     (os.getenv "PERCEPT" or "build/percept"):gsub("^[^/]", io.popen("pwd"):read "*l" .. "/%0"))
   local f = assert(io.popen(command))
   local out = f:read "*a"
