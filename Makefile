@@ -49,17 +49,20 @@ help: ## list the targets
 
 missing = $(shell for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+# $(call install,TARGET,PACKAGES)
+install = @m="$(call missing,$(2))"; \
+  if [ -z "$$m" ]; then echo "$(1): all packages are there"; \
+  elif ! command -v apt-get >/dev/null; then echo "$(1): no apt-get here; going on without a look at the packages $(2)"; \
+  else echo "$(1): installing from Debian:" $$m; \
+    $(SUDO) apt-get update -qq && \
+    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$m || \
+    { echo "$(1): failed; install these packages, then try again:" $$m; exit 1; }; fi
 
 deps: ## install the Debian packages that are missing (sudo when not root)
-	@m="$(call missing,$(PACKAGES))"; if [ -n "$$m" ]; then \
-	  echo "deps: installing from Debian: $$m"; \
-	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$m; \
-	else echo "deps: all packages are there"; fi
+	$(call install,deps,$(PACKAGES))
 
 dev-deps: deps ## install what lint and sanitize need besides
-	@m="$(call missing,$(DEV_PACKAGES))"; if [ -n "$$m" ]; then \
-	  echo "dev-deps: installing from Debian: $$m"; \
-	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$m; fi
+	$(call install,dev-deps,$(DEV_PACKAGES))
 
 # deps may change what pkg-config answers: everything after it runs in a second make
 build: deps ## build build/percept and build/percept.so
