@@ -110,7 +110,7 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libdb.a $(BUILD)/libengine.a
 
 tests: all $(TESTS)
 
-quickstart: build ## build, then the main job on real images: about five minutes
+quickstart: build ## build, then the main job on real images: about three minutes
 	@$(BUILD)/percept run experiments/quickstart.lua
 
 test: deps ## every suite: C, Lua, command line
