@@ -50,7 +50,8 @@ static void stop(lua_State *L, lua_Debug *ar) {
   (void)ar;
   pc_front_noticed();
   if (pc_interrupted()) pc_check_interrupt();
-  luaL_error(L, caught == SIGTERM ? "terminated" : "interrupted");
+  lua_pushstring(L, caught == SIGTERM ? "terminated" : "interrupted"); /* as operations say it: no place */
+  lua_error(L);
 }
 
 static void arm(void) {
