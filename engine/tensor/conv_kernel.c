@@ -226,20 +226,11 @@ int pc_conv_forward(pc_dtype d, const pc_conv_geo *g, void *y, const void *x, co
   run *runs = pc_malloc(sizeof *runs * (size_t)(g->kh * g->kw));
   if (!runs) return PC_ENOMEM;
   piece p = conv_piece(g, runs);
-  float *turned = NULL;
-  int rc = PC_ENOMEM;
+  int rc;
   p.b = PC_COLS((void *)w, p.k);
   p.bgroup = j.cout * p.k;
-  if (pc_gemm_wants_rows(d, g->n * g->oh * g->ow)) {
-    if (!(turned = pc_malloc(sizeof *turned * (size_t)(g->o * p.k)))) goto done;
-    for (int64_t q = 0; q < g->groups; q++)
-      pc_transpose_f32(turned + q * p.bgroup, (const float *)w + q * p.bgroup, j.cout, p.k, p.k);
-    p.b = PC_ROWS(turned, j.cout);
-  }
   j.pieces = &p;
   rc = run_job(&j);
-done:
-  pc_free(turned);
   pc_free(runs);
   return rc;
 }

@@ -2,16 +2,21 @@
 
 #include <cblas.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/cpu.h"
 #include "base/parallel.h"
+#include "tensor/gemm_kernel.h"
+#include "tensor/transpose.h"
 
 enum {
-  TILE_BYTES = 384 << 10, /* of the 1 MiB of L2 a core has; BLAS packs into the rest */
+  TILE_BYTES = 256 << 10, /* of the 512 KiB of L2 that every core has at least */
   SPLIT_MAX = 8,          /* parts of a split inner dimension */
   SPLIT_MIN = 512,        /* least inner length of a part */
+  PANEL = 5120,           /* floats of a panel at work: 20 KiB of L1, the rest is for A and C */
+  BLOCK_B = 65536,        /* floats of B packed at once by pc_gemm */
+  BLOCK_A = 49152,        /* floats of A at work under a panel: 192 KiB of L2 */
+  ROWS = 480,             /* rows of A at work, a multiple of every mr */
 };
 static const double serial_flops = 1.5e6; /* about 15 us: below, a second thread costs more than it brings */
 
@@ -24,11 +29,11 @@ int pc_mat_fits(int64_t rows, int64_t cols, int64_t rs, int64_t cs) {
 
 int64_t pc_tile_rows(int64_t rows, int64_t bytes) {
   int64_t t = bytes > 0 ? TILE_BYTES / bytes : rows;
-  t = t < 64 ? 64 : t > 1024 ? 1024 : t / 16 * 16;
+  t = t < 48 ? 48 : t > 960 ? 960 : t / 48 * 48;
   return t < rows ? t : rows > 0 ? rows : 1;
 }
 
-/* ---- one product ---- */
+/* ---- plain loops, and BLAS ---- */
 
 #define PLAIN(T)                                                                                                    \
   static void plain_##T(int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc_mat b, double beta, pc_mat c) { \
@@ -59,8 +64,7 @@ static CBLAS_TRANSPOSE lay(pc_mat m, int64_t rows, int64_t cols, blasint *ld) {
   return trans ? CblasTrans : CblasNoTrans;
 }
 
-/* One call, B and C row-major unless BLAS is told otherwise. */
-static void call(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc_mat b, double beta, pc_mat c) {
+static void blas(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc_mat b, double beta, pc_mat c) {
   blasint lda, ldb, ldc;
   CBLAS_TRANSPOSE ta = lay(a, m, k, &lda), tb = lay(b, k, n, &ldb);
   lay(c, m, n, &ldc);
@@ -71,49 +75,123 @@ static void call(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_m
     cblas_dgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, alpha, a.p, lda, b.p, ldb, beta, c.p, ldc);
 }
 
-/* OpenBLAS has AVX-512 kernels for m·n·k <= 100^3 that read their operands in place: 105-115
- * GFLOP/s on one core where its packing kernels reach 70-98. So larger products go to it in
- * blocks of that size. */
-enum { SMALL = 1000000, BLOCK = 128, ROWS_MAX = 256 };
+/* ---- our kernels ---- */
 
-static int has_small_kernels(void) {
-  static int known; /* racing threads write the same value */
-  if (!known) {
-    const char *core = openblas_get_corename();
-    known =
-        !strcasecmp(core, "SkylakeX") || !strcasecmp(core, "Cooperlake") || !strcasecmp(core, "SapphireRapids") ? 1 : 2;
+static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+/* Nearly equal parts of at most `most`, in multiples of `unit`. */
+static int64_t part_of(int64_t n, int64_t most, int64_t unit) {
+  int64_t parts = (n + most - 1) / most;
+  int64_t p = parts > 1 ? round_up((n + parts - 1) / parts, unit) : n;
+  return p < n ? p : n;
+}
+
+/* k rows of B, scaled, as panels of nr columns; the last one is padded with zeros. */
+static void pack_panels(float *to, int64_t nr, int64_t k, int64_t n, pc_mat b, float alpha) {
+  for (int64_t j = 0; j < n; j += nr, to += k * nr) {
+    int64_t cols = n - j < nr ? n - j : nr;
+    const float *from = (const float *)b.p + j * b.cs;
+    if (cols < nr) memset(to, 0, sizeof *to * (size_t)(k * nr));
+    if (b.cs != 1 && b.rs == 1) {
+      pc_transpose_f32(to, nr, from, b.cs, cols, k);
+    } else {
+      for (int64_t l = 0; l < k; l++)
+        for (int64_t q = 0; q < cols; q++) to[l * nr + q] = from[l * b.rs + q * b.cs];
+    }
+    if (alpha != 1)
+      for (int64_t q = 0; q < k * nr; q++) to[q] *= alpha;
   }
-  return known == 1;
 }
 
-/* Nearly equal blocks of at most `most`, in sixteens. */
-static int64_t block_of(int64_t n, int64_t most) {
-  int64_t parts = (n + most - 1) / most, b = ((n + parts - 1) / parts + 15) / 16 * 16;
-  return b < n ? b : n;
+/* C (+)= A B for rows of at most ROWS, columns lie in panels k_all rows long; k rows of them from k0 on. */
+typedef struct piece {
+  const pc_kernel *kernel;
+  const float *const *a; /* rows */
+  float *const *c;
+  int64_t rows, n, k, k_all;
+  const float *panels; /* at k0 */
+  const float *init;
+  int64_t a_off;
+  int add;
+} piece;
+
+static void run_piece(const piece *p) {
+  int64_t nr = p->kernel->nr, mr = p->kernel->mr;
+  float pad[PC_NR_MAX] = {0};
+  float *c[PC_MR_MAX];
+  const pc_run run = {p->a_off, p->k};
+  for (int64_t j = 0; j < p->n; j += nr) {
+    int64_t cols = p->n - j < nr ? p->n - j : nr;
+    const float *init = p->init ? p->init + j : NULL;
+    if (init && cols < nr) init = memcpy(pad, init, sizeof *pad * (size_t)cols);
+    pc_block u = {.c = c, .runs = &run, .nruns = 1, .init = init, .cols = (int)cols, .add = p->add};
+    u.b = p->panels + j / nr * p->k_all * nr;
+    for (int64_t i = 0; i < p->rows; i += mr) {
+      int64_t rows = p->rows - i < mr ? p->rows - i : mr;
+      for (int64_t q = 0; q < rows; q++) c[q] = p->c[i + q] + j;
+      u.a = p->a + i;
+      p->kernel->run[rows](&u);
+    }
+  }
 }
 
-/* Strides that send the rows of a block to the same cache sets. */
-static int clashes(int64_t stride) { return stride >= 512 && stride % 128 == 0; }
-
-static int worth_blocking(int64_t m, int64_t n, int64_t k, pc_mat b, pc_mat c) {
-  return m * n * k > SMALL && m >= 16 && b.cs == 1 && c.cs == 1 && !clashes(b.rs) && !clashes(c.rs) &&
-         has_small_kernels();
+/* The same for any number of rows; panels hold all of k. A may be transposed: then rows are turned on the way. */
+static void product(const pc_kernel *kr, int64_t m, int64_t n, int64_t k, pc_mat a, const float *panels, int64_t k_all,
+                    const float *init, int add, pc_mat c) {
+  const float *ar[ROWS];
+  float *cr[ROWS];
+  _Alignas(64) float turned[BLOCK_A];
+  int64_t kc = part_of(k, PANEL / kr->nr, 8), rows = kc > 0 ? BLOCK_A / kc / kr->mr * kr->mr : ROWS;
+  int turn = k > 1 && a.cs != 1;
+  if (rows > ROWS) rows = ROWS;
+  rows = part_of(m, rows, kr->mr);
+  for (int64_t i = 0; i < m; i += rows) {
+    int64_t here = m - i < rows ? m - i : rows, l = 0;
+    for (int64_t q = 0; q < here; q++) {
+      ar[q] = turn ? turned + q * kc : (const float *)a.p + (i + q) * a.rs;
+      cr[q] = (float *)c.p + (i + q) * c.rs;
+    }
+    do { /* also once for k == 0: C is the bias then */
+      int64_t len = k - l < kc ? k - l : kc;
+      if (turn) pc_transpose_f32(turned, kc, (const float *)a.p + i * a.rs + l * a.cs, a.cs, len, here);
+      run_piece(&(piece){.kernel = kr,
+                         .a = ar,
+                         .c = cr,
+                         .rows = here,
+                         .n = n,
+                         .k = len,
+                         .k_all = k_all,
+                         .panels = panels + l * kr->nr,
+                         .init = init,
+                         .a_off = turn ? 0 : l,
+                         .add = add || l > 0});
+      l += len;
+    } while (l < k);
+  }
 }
 
-static void blocks(int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc_mat b, double beta, pc_mat c) {
-  int64_t nb = block_of(n, BLOCK), kb = block_of(k, BLOCK), mb = SMALL / (nb * kb) / 16 * 16;
-  mb = block_of(m, mb < ROWS_MAX ? mb : ROWS_MAX);
-  while (mb * nb * kb > SMALL && mb > 16) mb -= 16; /* block_of may have rounded up */
-  for (int64_t i = 0; i < m; i += mb)
-    for (int64_t j = 0; j < n; j += nb)
-      for (int64_t l = 0; l < k; l += kb) {
-        pc_mat x = a, y = b, z = c;
-        x.p = (float *)a.p + i * a.rs + l * a.cs;
-        y.p = (float *)b.p + l * b.rs + j;
-        z.p = (float *)c.p + i * c.rs + j;
-        call(PC_F32, m - i < mb ? m - i : mb, n - j < nb ? n - j : nb, k - l < kb ? k - l : kb, alpha, x, y,
-             l ? 1 : beta, z);
-      }
+static void scale_c(int64_t m, int64_t n, double beta, pc_mat c) {
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t j = 0; j < n; j++) ((float *)c.p)[i * c.rs + j] *= (float)beta;
+}
+
+/* B is packed block by block on the stack. */
+static void unpacked(int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc_mat b, double beta, pc_mat c) {
+  const pc_kernel *kr = pc_gemm_kernel();
+  _Alignas(64) float block[BLOCK_B];
+  int64_t kc = part_of(k, PANEL / kr->nr, 8), nc = kc > 0 ? BLOCK_B / kc / kr->nr * kr->nr : n;
+  if (beta != 0 && beta != 1) scale_c(m, n, beta, c);
+  nc = part_of(n, nc, kr->nr);
+  for (int64_t l = 0; l < k; l += kc)
+    for (int64_t j = 0; j < n; j += nc) {
+      int64_t len = k - l < kc ? k - l : kc, cols = n - j < nc ? n - j : nc;
+      pc_mat x = a, y = b, z = c;
+      x.p = (float *)a.p + l * a.cs;
+      y.p = (float *)b.p + l * b.rs + j * b.cs;
+      z.p = (float *)c.p + j;
+      pack_panels(block, kr->nr, len, cols, y, (float)alpha);
+      product(kr, m, cols, len, x, block, len, NULL, l > 0 || beta != 0, z);
+    }
 }
 
 void pc_gemm(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc_mat b, double beta, pc_mat c) {
@@ -122,7 +200,7 @@ void pc_gemm(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_mat a
     (d == PC_F32 ? plain_float : plain_double)(m, n, k, alpha, a, b, beta, c);
     return;
   }
-  if ((n > 1 && c.cs != 1) || (n == 1 && c.rs < 1)) { /* BLAS writes rows: C' = B' A' */
+  if ((n > 1 && c.cs != 1) || (n == 1 && c.rs < 1)) { /* kernels and BLAS write rows: C' = B' A' */
     pc_mat t = a;
     a = (pc_mat){b.p, b.cs, b.rs};
     b = (pc_mat){t.p, t.cs, t.rs};
@@ -131,16 +209,76 @@ void pc_gemm(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_mat a
     m = n;
     n = s;
   }
-  if (d == PC_F32 && worth_blocking(m, n, k, b, c))
-    blocks(m, n, k, alpha, a, b, beta, c);
+  if (d == PC_F32 && m >= 4 && n > 1)
+    unpacked(m, n, k, alpha, a, b, beta, c);
   else
-    call(d, m, n, k, alpha, a, b, beta, c);
+    blas(d, m, n, k, alpha, a, b, beta, c);
+}
+
+/* ---- packed once ---- */
+
+static void pack_part(int64_t begin, int64_t end, void *ctx) {
+  const struct {
+    const pc_packed *p;
+    pc_mat b;
+  } *w = ctx;
+  int64_t nr = w->p->kernel->nr, j = begin * nr, n = end * nr < w->p->n ? end * nr : w->p->n;
+  pc_mat b = w->b;
+  b.p = (float *)b.p + j * b.cs;
+  pack_panels((float *)w->p->p + begin * w->p->k * nr, nr, w->p->k, n - j, b, 1);
+}
+
+int pc_pack(pc_packed *out, pc_dtype d, int64_t k, int64_t n, pc_mat b) {
+  int own = d == PC_F32 && pc_cpu_tier() != PC_TIER_REF;
+  *out = (pc_packed){.d = d, .k = k, .n = n, .kernel = own ? pc_gemm_kernel() : NULL};
+  int64_t cols = own ? round_up(n, out->kernel->nr) : n;
+  if (!(out->p = pc_malloc((size_t)(k * cols) * pc_dtype_size(d)))) return PC_ENOMEM;
+  if (own) {
+    struct {
+      const pc_packed *p;
+      pc_mat b;
+    } w = {out, b};
+    int64_t panels = cols / out->kernel->nr;
+    pc_parallel_for(panels, k * cols < 1 << 16 ? panels : 4, pack_part, &w);
+    return PC_OK;
+  }
+  for (int64_t l = 0; l < k; l++)
+    for (int64_t j = 0; j < n; j++) {
+      int64_t from = l * b.rs + j * b.cs;
+      if (d == PC_F32)
+        ((float *)out->p)[l * n + j] = ((const float *)b.p)[from];
+      else
+        ((double *)out->p)[l * n + j] = ((const double *)b.p)[from];
+    }
+  return PC_OK;
+}
+
+void pc_pack_free(pc_packed *p) {
+  pc_free(p->p);
+  p->p = NULL;
+}
+
+/* Fills rows of C with the bias, so that the product can be added. */
+static void lay_bias(const void *bias, size_t es, pc_mat c, int64_t rows, int64_t cols) {
+  for (int64_t i = 0; i < rows; i++) memcpy((char *)c.p + (size_t)(i * c.rs) * es, bias, (size_t)cols * es);
+}
+
+void pc_gemm_packed(int64_t m, pc_mat a, const pc_packed *b, const void *bias, double beta, pc_mat c) {
+  if (m == 0 || b->n == 0) return;
+  if (!b->kernel) {
+    if (bias) lay_bias(bias, pc_dtype_size(b->d), c, m, b->n);
+    pc_gemm(b->d, m, b->n, b->k, 1, a, PC_ROWS(b->p, b->n), bias ? 1 : beta, c);
+    return;
+  }
+  if (beta != 0 && beta != 1) scale_c(m, b->n, beta, c);
+  product(b->kernel, m, b->n, b->k, a, b->p, b->k, bias, beta != 0, c);
 }
 
 /* ---- many, on all threads ---- */
 
 typedef struct plan {
   const pc_gemm_job *j;
+  const pc_packed *shared; /* B, when every task reads the same one */
   size_t es;
   int64_t tile, tiles; /* of rows, or of columns when by_cols */
   int by_cols;
@@ -151,12 +289,6 @@ typedef struct plan {
 static pc_mat shift(pc_mat m, size_t es, int64_t elements) {
   m.p = (char *)m.p + (int64_t)es * elements;
   return m;
-}
-
-/* Fills rows of C with the bias, so that the product can be added (beta 1): BLAS clears C otherwise anyway. */
-static void lay_bias(const pc_gemm_job *j, size_t es, pc_mat c, int64_t rows, int64_t col, int64_t cols) {
-  const char *bias = (const char *)j->bias + (size_t)col * es;
-  for (int64_t i = 0; i < rows; i++) memcpy((char *)c.p + (size_t)(i * c.rs) * es, bias, (size_t)cols * es);
 }
 
 static void run_tiles(int64_t begin, int64_t end, void *ctx) {
@@ -177,8 +309,13 @@ static void run_tiles(int64_t begin, int64_t end, void *ctx) {
       c = shift(c, p->es, at * c.rs);
       m = len;
     }
-    if (j->bias) lay_bias(j, p->es, c, m, p->by_cols ? at : 0, n);
-    pc_gemm(j->d, m, n, j->k, j->alpha, a, b, j->bias ? 1 : j->beta, c);
+    const char *bias = j->bias ? (const char *)j->bias + (p->by_cols ? at : 0) * (int64_t)p->es : NULL;
+    if (p->shared) {
+      pc_gemm_packed(m, a, p->shared, bias, j->beta, c);
+      continue;
+    }
+    if (bias) lay_bias(bias, p->es, c, m, n);
+    pc_gemm(j->d, m, n, j->k, j->alpha, a, b, bias ? 1 : j->beta, c);
   }
 }
 
@@ -232,7 +369,27 @@ static int split_inner(plan *p) {
   return PC_OK;
 }
 
-static int many(const pc_gemm_job *j) {
+/* Rows of C can be cut, and B packed once for all of them. */
+static int shares_b(const plan *p) {
+  const pc_gemm_job *j = p->j;
+  return j->batch == 1 && j->d == PC_F32 && !p->by_cols && j->m >= 24 && j->n > 1 && j->c.cs == 1 && j->alpha == 1 &&
+         pc_cpu_tier() != PC_TIER_REF;
+}
+
+static int run_plan(plan *p, int64_t grain) {
+  const pc_gemm_job *j = p->j;
+  pc_packed b;
+  if (shares_b(p)) {
+    int rc = pc_pack(&b, j->d, j->k, j->n, shift(j->b, p->es, j->boff ? j->boff[0] : 0));
+    if (rc < 0) return rc;
+    p->shared = &b;
+  }
+  pc_parallel_for(j->batch * p->tiles, grain, run_tiles, p);
+  if (p->shared) pc_pack_free(&b);
+  return PC_OK;
+}
+
+int pc_gemm_many(const pc_gemm_job *j) {
   plan p = {.j = j, .es = pc_dtype_size(j->d)};
   double each = 2.0 * (double)j->m * (double)j->n * (double)j->k, all = each * (double)j->batch;
   if (j->batch == 0 || j->m == 0 || j->n == 0) return PC_OK;
@@ -245,8 +402,8 @@ static int many(const pc_gemm_job *j) {
     p.by_cols = j->m < 128 && j->n >= 512;
     if (p.by_cols) most = (j->n + 3) / 4;
     p.tile = pc_tile_rows(p.by_cols ? j->n : j->m, (int64_t)p.es * ((p.by_cols ? j->m : j->n) + j->k));
-    most = (most + 15) / 16 * 16;
-    if (p.tile > most) p.tile = most < 64 ? 64 : most;
+    most = (most + 47) / 48 * 48;
+    if (p.tile > most) p.tile = most;
   }
   p.tiles = ((p.by_cols ? j->n : j->m) + p.tile - 1) / p.tile;
   int64_t tasks = j->batch * p.tiles, grain = tasks;
@@ -254,35 +411,5 @@ static int many(const pc_gemm_job *j) {
     double per = all / (double)tasks;
     grain = per >= serial_flops / 4 ? 1 : (int64_t)(serial_flops / 4 / per) + 1;
   }
-  pc_parallel_for(tasks, grain, run_tiles, &p);
-  return PC_OK;
-}
-
-void pc_transpose_f32(float *restrict to, const float *restrict from, int64_t rows, int64_t cols, int64_t ld) {
-  enum { T = 16 };
-  for (int64_t r = 0; r < rows; r += T)
-    for (int64_t q = 0; q < cols; q += T) {
-      int64_t re = rows - r < T ? rows : r + T, qe = cols - q < T ? cols : q + T;
-      for (int64_t j = q; j < qe; j++)
-        for (int64_t i = r; i < re; i++) to[j * rows + i] = from[i * ld + j];
-    }
-}
-
-int pc_gemm_wants_rows(pc_dtype d, int64_t m) {
-  return d == PC_F32 && m >= 128 && has_small_kernels() && pc_cpu_tier() != PC_TIER_REF;
-}
-
-/* Many rows against one transposed matrix (x W'): turning the matrix round once lets the small kernels run. */
-int pc_gemm_many(const pc_gemm_job *j) {
-  if (j->batch != 1 || j->b.cs == 1 || j->b.rs != 1 || j->n < 2 || j->k < 2 || !pc_gemm_wants_rows(j->d, j->m))
-    return many(j);
-  pc_gemm_job turned = *j;
-  float *b = pc_malloc(sizeof *b * (size_t)(j->n * j->k));
-  if (!b) return PC_ENOMEM;
-  pc_transpose_f32(b, (const float *)j->b.p + (j->boff ? j->boff[0] : 0), j->n, j->k, j->b.cs);
-  turned.b = PC_ROWS(b, j->n);
-  turned.boff = NULL;
-  int rc = many(&turned);
-  pc_free(b);
-  return rc;
+  return run_plan(&p, grain);
 }

@@ -1,12 +1,15 @@
-/* gemm.h: products of raw strided matrices: the one door to BLAS.
+/* gemm.h: products of raw strided matrices.
  *
  * A pc_mat is an address and two strides in elements, so a transposed view is
- * a pc_mat with its strides swapped, never a copy. BLAS wants one of the two
- * strides to be 1; pc_mat_fits says whether it is. OpenBLAS always runs on one
- * thread here (tall matrices lose 20-45 % to memory in its threaded form):
- * pc_gemm_many cuts the work into row tiles that stay in cache and hands them
- * to our threads. Tile bounds depend on the shapes only, so results do not
- * depend on the number of threads.
+ * a pc_mat with its strides swapped, never a copy. One of the two strides must
+ * be 1; pc_mat_fits says whether it is. f32 runs on our own kernels
+ * (gemm_kernel.h): the matrices of this work are tall and thin (pixels by
+ * width), where OpenBLAS 0.3.21 reaches 55-80 % of a core's peak because it
+ * packs both operands at every call. Here B is packed, once for all tiles when
+ * it is a weight (pc_pack), and A is read where it lies. f64 and products of a
+ * few rows go to OpenBLAS, always on one thread: pc_gemm_many cuts the work into
+ * row tiles that stay in cache and hands them to our threads. Tile bounds depend
+ * on the shapes only, so results do not depend on the number of threads.
  */
 #ifndef PC_TENSOR_GEMM_H
 #define PC_TENSOR_GEMM_H
@@ -22,13 +25,28 @@ typedef struct pc_mat {
 #define PC_ROWS(ptr, ld) ((pc_mat){(ptr), (ld), 1})
 #define PC_COLS(ptr, ld) ((pc_mat){(ptr), 1, (ld)})
 
-/* Whether BLAS can address a rows x cols matrix with these strides. */
+/* Whether a product can address a rows x cols matrix with these strides. */
 int pc_mat_fits(int64_t rows, int64_t cols, int64_t rs, int64_t cs);
 
 /* C (m,n) = alpha A (m,k) B (k,n) + beta C, on the caller's thread; d is PC_F32
  * or PC_F64, all three fit, beta == 0 does not read C. The reference tier runs
- * plain loops instead of BLAS. */
+ * plain loops. */
 void pc_gemm(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc_mat b, double beta, pc_mat c);
+
+/* B (k,n) laid out for the kernels once, for many products: a weight under all tiles of
+ * pixels, or under all steps of a search. Belongs to the tier it was packed in. */
+typedef struct pc_packed {
+  pc_dtype d;
+  int64_t k, n;
+  const struct pc_kernel *kernel; /* NULL: row-major, for f64 and the reference tier */
+  void *p;
+} pc_packed;
+
+int pc_pack(pc_packed *out, pc_dtype d, int64_t k, int64_t n, pc_mat b); /* PC_ENOMEM is its only failure */
+void pc_pack_free(pc_packed *p);                                         /* accepts a zeroed struct */
+/* C (m,n) = A B + beta C, on the caller's thread. bias: a row of n elements added to every row
+ * of C, or NULL; with a bias beta is 0. Rows of C are contiguous (c.cs == 1). */
+void pc_gemm_packed(int64_t m, pc_mat a, const pc_packed *b, const void *bias, double beta, pc_mat c);
 
 /* A batch of products; product i uses a.p + aoff[i] elements and so on (NULL: all 0).
  * bias, if not NULL, is a row of n elements added to every row of C (then beta is 0). */
@@ -43,11 +61,6 @@ typedef struct pc_gemm_job {
 
 /* Runs the job on all threads. PC_ENOMEM is its only failure. */
 int pc_gemm_many(const pc_gemm_job *job);
-
-/* to (cols,rows) = transpose of from (rows,cols), whose rows are ld apart. */
-void pc_transpose_f32(float *restrict to, const float *restrict from, int64_t rows, int64_t cols, int64_t ld);
-/* Whether a product of m rows is faster when B is row-major, even at the price of a copy. */
-int pc_gemm_wants_rows(pc_dtype d, int64_t m);
 
 /* How many rows of a matrix whose rows take `bytes` to keep at work together in L2. */
 int64_t pc_tile_rows(int64_t rows, int64_t bytes);

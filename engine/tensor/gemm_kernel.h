@@ -1,0 +1,43 @@
+/* gemm_kernel.h: the inner product of every f32 product here, chosen by tier.
+ *
+ * One call computes a block of C, at most mr rows by nr columns, in registers:
+ *   C[i][j] (+)= init_j + sum_r sum_{t < len_r} a_i[off_r + t] B[t', j]
+ * where t' counts through all runs in order. A row of A is an address and a list
+ * of runs (offset, length) that all rows share: one run of k floats is a plain
+ * matrix; the kh rows of a kernel window are kh runs, so that a convolution
+ * reads its image in place and nothing is gathered. B lies in panels of nr
+ * columns, k rows of nr floats each, padded with zeros (pc_pack in gemm.h).
+ * The sum runs in order of k, one accumulator an element, so the bits depend
+ * on how the caller cuts k, and on nothing else.
+ */
+#ifndef PC_TENSOR_GEMM_KERNEL_H
+#define PC_TENSOR_GEMM_KERNEL_H
+
+#include <stdint.h>
+
+typedef struct pc_run {
+  int64_t off, len; /* floats */
+} pc_run;
+
+typedef struct pc_block {
+  const float *const *a; /* rows of A */
+  float *const *c;       /* rows of C */
+  const pc_run *runs;
+  int nruns;
+  const float *b;    /* panel of B, at the first run's first row */
+  const float *init; /* nr floats that C starts from, or NULL: zeros; not read when add is set */
+  int cols;          /* columns of C to write, 1..nr */
+  int add;           /* C += */
+} pc_block;
+
+enum { PC_MR_MAX = 12, PC_NR_MAX = 32 };
+
+/* The kernel set of a tier. Not for the reference tier (gemm.c has plain loops). */
+typedef struct pc_kernel {
+  int mr, nr;
+  void (*run[PC_MR_MAX + 1])(const pc_block *b); /* by rows, 1..mr */
+} pc_kernel;
+
+const pc_kernel *pc_gemm_kernel(void); /* of the current tier */
+
+#endif
