@@ -62,9 +62,9 @@ static void preload(lua_State *L) {
       lua_pushcfunction(L, modules[i].open);
       lua_setfield(L, -3, modules[i].name);
     } else {
+      lua_pushfstring(L, "%s.c", modules[i].name);
       lua_pushcfunction(L, modules[i].open);
-      lua_setfield(L, -3, lua_pushfstring(L, "%s.c", modules[i].name));
-      lua_pop(L, 0);
+      lua_rawset(L, -4);
     }
     lua_pop(L, 1);
   }
@@ -225,6 +225,25 @@ static int f_usage(lua_State *L, pc_args *a) {
   return 3;
 }
 
+/* The word of a list that is most like another one. */
+static int f_nearest(lua_State *L, pc_args *a) {
+  const char *words[512];
+  int n = (int)lua_objlen(L, a->a[1].at), count = 0;
+  for (int i = 1; i <= n && count < 512; i++) {
+    lua_rawgeti(L, a->a[1].at, i); /* the list keeps it alive */
+    if (lua_type(L, -1) == LUA_TSTRING) words[count++] = lua_tostring(L, -1);
+    lua_pop(L, 1);
+  }
+  lua_pushstring(L, pc_nearest(a->a[0].v.s, words, count));
+  return 1;
+}
+
+static int f_embedded(lua_State *L, pc_args *a) {
+  for (const pc_embedded *e = pc_embedded_lua; e->name; e++)
+    if (!strcmp(e->name, a->a[0].v.s)) return lua_pushlstring(L, (const char *)e->data, e->size), 1;
+  return 0;
+}
+
 static const pc_luafn fns[] = {
     {"signal", "", f_signal, "\"interrupted\" or \"terminated\" when a signal is ending the script, else nothing"},
     {"on_exit", "fn:function", f_on_exit,
@@ -233,6 +252,9 @@ static const pc_luafn fns[] = {
     {"declare", "name:str, signature:str, fn:function, help:str=\"\"", f_declare,
      "a function whose calls are checked against a signature, and which help() knows"},
     {"usage", "x:any", f_usage, "signature, help line and argument table of a declared function"},
+    {"nearest", "word:str, words:table", f_nearest,
+     "the word of the list that is most like the given one; nil if none is"},
+    {"embedded", "name:str", f_embedded, "source text of a Lua module that the program holds; nothing for others"},
     {0}};
 
 int luaopen_percept(lua_State *L) {

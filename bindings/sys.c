@@ -1,8 +1,11 @@
 /* sys.c: percept.sys: the little of the system that scripts need and Lua lacks. */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +35,40 @@ static int f_cpu_time(lua_State *L, pc_args *a) {
 
 static int f_isatty(lua_State *L, pc_args *a) {
   lua_pushboolean(L, isatty((int)a->a[0].v.i));
+  return 1;
+}
+
+/* columns, lines; and pixels of a character cell where the terminal tells them */
+static int f_terminal_size(lua_State *L, pc_args *a) {
+  struct winsize w;
+  if (ioctl((int)a->a[0].v.i, TIOCGWINSZ, &w) || !w.ws_col) return 0;
+  lua_pushinteger(L, w.ws_col);
+  lua_pushinteger(L, w.ws_row);
+  if (!w.ws_xpixel || !w.ws_row) return 2;
+  lua_pushinteger(L, w.ws_xpixel / w.ws_col);
+  lua_pushinteger(L, w.ws_ypixel / w.ws_row);
+  return 4;
+}
+
+/* What a terminal answers to an escape sequence, up to the letter that ends the answer. */
+static int f_terminal_ask(lua_State *L, pc_args *a) {
+  struct termios was, raw;
+  char answer[256];
+  size_t n = 0;
+  const char *text = a->a[0].v.s, *end = a->a[1].v.s;
+  if (!isatty(0) || !isatty(1) || tcgetattr(0, &was)) return 0;
+  raw = was;
+  raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+  tcsetattr(0, TCSADRAIN, &raw);
+  if (write(1, text, strlen(text)) == (ssize_t)strlen(text))
+    while (n < sizeof answer) {
+      struct pollfd p = {.fd = 0, .events = POLLIN};
+      if (poll(&p, 1, (int)a->a[2].v.i) <= 0 || read(0, answer + n, 1) != 1) break;
+      if (strchr(end, answer[n++])) break;
+    }
+  tcsetattr(0, TCSADRAIN, &was);
+  if (!n) return 0;
+  lua_pushlstring(L, answer, n);
   return 1;
 }
 
@@ -110,6 +147,10 @@ static const pc_luafn functions[] = {
     {"time", "", f_time, "seconds on a clock that never goes back", 0},
     {"cpu_time", "", f_cpu_time, "seconds of processor time of this process, all threads", 0},
     {"isatty", "fd:int", f_isatty, "is this file descriptor a terminal?", 0},
+    {"terminal_size", "fd:int=1", f_terminal_size,
+     "-> columns, lines, and pixels of a cell (width, height) where they are known; nothing if it is no terminal", 0},
+    {"terminal_ask", "sequence:str, ends:str, ms:int=100", f_terminal_ask,
+     "sends an escape sequence -> the terminal's answer up to one of the letters `ends`; nothing if none comes", 0},
     {"exists", "path:str", f_exists, "-> true, 'file' or 'folder'; or false", 0},
     {"mkdir", "path:str", f_mkdir, "makes a folder and its parents", 0},
     {"interrupted", "", f_interrupted, "did a signal ask the program to stop?", 0},

@@ -38,6 +38,7 @@ return percept.experiment{
     search = {steps = 60, lr = 0.1, prior = 0, tol = 1e-4, patience = 20, batch = 64},
     readout = {hidden = 64, steps = 400, lr = 3e-3, weight_decay = 1e-4, noise = 0.3},
   },
+  modules = perceive.modules,
   run = function(cfg, run)
     local out = perceive.background(cfg, run)
     print "\nNext:"

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "grad/node.h"
+#include "grad/profile.h"
 
 static int grad_on = 1, anomaly;
 static const char *(*where_hook)(void);
@@ -255,6 +256,18 @@ static void drop(pc_tensor **out, int nout) {
   }
 }
 
+/* The forward function, timed when somebody profiles. */
+static int forward(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  const pc_op_info *row = &pc_ops[op];
+  pc_profile_mark mark;
+  if (!pc_profiling) return row->forward(out, in, nin, v);
+  pc_profile_enter(&mark);
+  int rc = row->forward(out, in, nin, v);
+  pc_profile_leave(&mark, op, 0);
+  if (rc == PC_OK) pc_profile_bytes(op, in, nin, out, row->nout);
+  return rc;
+}
+
 int pc_apply(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v, int nv) {
   static const pc_val none[16];
   pc_val full[16];
@@ -269,7 +282,7 @@ int pc_apply(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const
     for (int i = nv; i < 8; i++) full[i] = none[0];
     v = full;
   }
-  if ((rc = row->forward(out, in, nin, v)) < 0) return rc;
+  if ((rc = forward(op, out, in, nin, v)) < 0) return rc;
   if (anomaly && (rc = check_anomaly(row->name, out, row->nout, in, nin)) < 0) goto fail;
   if (row->flags & PC_NODIFF || !wants_node(in, nin)) return PC_OK;
   if ((rc = record(op, out, in, nin, v, nv < 8 ? 8 : nv)) < 0) goto fail;

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "grad/node.h"
+#include "grad/profile.h"
 #include "tensor/inplace.h"
 
 /* One node reached from the results, with the gradients of its outputs so far. */
@@ -210,7 +211,7 @@ static uint64_t wanted(const pass *p, const pc_node *n) {
   return want;
 }
 
-static int run_node(pass *p, entry *e, pc_tensor **gin) {
+static int backward_of(pass *p, entry *e, pc_tensor **gin) {
   pc_node *n = e->node;
   n->want = wanted(p, n);
   pc_scope s = {0};
@@ -226,6 +227,15 @@ static int run_node(pass *p, entry *e, pc_tensor **gin) {
       if (!pc_needs(n, i)) gin[i] = NULL;
   rc = pc_scope_end(&s, gin, n->nin);
   return rc < 0 && rc != PC_EINTR ? pc_error_prefix(rc, "backward of %s", pc_node_name(n)) : rc;
+}
+
+static int run_node(pass *p, entry *e, pc_tensor **gin) {
+  pc_profile_mark mark;
+  if (!pc_profiling) return backward_of(p, e, gin);
+  pc_profile_enter(&mark);
+  int rc = backward_of(p, e, gin);
+  pc_profile_leave(&mark, e->node->op, 1);
+  return rc;
 }
 
 static int nan_check(const pc_node *n, pc_tensor *const *gin) {

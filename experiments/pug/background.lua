@@ -33,5 +33,6 @@ return percept.experiment{
     search = {steps = 100, lr = 0.1, prior = 0, tol = 1e-4, patience = 20, batch = 64},
     readout = {hidden = 64, steps = 800, lr = 3e-3, weight_decay = 1e-4, noise = 0.3},
   },
+  modules = perceive.modules,
   run = perceive.background,
 }

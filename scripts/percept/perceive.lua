@@ -36,15 +36,8 @@ local function initialise(module)
   end
 end
 
---- Encoder and decoder that fit a dataset. model: the study's sizes. Slots and image size
--- are checked against the dataset here, before the first step. index: the ID training
--- images, whose mean the encoder subtracts and the decoder adds.
-function perceive.model(model, dataset, factors, index)
-  if model.slots < #factors then
-    error(("model: %d slots cannot hold the %d factors %s of this dataset; set model.slots to at least %d"):format(
-      model.slots, #factors, table.concat(factors, ", "), #factors), 0)
-  end
-  local height, width = dataset:height(), dataset:width()
+--- Encoder and decoder of the study's sizes for images of height x width, as their constructors leave them.
+function perceive.build(model, height, width)
   local encoder = encoders.slots{
     slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width,
     width = model.encoder_width, heads = model.encoder_heads, layers = model.encoder_layers,
@@ -68,6 +61,18 @@ function perceive.model(model, dataset, factors, index)
   else
     error(("model.decoder = %s: known are render, cross"):format(kind), 0)
   end
+  return encoder, decoder
+end
+
+--- Encoder and decoder that fit a dataset. model: the study's sizes. Slots and image size
+-- are checked against the dataset here, before the first step. index: the ID training
+-- images, whose mean the encoder subtracts and the decoder adds.
+function perceive.model(model, dataset, factors, index)
+  if model.slots < #factors then
+    error(("model: %d slots cannot hold the %d factors %s of this dataset; set model.slots to at least %d"):format(
+      model.slots, #factors, table.concat(factors, ", "), #factors), 0)
+  end
+  local encoder, decoder = perceive.build(model, dataset:height(), dataset:width())
   T.no_grad(function()
     initialise(encoder)
     initialise(decoder)
@@ -76,7 +81,7 @@ function perceive.model(model, dataset, factors, index)
     local mean = x:mean(1)
     encoder.input_mean:copy_(mean)
     encoder.input_scale:copy_((x - mean):std())
-    if kind == "render" then decoder.mean:copy_(mean) end
+    if (model.decoder or "render") == "render" then decoder.mean:copy_(mean) end
   end)
   return encoder, decoder
 end
@@ -112,7 +117,7 @@ local function vae_terms(encoder, decoder, x, noise)
   local mean, log_std = encoder(x)
   local z = noise and mean + log_std:exp() * T.randn(mean:shape()) or mean
   local image, attention = decoder(z)
-  return nn.mse(image, x, {reduction = "batch_mean"}), nn.kl(mean, log_std), interaction.attention(attention)
+  return nn.mse(image, x, {reduction = "batch_mean"}), nn.kl(mean, log_std), interaction.attention(attention), attention
 end
 
 -- One attempt: models, optimiser and position in the data, all from one seed.
@@ -160,12 +165,13 @@ function perceive.train_vae(o)
   local function loop(attempt, options)
     return train.loop{
       name = options.name, steps = options.steps, first = options.first, optimizer = attempt.optimizer,
-      modules = {model = attempt.model}, batches = attempt.batches, lr = rate, clip = c.clip, run = o.run,
+      modules = {encoder = attempt.encoder, decoder = attempt.decoder}, batches = attempt.batches, lr = rate, clip = c.clip, run = o.run,
       checkpoint = options.checkpoint, checkpoint_every = o.checkpoint_every, log_every = c.log_every,
       step = function(t)
         local x = o.dataset:images(attempt.batches:next())
-        local mse, kl, inter = vae_terms(attempt.encoder, attempt.decoder, x, true)
-        return mse * c.sigma + kl * c.beta + inter * alpha(t - 1), {mse = mse / pixels, kl = kl, interaction = inter}
+        local mse, kl, inter, attention = vae_terms(attempt.encoder, attempt.decoder, x, true)
+        return mse * c.sigma + kl * c.beta + inter * alpha(t - 1),
+          {mse = mse / pixels, kl = kl, interaction = inter, attention = attention}
       end,
     }
   end
@@ -201,10 +207,16 @@ function perceive.train_replay(o)
     {kind = "cosine", from = c.lr, to = c.lr * c.final, steps = math.max(1, c.steps - c.warmup)},
   }
   local batches = datasets.batches(o.index, math.max(1, c.id_batch), {seed = o.seed + 1})
+  local child = o.run:child{kind = "replay", name = "replay", config = c}
   train.loop{
-    name = "replay", steps = c.steps, offset = o.offset, optimizer = optimizer, modules = {encoder = fresh}, batches = batches,
+    name = "replay", steps = c.steps, offset = o.offset, optimizer = optimizer, modules = {replayed = fresh}, batches = batches,
     lr = rate, clip = c.clip, run = o.run, checkpoint = o.checkpoint, checkpoint_every = o.checkpoint_every,
-    log_every = c.log_every,
+    log_every = c.log_every, images = c.batch + c.id_batch,
+    on_log = function(t, row)
+      local figures = {}
+      for name, v in pairs(row) do figures["replay/" .. name] = v end
+      child:log(t, figures)
+    end,
     step = function()
       local z, x = T.no_grad(function()
         local slots = replay.sample(o.bank, c.batch, {marginals = c.marginals})
@@ -220,12 +232,25 @@ function perceive.train_replay(o)
       return nn.mse((fresh(x)), z, {reduction = "batch_mean"})
     end,
   }
+  child:finish()
   return fresh
 end
 
---- Slots of the images at `index` after search from z0; also the mean loss before and after.
+-- A search as a child run: the mean loss of its images at every step, and what it cost.
+local function record_search(o, trace, cost)
+  local config = {method = o.method, split = o.split, images = o.index:size(1)}
+  for key, value in pairs(o.config) do config[key] = value end
+  local child = o.run:child{kind = "inversion", name = o.title, config = config}
+  for k, loss in ipairs((trace / o.index:size(1)):to_table()) do child:log(k - 1, {["search/squared_error"] = loss}) end
+  child:log(o.config.steps, {["search/decoder_evaluations_per_image"] = cost.evaluations / o.index:size(1)})
+  child:finish()
+end
+
+--- Slots of the images at `index` after search from z0; also the mean loss before and after. With o.run,
+-- o.method and o.split it becomes a child run.
 function perceive.search(o)
   local c, n = o.config, o.index:size(1)
+  local trace = T.zeros(c.steps + 1)
   local bar = progress.start{title = o.title or "search", total = n}
   local parts, evaluations, first, last = {}, 0, 0, 0
   o.decoder:freeze()
@@ -237,12 +262,15 @@ function perceive.search(o)
     })
     parts[#parts + 1] = r.z
     evaluations = evaluations + r.evaluations
+    trace = trace + r.trace:sum(1)
     first, last = first + r.trace:select(2, 1):sum():item(), last + r.loss:sum():item()
     bar:show(from + count - 1, {loss = last / (from + count - 1)})
   end
   o.decoder:unfreeze()
   bar:finish{loss = last / n}
-  return T.cat(parts, {dim = 1}), {evaluations = evaluations, loss_before = first / n, loss_after = last / n}
+  local cost = {evaluations = evaluations, loss_before = first / n, loss_after = last / n}
+  if o.run then record_search(o, trace, cost) end
+  return T.cat(parts, {dim = 1}), cost
 end
 
 --- The whole study on one split. spec: config, run, dataset, split, factors, seed.
@@ -283,7 +311,7 @@ function perceive.study(spec)
       local cost
       z[method], cost = perceive.search{
         decoder = decoder, dataset = dataset, index = index, z0 = z[start], config = cfg.search,
-        title = ("%s %s"):format(name, method),
+        title = ("%s %s"):format(name, method), run = run, method = method, split = name,
       }
       local at = ("%s/%s/"):format(name, method)
       run:log(cfg.vae.steps + cfg.replay.steps, {
@@ -306,6 +334,12 @@ function perceive.study(spec)
     end
   end
   return out
+end
+
+--- The modules of a study's checkpoints, for load "UID": {encoder, decoder, replayed}. cfg: its configuration.
+function perceive.modules(cfg)
+  local encoder, decoder = perceive.build(cfg.model, cfg.size, cfg.size)
+  return {encoder = encoder, decoder = decoder, replayed = (perceive.build(cfg.model, cfg.size, cfg.size))}
 end
 
 --- A background study (PUG-Background) on a folder of scenes, from data to table and picture: what

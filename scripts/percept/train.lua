@@ -1,6 +1,7 @@
 --- The training loop: steps, schedules, logging, checkpoints, exact resume.
 -- One loop serves every phase (the autoencoder, replay): what a step computes is
 -- a function given by the study.
+local percept = require "percept"
 local T = require "percept.tensor"
 local formats = require "percept.formats"
 local progress = require "percept.progress"
@@ -67,18 +68,258 @@ function train.newest(path, run)
   end
 end
 
-local active -- the loop that runs, as it was between its last two steps
+--- Figures of a slot attention (B,pixels,K), whose last dimension adds up to 1:
+-- slot_entropy, mean over pixels of the entropy over slots, divided by log K (0: every pixel belongs
+-- to one slot, 1: to all alike); dead_slots, how many slots get less than 1 % of the batch's attention.
+function train.slot_figures(attention)
+  return T.no_grad(function()
+    local slots = attention:size(attention:dim())
+    local a = attention:detach():reshape(-1, slots)
+    local entropy = -(a * (a + 1e-12):log()):sum(2):mean():item()
+    return {
+      slot_entropy = slots > 1 and math.max(0, entropy) / math.log(slots) or 0,
+      dead_slots = a:mean(1):lt(0.01):to("f32"):sum():item(),
+    }
+  end)
+end
+
+-- ---- the loop ----
+
+local active -- the loop that runs
+local Loop = {}
+Loop.__index = Loop
+
+local known = {}
+for name in ([[name steps first step optimizer modules batches lr clip run offset log_every checkpoint checkpoint_every
+  keep_every resume quiet images eval eval_every watch on_step on_log on_eval on_checkpoint on_end]]):gmatch "%S+" do
+  known[name] = true
+end
+
+local function check_options(options, allowed, what)
+  for key in pairs(options) do
+    if not allowed[key] then
+      local names = {}
+      for name in pairs(allowed) do names[#names + 1] = name end
+      table.sort(names)
+      local near = percept.nearest(tostring(key), names)
+      error(("%s: unknown option '%s'%s; known are %s"):format(what, tostring(key),
+        near and (", did you mean '%s'?"):format(near) or "", table.concat(names, ", ")), 0)
+    end
+  end
+end
+
+-- Where checkpoints go: what the caller says; of a recorded run its folder.
+local function checkpoint_path(options)
+  if options.checkpoint ~= nil then return options.checkpoint or nil end
+  local run = options.run
+  if not run then return nil end
+  local folder = run.folder or require("percept.experiment").folder(run)
+  return ("%s/%s.safetensors"):format(folder, (options.name:gsub("[^%w_.-]", "_")))
+end
+
+local function new_loop(options)
+  check_options(options, known, "train.loop")
+  for _, name in ipairs{"name", "steps", "step", "optimizer", "modules"} do
+    if options[name] == nil then error(("train.loop: option '%s' is missing"):format(name), 0) end
+  end
+  local watch = options.watch or {}
+  check_options(watch, {metric = true, goal = true, patience = true, min_delta = true}, "train.loop: watch")
+  if options.watch and not options.eval then error("train.loop: watch needs eval, whose figures it watches", 0) end
+  return setmetatable({
+    options = options, run = options.run, optimizer = options.optimizer, offset = options.offset or 0,
+    path = checkpoint_path(options), figures = {}, saved = sys.time(), paused = 0, logged = sys.time(),
+    watch = {metric = watch.metric or "loss", goal = watch.goal or "min", patience = watch.patience,
+      min_delta = watch.min_delta or 0},
+    waited = 0, -- evaluations since the best one
+    state = {modules = options.modules, optimizer = options.optimizer, batches = options.batches},
+  }, Loop)
+end
+
+-- What the caller and the study of the run want to be told.
+function Loop:tell(what, ...)
+  local own, study = self.options[what], self.run and self.run.callbacks
+  if own then own(...) end
+  if study and study[what] then study[what](self.run, ...) end
+end
+
+-- Goes back to the newest checkpoint; returns the steps done.
+function Loop:take_up()
+  local options = self.options
+  self.newest = options.resume ~= false and train.newest(self.path, self.run) or nil
+  if not self.newest then return options.first or 0 end
+  local first, _, meta = train.load(self.newest, self.state)
+  self.best, self.waited = tonumber(meta.best), tonumber(meta.waited) or 0
+  self.best_path, self.newest_step = meta.best_path, first
+  self.stopped, self.evaluated = meta.stopped == "true", tonumber(meta.evaluated)
+  return first
+end
+
+function Loop:save(path, t)
+  self.state.step = t
+  self.state.meta = {phase = self.options.name, best = self.best and ("%.17g"):format(self.best), waited = self.waited,
+    best_path = self.best_path, evaluated = self.evaluated, stopped = self.stopped and "true" or nil}
+  return train.save(path, self.state)
+end
+
+function Loop:numbered(t, kind)
+  return ("%s-%s%08d.safetensors"):format((self.path:gsub("%.safetensors$", "")), kind, t)
+end
+
+-- Writes the state behind step t. Of a recorded run the newest stays, and those of every keep_every steps.
+function Loop:checkpoint(t)
+  if not self.path then return nil end
+  local began, path = sys.time(), self.path
+  if self.run then
+    path = self:numbered(t, "")
+    self:save(path, t)
+    self.run:artifact(path, {kind = "checkpoint", step = self.offset + t}) -- flushes the rows up to it
+    local keep = self.options.keep_every
+    if self.newest and self.newest ~= path and not (keep and self.newest_step and self.newest_step % keep == 0) then
+      os.remove(self.newest)
+    end
+    self.newest, self.newest_step = path, t
+  else
+    self:save(path, t)
+  end
+  self.saved = sys.time()
+  self.paused = self.paused + self.saved - began
+  self:tell("on_checkpoint", path, t)
+  return path
+end
+
+-- The best state so far, in a file of its own; resuming never begins from it.
+function Loop:save_best(t)
+  if not self.path then return end
+  local path, old = self.run and self:numbered(t, "best-") or self.path:gsub("%.safetensors$", "") .. "-best.safetensors", self.best_path
+  self.best_path = path
+  self:save(path, t)
+  if self.run then
+    self.run:artifact(path, {kind = "best", step = self.offset + t})
+    if old and old ~= path then os.remove(old) end
+  end
+end
+
+-- Everything is between step t and the next: a state to come back to.
+function Loop:boundary(t)
+  local batches = self.options.batches
+  self.t, self.rng, self.position, self.taken = t, T.get_rng_state(), batches and batches:state(), self.optimizer:steps()
+end
 
 --- After an interrupt: writes a checkpoint of the loop that was cut off, as it stood before the
--- step that was under way. Returns the step, or nil when no loop was running.
+-- step that was under way. Returns the step, the file and the run; nil when no loop was running
+-- or it writes no checkpoints.
 function train.rescue()
-  local a = active
+  local loop = active
   active = nil
-  if not a or a.optimizer:steps() ~= a.taken then return nil end -- (cut between a step and its note)
-  T.set_rng_state(a.rng)
-  if a.batches then a.batches:set_state(a.position) end
-  a.checkpoint(a.t)
-  return a.t
+  if not loop or not loop.path then return nil end
+  local ahead = loop.optimizer:steps() - loop.taken
+  if ahead == 1 then -- cut between a step and its note: everything stands behind that step
+    loop.t = loop.t + 1
+  elseif ahead == 0 then
+    T.set_rng_state(loop.rng)
+    if loop.options.batches then loop.options.batches:set_state(loop.position) end
+  else
+    return nil
+  end
+  return loop.t, loop:checkpoint(loop.t), loop.run
+end
+
+local guarded
+local function guard() -- scripts that are interrupted outside of an experiment
+  if guarded then return end
+  guarded = true
+  percept.on_exit(function(status)
+    if status == "killed" then train.rescue() end
+  end)
+end
+
+-- Figures of step t for the log: the loss, what the step returned, slots, gradient norm, rate, speed.
+function Loop:measure(t, loss, values, norm)
+  local options = self.options
+  self.figures = {loss = loss:item()}
+  if self.figures.loss ~= self.figures.loss then
+    error(("%s: the loss is NaN at step %d; lower the learning rate, or find the op with T.anomaly(true)"):format(options.name, t), 0)
+  end
+  local images = options.images
+  local row = {}
+  for name, v in pairs(values or {}) do
+    if name == "attention" then
+      images = images or v:size(1)
+      for key, figure in pairs(train.slot_figures(v)) do row[key] = figure end
+    else
+      self.figures[name] = type(v) == "number" and v or v:item()
+    end
+  end
+  for name, v in pairs(self.figures) do row[name] = v end
+  row.grad_norm, row.lr = norm, self.optimizer:lr()
+  local now = sys.time()
+  local seconds = math.max(now - self.logged - self.paused, 1e-9)
+  if images then row.images_per_second = images * (t - (self.logged_step or 0)) / seconds end
+  self.logged, self.logged_step, self.paused = now, t, 0
+  return row
+end
+
+function Loop:log(t, row, prefix)
+  if not self.run then return end
+  local named = {}
+  for name, v in pairs(row) do named[prefix .. name] = v end
+  self.run:log(self.offset + t, named)
+end
+
+-- Evaluates; keeps the best state; says whether patience is at its end.
+function Loop:evaluate(t)
+  local options, watch, began = self.options, self.watch, sys.time()
+  local figures = T.no_grad(function() return options.eval(t) end)
+  if type(figures) ~= "table" then error("train.loop: eval must return {figure = number, ...}", 0) end
+  self.evaluated = t
+  local numbers = {}
+  for name, v in pairs(figures) do numbers[name] = type(v) == "number" and v or v:item() end
+  self:log(t, numbers, options.name .. "/eval/")
+  self:tell("on_eval", t, numbers)
+  local value = numbers[watch.metric]
+  if value == nil then
+    if not options.watch then return false end
+    local names = {}
+    for name in pairs(numbers) do names[#names + 1] = name end
+    table.sort(names)
+    error(("train.loop: watch.metric = '%s', but eval returns %s"):format(watch.metric, table.concat(names, ", ")), 0)
+  end
+  local gain = self.best and (watch.goal == "max" and value - self.best or self.best - value)
+  if value == value and (not gain or gain > watch.min_delta) then
+    self.best, self.waited = value, 0
+    self:save_best(t)
+  else
+    self.waited = self.waited + 1
+  end
+  self.paused = self.paused + sys.time() - began
+  return watch.patience and self.waited >= watch.patience
+end
+
+-- (A loop that was cut off before an evaluation makes it when it is taken up.)
+function Loop:evaluate_when_due(t)
+  local options = self.options
+  if not options.eval or t == 0 or self.evaluated == t then return end
+  if t % (options.eval_every or 100) ~= 0 and t ~= options.steps then return end
+  self.stopped = self:evaluate(t)
+  self:boundary(t) -- evaluations may draw random numbers
+end
+
+function Loop:step(t)
+  local options, optimizer = self.options, self.optimizer
+  if options.lr then optimizer:lr(options.lr(t - 1)) end
+  optimizer:zero_grad()
+  local loss, values = options.step(t)
+  loss:backward()
+  local norm = optimizer:clip(options.clip or 0)
+  optimizer:step()
+  self:boundary(t)
+  if t % (options.log_every or 20) == 0 or t == options.steps then
+    local row = self:measure(t, loss, values, norm)
+    self:log(t, row, options.name .. "/")
+    if self.bar then self.bar:show(t, self.figures) end
+    self:tell("on_log", t, row)
+  end
+  self:tell("on_step", t, loss, values)
 end
 
 --- Runs the loop.
@@ -86,77 +327,55 @@ end
 --   name        of the phase: metric names and the checkpoint file begin with it
 --   steps       how many
 --   first       steps done before (the loop goes on behind them); default 0
---   step        function(t) -> loss, {figure = number or 0-dim tensor}; t counts from 1
+--   step        function(t) -> loss, {figure = number or 0-dim tensor}; t counts from 1. A figure called
+--               attention, (B,pixels,K), is logged as slot_entropy and dead_slots
 --   optimizer   its gradients are zeroed, clipped and stepped here
 --   modules     {name = module}: what a checkpoint holds
 --   batches     position in the data (optional)
+--   images      images a step: for images_per_second (default: those of the attention)
 --   lr          schedule: function(t - 1) -> rate (optional)
 --   clip        largest gradient norm (optional)
 --   run         recorder (optional); offset: its step numbers begin behind this one
 --   log_every   steps between rows; default 20
---   checkpoint  path (optional); checkpoint_every seconds, default 20. Recorded runs write
---               path-<step> and keep the newest
+--   eval        function(t) -> {figure = number}, without gradients, every eval_every (default 100) steps
+--   watch       {metric = "loss", goal = "min", min_delta = 0, patience = N}: the figure of eval by which the
+--               best state is kept in a file of its own, and after how many evaluations without a better one
+--               training stops (without patience: never)
+--   checkpoint  path; of a recorded run it defaults to the run's folder; false: none. checkpoint_every
+--               seconds, default 20. Recorded runs write path-<step> and keep the newest; keep_every N:
+--               those of every N steps, too
 --   resume      read the checkpoint if it is there; default true
--- Returns the last figures. The step after a resume is the one that would have come.
+--   quiet       no progress bar
+--   on_step(t, loss, values), on_log(t, row), on_eval(t, figures), on_checkpoint(path, t), on_end(figures, t)
+-- Returns the last figures and the last step. The step after a resume is the one that would have come.
 function train.loop(options)
-  local run, optimizer = options.run, options.optimizer
-  local state = {modules = options.modules, optimizer = optimizer, batches = options.batches, meta = {phase = options.name}}
-  local first, offset = options.first or 0, options.offset or 0
-  local newest = options.resume ~= false and train.newest(options.checkpoint, run) or nil
-  if newest then first = train.load(newest, state) end
-  local bar = options.quiet ~= true and progress.start{title = options.name, total = options.steps, first = first}
-  local saved, figures = sys.time(), {}
-  local function checkpoint(t)
-    if not options.checkpoint then return end
-    state.step = t
-    if run then
-      local path = ("%s-%08d.safetensors"):format((options.checkpoint:gsub("%.safetensors$", "")), t)
-      train.save(path, state)
-      run:artifact(path, {kind = "checkpoint", step = offset + t}) -- flushes the rows up to it
-      if newest and newest ~= path then os.remove(newest) end
-      newest = path
-    else
-      train.save(options.checkpoint, state)
-    end
-    saved = sys.time()
-  end
-  if first > 0 and not newest then checkpoint(first) end
-  local function boundary(t) -- everything is between step t and the next: a state to come back to
-    active = {
-      t = t, rng = T.get_rng_state(), position = options.batches and options.batches:state(), batches = options.batches,
-      taken = optimizer:steps(), optimizer = optimizer, checkpoint = checkpoint,
-    }
-  end
-  boundary(first)
-  for t = first + 1, options.steps do
-    if options.lr then optimizer:lr(options.lr(t - 1)) end
-    optimizer:zero_grad()
-    local loss, values = options.step(t)
-    loss:backward()
-    local norm = optimizer:clip(options.clip or 0)
-    optimizer:step()
-    boundary(t)
-    if t % (options.log_every or 20) == 0 or t == options.steps then
-      figures = {loss = loss:item()}
-      if figures.loss ~= figures.loss then
-        error(("%s: the loss is NaN at step %d; lower the learning rate, or find the op with T.anomaly(true)"):format(options.name, t), 0)
-      end
-      for name, v in pairs(values or {}) do figures[name] = type(v) == "number" and v or v:item() end
-      if run then
-        local row = {}
-        for name, v in pairs(figures) do row[options.name .. "/" .. name] = v end
-        row[options.name .. "/grad_norm"] = norm
-        row[options.name .. "/lr"] = optimizer:lr()
-        run:log(offset + t, row)
-      end
-      if bar then bar:show(t, figures) end
-    end
-    if sys.time() - saved > (options.checkpoint_every or 20) then checkpoint(t) end
+  local self = new_loop(options)
+  local first = self:take_up()
+  self.logged_step = first
+  self.bar = options.quiet ~= true and progress.start{title = options.name, total = options.steps, first = first}
+  if first > 0 and not self.newest then self:checkpoint(first) end
+  if self.run then guard() end
+  self:boundary(first)
+  active = self
+  local t, began = first, first
+  if self.newest then self:evaluate_when_due(first) end
+  while t < options.steps and not self.stopped do
+    t = t + 1
+    self:step(t)
+    self:evaluate_when_due(t)
+    local keep = options.keep_every and t % options.keep_every == 0
+    if keep or sys.time() - self.saved > (options.checkpoint_every or 20) then self:checkpoint(t) end
   end
   active = nil
-  if first < options.steps then checkpoint(options.steps) end
-  if bar then bar:finish(figures) end
-  return figures
+  if t > began or self.stopped then
+    if self.newest_step ~= t then self:checkpoint(t) end
+  end
+  if self.bar then self.bar:finish(self.figures) end
+  if self.stopped then
+    print(("%s: stopped at step %d: no better %s in %d evaluations"):format(options.name, t, self.watch.metric, self.watch.patience))
+  end
+  self:tell("on_end", self.figures, t)
+  return self.figures, t
 end
 
 return train

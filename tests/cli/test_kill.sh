@@ -66,8 +66,8 @@ END_STUDY
 
 db=whole.db
 "$P" run tiny.lua --db whole.db --seed 3 --set data="$data" >out 2>&1 || bad "an uninterrupted run"
-is "it is done" "$(sql 'select status from run')" done
-is "the helper is a source" "$(sql "select count(*) from run_source where kind = 'module'")" 1
+is "it is done" "$(sql 'select status from run where parent_id is null')" done
+is "the helper is a source" "$(sql "select count(*) from run_source where kind = 'module' and run_id = 1")" 1
 whole=$(ls -d whole.runs/*)
 
 # killed DB PHASE: starts a slow run, kills it once PHASE has a checkpoint and later rows
@@ -94,7 +94,7 @@ continues() {
   # rows come every 40 ms: what was logged two seconds before the kill is there
   last=$(sql "select cast(max(t_ms) / 1000 as integer) from metric")
   if [ "$last" -ge $((seen - 3)) ]; then ok; else bad "$phase: the newest row is of $last, killed at $seen"; fi
-  is "$phase: it says running" "$(sql 'select status from run')" running
+  is "$phase: it says running" "$(sql 'select status from run where parent_id is null')" running
   "$P" runs --db "$db" >out 2>&1
   if grep -q '^stale: ' out; then ok; else bad "$phase: percept runs does not show it as stale"; fi
   step=$(sql "select max(step) from artifact where kind = 'checkpoint'")
@@ -102,10 +102,11 @@ continues() {
   if [ "$before" -gt "$step" ]; then ok; else bad "$phase: no row behind the checkpoint ($before, $step)"; fi
   "$P" run --resume --db "$db" >out 2>&1 || bad "$phase: resume"
   if grep -q "resuming .* at step $step: tiny.lua" out; then ok; else bad "$phase: not resumed at step $step"; fi
-  is "$phase: it is done" "$(sql 'select status from run')" done
-  is "$phase: one run" "$(sql 'select count(*) from run')" 1
+  is "$phase: it is done" "$(sql 'select status from run where parent_id is null')" done
+  is "$phase: one run" "$(sql 'select count(*) from run where parent_id is null')" 1
   is "$phase: vae steps" "$(sql "select count(*) || ' ' || count(distinct step) || ' ' || min(step) || ' ' || max(step) from metric m join metric_name n on n.id = m.name_id where n.name = 'vae/loss'")" "114 114 7 120"
-  is "$phase: replay steps" "$(sql "select count(*) || ' ' || count(distinct step) || ' ' || min(step) || ' ' || max(step) from metric m join metric_name n on n.id = m.name_id where n.name = 'replay/loss'")" "120 120 121 240"
+  is "$phase: each child once" "$(sql "select count(*) || ' ' || sum(status = 'done') from run where parent_id is not null")" "5 5"
+  is "$phase: replay steps" "$(sql "select count(*) || ' ' || count(distinct step) || ' ' || min(step) || ' ' || max(step) from metric m join metric_name n on n.id = m.name_id join run r on r.id = m.run_id where n.name = 'replay/loss' and r.parent_id is null")" "120 120 121 240"
   if cmp -s "$whole/final.safetensors" "${db%.db}".runs/*/final.safetensors; then ok; else bad "$phase: the final weights differ"; fi
   numbers="select method, split, factor, printf('%.17g', value) from result where metric in ('accuracy', 'squared_error', 'objective') order by 1, 2, metric, 3"
   mine=$(sql "$numbers")

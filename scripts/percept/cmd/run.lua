@@ -20,7 +20,8 @@ local function to_resume(db, uid)
   local rows = recorder.query(db, [[
     select r.uid, r.status, r.config_json, r.seed, r.name, r.cwd,
            r.script
-    from run r where case :uid when '' then r.status in ('killed', 'failed') else r.uid = :uid end
+    from run r where case :uid when '' then r.status in ('killed', 'failed') and not (r.parent_id is not null and r.command is null)
+                     else r.uid = :uid end -- (a child of a process's own run goes on with its parent)
     order by r.id desc limit 1]], {uid = uid or ""})
   local row = rows[1]
   if not row then error("run --resume: no run of this database was cut off; percept runs lists them", 0) end
