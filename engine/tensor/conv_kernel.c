@@ -1,49 +1,13 @@
-/* conv_kernel.c: gather a tile of pixels, multiply, write. */
+/* conv_kernel.c: geometry of the three convolutions, and their f64 form: gather a tile of pixels,
+ * multiply, write. f32 reads its windows in place (conv_window.c) unless a kernel has very many taps. */
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/parallel.h"
-#include "tensor/conv.h"
-#include "tensor/gemm.h"
-
-/* A run of neighbouring source pixels that one output pixel reads. */
-typedef struct run {
-  int64_t dy, dx, count;
-} run;
-
-/* A regular grid of output pixels that all read the source by the same runs: all of a
- * convolution's output, or one phase of a transposed one's. */
-typedef struct piece {
-  int64_t gh, gw;             /* the grid, for each image */
-  int64_t isy, isx;           /* source position of grid point (i,j): (i·isy + dy, j·isx + dx) */
-  int64_t oy0, ox0, osy, osx; /* its output position: (oy0 + i·osy, ox0 + j·osx) */
-  run *runs;
-  int nruns;
-  int64_t k;                  /* length of a gathered row, one group */
-  pc_mat b;                   /* weights of group 0: (k, cout) */
-  int64_t bgroup;             /* elements to the next group's */
-  int64_t tile, tiles, first; /* rows a tile, tiles, tiles of the pieces before */
-} piece;
+#include "base/cpu.h"
+#include "tensor/conv_impl.h"
 
 enum { LINE = 64 };
-
-typedef struct job {
-  pc_dtype d;
-  size_t es;
-  const char *src, *src_end;
-  int64_t n, h, w, c, cin; /* source (n,h,w,c), cin channels a group */
-  char *dst;
-  int64_t oh, ow, o, cout;
-  int64_t groups;
-  const char *bias;
-  piece *pieces;
-  int npieces;
-  int failed;
-  /* weight gradient: parts of the tiles, each with its own sum */
-  const char *gy;
-  char *part;
-  int64_t parts;
-} job;
 
 /* ---- gathering ---- */
 
@@ -58,10 +22,11 @@ static inline void copy_run(char *to, const char *from, size_t len, const char *
 }
 
 /* One row: the pixels of every run, zero outside the image. ch: first channel of the group. */
-static void gather_row(const job *j, const piece *p, char *to, int64_t n, int64_t i, int64_t jx, int64_t ch) {
+static void gather_row(const pc_conv_job *j, const pc_grid_piece *p, char *to, int64_t n, int64_t i, int64_t jx,
+                       int64_t ch) {
   size_t pixel = (size_t)j->cin * j->es;
   int whole = j->cin == j->c;
-  for (const run *r = p->runs; r < p->runs + p->nruns; r++) {
+  for (const pc_taps *r = p->runs; r < p->runs + p->nruns; r++) {
     int64_t y = i * p->isy + r->dy, x = jx * p->isx + r->dx, left = 0, right = r->count;
     if (y < 0 || y >= j->h)
       left = right;
@@ -80,7 +45,7 @@ static void gather_row(const job *j, const piece *p, char *to, int64_t n, int64_
   }
 }
 
-static void gather(const job *j, const piece *p, char *to, int64_t row, int64_t rows, int64_t ch) {
+static void gather(const pc_conv_job *j, const pc_grid_piece *p, char *to, int64_t row, int64_t rows, int64_t ch) {
   int64_t jx = row % p->gw, i = row / p->gw % p->gh, n = row / p->gw / p->gh;
   size_t len = (size_t)p->k * j->es;
   for (int64_t r = 0; r < rows; r++, to += len) {
@@ -94,17 +59,17 @@ static void gather(const job *j, const piece *p, char *to, int64_t row, int64_t 
 }
 
 /* A 1x1 kernel that reads every pixel once needs no gathering: the image is the matrix. */
-static int is_direct(const job *j, const piece *p) {
+static int is_direct(const pc_conv_job *j, const pc_grid_piece *p) {
   return p->nruns == 1 && p->runs->count == 1 && !p->runs->dy && !p->runs->dx && p->isy == 1 && p->isx == 1 &&
          p->gh == j->h && p->gw == j->w;
 }
 
-static int is_dense(const job *j, const piece *p) {
+static int is_dense(const pc_conv_job *j, const pc_grid_piece *p) {
   return p->osy == 1 && p->osx == 1 && p->gh == j->oh && p->gw == j->ow;
 }
 
 /* The matrix of `rows` rows of group q: gathered into buf, or the source itself. */
-static pc_mat source(const job *j, const piece *p, char *buf, int64_t row, int64_t rows, int64_t q) {
+static pc_mat source(const pc_conv_job *j, const pc_grid_piece *p, char *buf, int64_t row, int64_t rows, int64_t q) {
   if (is_direct(j, p)) return PC_ROWS((char *)j->src + (size_t)(row * j->c + q * j->cin) * j->es, j->c);
   gather(j, p, buf, row, rows, q * j->cin);
   return PC_ROWS(buf, p->k);
@@ -112,7 +77,7 @@ static pc_mat source(const job *j, const piece *p, char *buf, int64_t row, int64
 
 /* ---- forward, and the phases of the transpose ---- */
 
-static void lay_bias(const job *j, char *rows, int64_t n, int64_t ld, int64_t q) {
+static void lay_bias(const pc_conv_job *j, char *rows, int64_t n, int64_t ld, int64_t q) {
   size_t len = (size_t)j->cout * j->es;
   for (int64_t r = 0; r < n; r++, rows += (size_t)ld * j->es) {
     if (j->bias)
@@ -122,7 +87,8 @@ static void lay_bias(const job *j, char *rows, int64_t n, int64_t ld, int64_t q)
   }
 }
 
-static void scatter(const job *j, const piece *p, const char *from, int64_t row, int64_t rows, int64_t q) {
+static void scatter(const pc_conv_job *j, const pc_grid_piece *p, const char *from, int64_t row, int64_t rows,
+                    int64_t q) {
   size_t len = (size_t)j->cout * j->es;
   for (int64_t r = row; r < row + rows; r++, from += len) {
     int64_t x = p->ox0 + r % p->gw * p->osx, y = p->oy0 + r / p->gw % p->gh * p->osy, n = r / p->gw / p->gh;
@@ -130,7 +96,7 @@ static void scatter(const job *j, const piece *p, const char *from, int64_t row,
   }
 }
 
-static void run_tile(job *j, const piece *p, int64_t t) {
+static void run_tile(pc_conv_job *j, const pc_grid_piece *p, int64_t t) {
   int64_t row = t * p->tile, all = j->n * p->gh * p->gw, rows = all - row < p->tile ? all - row : p->tile;
   int dense = is_dense(j, p);
   size_t cols = is_direct(j, p) ? 0 : (size_t)(rows * p->k), outs = dense ? 0 : (size_t)(rows * j->cout);
@@ -151,7 +117,7 @@ static void run_tile(job *j, const piece *p, int64_t t) {
 }
 
 static void run_tiles(int64_t begin, int64_t end, void *ctx) {
-  job *j = ctx;
+  pc_conv_job *j = ctx;
   int at = 0;
   for (int64_t t = begin; t < end; t++) {
     while (t >= j->pieces[at].first + j->pieces[at].tiles) at++;
@@ -162,10 +128,10 @@ static void run_tiles(int64_t begin, int64_t end, void *ctx) {
 static const double serial_flops = 1.5e6;
 
 /* Cuts the pieces into tiles; returns how many. */
-static int64_t cut(job *j) {
+static int64_t cut(pc_conv_job *j) {
   int64_t total = 0;
   j->src_end = j->src + (size_t)(j->n * j->h * j->w * j->c) * j->es;
-  for (piece *p = j->pieces; p < j->pieces + j->npieces; p++) {
+  for (pc_grid_piece *p = j->pieces; p < j->pieces + j->npieces; p++) {
     int64_t rows = j->n * p->gh * p->gw, most = ((rows + 3) / 4 + 15) / 16 * 16;
     double flops = 2.0 * (double)rows * (double)p->k * (double)j->o;
     p->tile = pc_tile_rows(rows, (int64_t)j->es * (p->k + j->cout));
@@ -177,8 +143,18 @@ static int64_t cut(job *j) {
   return total;
 }
 
-static int run_job(job *j) {
+enum { MAX_TAPS = 512 };
+
+/* Whether conv_window.c takes it. */
+static int in_place(const pc_conv_job *j) {
+  int most = 0;
+  for (int i = 0; i < j->npieces; i++) most = j->pieces[i].nruns > most ? j->pieces[i].nruns : most;
+  return j->d == PC_F32 && most <= MAX_TAPS && j->npieces && j->n && j->c && j->o;
+}
+
+static int run_job(pc_conv_job *j) {
   double flops = 0;
+  if (in_place(j)) return pc_window_run(j);
   for (int i = 0; i < j->npieces; i++)
     flops += 2.0 * (double)(j->n * j->pieces[i].gh * j->pieces[i].gw) * (double)j->pieces[i].k * (double)j->o;
   int64_t tiles = cut(j);
@@ -189,17 +165,17 @@ static int run_job(job *j) {
 /* ---- making pieces ---- */
 
 /* Appends a tap, longer runs where pixels are neighbours and all channels are read. */
-static void add_tap(piece *p, int64_t dy, int64_t dx, int merge) {
-  run *last = p->nruns ? &p->runs[p->nruns - 1] : NULL;
+static void add_tap(pc_grid_piece *p, int64_t dy, int64_t dx, int merge) {
+  pc_taps *last = p->nruns ? &p->runs[p->nruns - 1] : NULL;
   if (merge && last && last->dy == dy && last->dx + last->count == dx)
     last->count++;
   else
-    p->runs[p->nruns++] = (run){dy, dx, 1};
+    p->runs[p->nruns++] = (pc_taps){dy, dx, 1};
 }
 
-static piece conv_piece(const pc_conv_geo *g, run *runs) {
+static pc_grid_piece conv_piece(const pc_conv_geo *g, pc_taps *runs) {
   int64_t cg = g->c / g->groups;
-  piece p = {.gh = g->oh, .gw = g->ow, .isy = g->sy, .isx = g->sx, .osy = 1, .osx = 1, .runs = runs};
+  pc_grid_piece p = {.gh = g->oh, .gw = g->ow, .isy = g->sy, .isx = g->sx, .osy = 1, .osx = 1, .runs = runs};
   p.k = g->kh * g->kw * cg;
   for (int64_t ky = 0; ky < g->kh; ky++)
     for (int64_t kx = 0; kx < g->kw; kx++) add_tap(&p, ky * g->dy - g->py, kx * g->dx - g->px, g->groups == 1);
@@ -207,25 +183,25 @@ static piece conv_piece(const pc_conv_geo *g, run *runs) {
 }
 
 int pc_conv_forward(pc_dtype d, const pc_conv_geo *g, void *y, const void *x, const void *w, const void *bias) {
-  job j = {.d = d,
-           .es = pc_dtype_size(d),
-           .src = x,
-           .n = g->n,
-           .h = g->h,
-           .w = g->w,
-           .c = g->c,
-           .cin = g->c / g->groups,
-           .dst = y,
-           .oh = g->oh,
-           .ow = g->ow,
-           .o = g->o,
-           .cout = g->o / g->groups,
-           .groups = g->groups,
-           .bias = bias,
-           .npieces = 1};
-  run *runs = pc_malloc(sizeof *runs * (size_t)(g->kh * g->kw));
+  pc_conv_job j = {.d = d,
+                   .es = pc_dtype_size(d),
+                   .src = x,
+                   .n = g->n,
+                   .h = g->h,
+                   .w = g->w,
+                   .c = g->c,
+                   .cin = g->c / g->groups,
+                   .dst = y,
+                   .oh = g->oh,
+                   .ow = g->ow,
+                   .o = g->o,
+                   .cout = g->o / g->groups,
+                   .groups = g->groups,
+                   .bias = bias,
+                   .npieces = 1};
+  pc_taps *runs = pc_malloc(sizeof *runs * (size_t)(g->kh * g->kw));
   if (!runs) return PC_ENOMEM;
-  piece p = conv_piece(g, runs);
+  pc_grid_piece p = conv_piece(g, runs);
   int rc;
   p.b = PC_COLS((void *)w, p.k);
   p.bgroup = j.cout * p.k;
@@ -238,11 +214,11 @@ int pc_conv_forward(pc_dtype d, const pc_conv_geo *g, void *y, const void *x, co
 /* Phase (ry,rx) of the transpose: output positions with (y + py) % sy == ry read the taps with
  * ky·dy % sy == ry, at source position (y + py - ky·dy) / sy. Taps go from high to low, so that
  * source pixels go from left to right. The weights of the phase are packed (taps·cin, cout) a group. */
-static char *phase_piece(const pc_conv_geo *g, piece *p, int64_t ry, int64_t rx, run *runs, char *pack, const char *w,
-                         size_t es) {
+static char *phase_piece(const pc_conv_geo *g, pc_grid_piece *p, int64_t ry, int64_t rx, pc_taps *runs, char *pack,
+                         const char *w, size_t es) {
   int64_t og = g->o / g->groups, cg = g->c / g->groups, taps = 0;
   int64_t oy0 = ((ry - g->py) % g->sy + g->sy) % g->sy, ox0 = ((rx - g->px) % g->sx + g->sx) % g->sx;
-  *p = (piece){.isy = 1, .isx = 1, .oy0 = oy0, .ox0 = ox0, .osy = g->sy, .osx = g->sx, .runs = runs};
+  *p = (pc_grid_piece){.isy = 1, .isx = 1, .oy0 = oy0, .ox0 = ox0, .osy = g->sy, .osx = g->sx, .runs = runs};
   p->gh = oy0 < g->h ? (g->h - oy0 + g->sy - 1) / g->sy : 0;
   p->gw = ox0 < g->w ? (g->w - ox0 + g->sx - 1) / g->sx : 0;
   p->b = PC_ROWS(pack, cg);
@@ -265,30 +241,30 @@ static char *phase_piece(const pc_conv_geo *g, piece *p, int64_t ry, int64_t rx,
 }
 
 int pc_conv_transpose(pc_dtype d, const pc_conv_geo *g, void *x, const void *y, const void *w, const void *bias) {
-  job j = {.d = d,
-           .es = pc_dtype_size(d),
-           .src = y,
-           .n = g->n,
-           .h = g->oh,
-           .w = g->ow,
-           .c = g->o,
-           .cin = g->o / g->groups,
-           .dst = x,
-           .oh = g->h,
-           .ow = g->w,
-           .o = g->c,
-           .cout = g->c / g->groups,
-           .groups = g->groups,
-           .bias = bias};
+  pc_conv_job j = {.d = d,
+                   .es = pc_dtype_size(d),
+                   .src = y,
+                   .n = g->n,
+                   .h = g->oh,
+                   .w = g->ow,
+                   .c = g->o,
+                   .cin = g->o / g->groups,
+                   .dst = x,
+                   .oh = g->h,
+                   .ow = g->w,
+                   .o = g->c,
+                   .cout = g->c / g->groups,
+                   .groups = g->groups,
+                   .bias = bias};
   int rc = PC_ENOMEM;
-  piece *pieces = pc_malloc(sizeof *pieces * (size_t)(g->sy * g->sx));
-  run *runs = pc_malloc(sizeof *runs * (size_t)(g->kh * g->kw));
+  pc_grid_piece *pieces = pc_malloc(sizeof *pieces * (size_t)(g->sy * g->sx));
+  pc_taps *runs = pc_malloc(sizeof *runs * (size_t)(g->kh * g->kw));
   char *pack = pc_malloc((size_t)(g->o * g->kh * g->kw * (g->c / g->groups)) * j.es), *at = pack;
   if (!pieces || !runs || !pack) goto done;
-  run *free_runs = runs;
+  pc_taps *free_runs = runs;
   for (int64_t ry = 0; ry < g->sy; ry++)
     for (int64_t rx = 0; rx < g->sx; rx++) {
-      piece *p = &pieces[j.npieces];
+      pc_grid_piece *p = &pieces[j.npieces];
       at = phase_piece(g, p, ry, rx, free_runs, at, w, j.es);
       free_runs += p->nruns;
       if (p->gh && p->gw) j.npieces++;
@@ -305,8 +281,8 @@ done:
 /* ---- weight gradient ---- */
 
 static void run_parts(int64_t begin, int64_t end, void *ctx) {
-  job *j = ctx;
-  const piece *p = j->pieces;
+  pc_conv_job *j = ctx;
+  const pc_grid_piece *p = j->pieces;
   int64_t all = j->n * p->gh * p->gw, per = (p->tiles + j->parts - 1) / j->parts, size = j->o * p->k;
   char *buf = pc_malloc((is_direct(j, p) ? 0 : (size_t)(p->tile * p->k) * j->es) + LINE);
   if (!buf) {
@@ -330,7 +306,7 @@ static void run_parts(int64_t begin, int64_t end, void *ctx) {
   pc_free(buf);
 }
 
-static void add_parts(const job *j, void *gw, int64_t size) {
+static void add_parts(const pc_conv_job *j, void *gw, int64_t size) {
   memcpy(gw, j->part, (size_t)size * j->es);
   for (int64_t p = 1; p < j->parts; p++) {
     if (j->d == PC_F32) {
@@ -346,26 +322,31 @@ static void add_parts(const job *j, void *gw, int64_t size) {
 }
 
 int pc_conv_weight(pc_dtype d, const pc_conv_geo *g, void *gw, const void *x, const void *y) {
-  job j = {.d = d,
-           .es = pc_dtype_size(d),
-           .src = x,
-           .n = g->n,
-           .h = g->h,
-           .w = g->w,
-           .c = g->c,
-           .cin = g->c / g->groups,
-           .o = g->o,
-           .cout = g->o / g->groups,
-           .groups = g->groups,
-           .npieces = 1,
-           .gy = y};
-  run *runs = pc_malloc(sizeof *runs * (size_t)(g->kh * g->kw));
+  pc_conv_job j = {.d = d,
+                   .es = pc_dtype_size(d),
+                   .src = x,
+                   .n = g->n,
+                   .h = g->h,
+                   .w = g->w,
+                   .c = g->c,
+                   .cin = g->c / g->groups,
+                   .o = g->o,
+                   .cout = g->o / g->groups,
+                   .groups = g->groups,
+                   .npieces = 1,
+                   .gy = y};
+  pc_taps *runs = pc_malloc(sizeof *runs * (size_t)(g->kh * g->kw));
   if (!runs) return PC_ENOMEM;
-  piece p = conv_piece(g, runs);
+  pc_grid_piece p = conv_piece(g, runs);
   j.pieces = &p;
   int64_t tiles = cut(&j), size = g->o * p.k;
   double flops = 2.0 * (double)(g->n * g->oh * g->ow) * (double)size;
   j.parts = flops <= serial_flops ? 1 : tiles < 8 ? tiles : 8;
+  if (tiles && in_place(&j)) {
+    int rc = pc_window_weight(&j, gw);
+    pc_free(runs);
+    return rc;
+  }
   if (tiles == 0) {
     memset(gw, 0, (size_t)size * j.es);
   } else if (!(j.part = pc_malloc((size_t)(j.parts * size) * j.es))) {

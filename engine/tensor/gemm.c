@@ -14,7 +14,7 @@ enum {
   SPLIT_MAX = 8,          /* parts of a split inner dimension */
   SPLIT_MIN = 512,        /* least inner length of a part */
   PANEL = 5120,           /* floats of a panel at work: 20 KiB of L1, the rest is for A and C */
-  BLOCK_B = 65536,        /* floats of B packed at once by pc_gemm */
+  BLOCK_B = 65536,        /* floats of B at work: 256 KiB of L2 */
   BLOCK_A = 49152,        /* floats of A at work under a panel: 192 KiB of L2 */
   ROWS = 480,             /* rows of A at work, a multiple of every mr */
 };
@@ -86,7 +86,16 @@ static int64_t part_of(int64_t n, int64_t most, int64_t unit) {
   return p < n ? p : n;
 }
 
-/* k rows of B, scaled, as panels of nr columns; the last one is padded with zeros. */
+static void scale(float *x, int64_t n, float by) {
+  for (int64_t i = 0; by != 1 && i < n; i++) x[i] *= by;
+}
+
+static void pack_columns(float *to, int64_t k, int64_t n, pc_mat b, float alpha) {
+  for (int64_t j = 0; j < n; j++)
+    for (int64_t l = 0; l < k; l++) to[j * k + l] = ((const float *)b.p)[l * b.rs + j * b.cs];
+  scale(to, k * n, alpha);
+}
+
 static void pack_panels(float *to, int64_t nr, int64_t k, int64_t n, pc_mat b, float alpha) {
   for (int64_t j = 0; j < n; j += nr, to += k * nr) {
     int64_t cols = n - j < nr ? n - j : nr;
@@ -98,38 +107,63 @@ static void pack_panels(float *to, int64_t nr, int64_t k, int64_t n, pc_mat b, f
       for (int64_t l = 0; l < k; l++)
         for (int64_t q = 0; q < cols; q++) to[l * nr + q] = from[l * b.rs + q * b.cs];
     }
-    if (alpha != 1)
-      for (int64_t q = 0; q < k * nr; q++) to[q] *= alpha;
+    scale(to, k * nr, alpha);
   }
 }
 
-/* C (+)= A B for rows of at most ROWS, columns lie in panels k_all rows long; k rows of them from k0 on. */
+int64_t pc_panels_size(int64_t nr, int64_t k, int64_t n) { return n <= PC_DOT_COLS ? k * n : k * round_up(n, nr); }
+
+void pc_pack_panels(float *to, int64_t nr, int64_t k, int64_t n, pc_mat b, float alpha) {
+  if (n <= PC_DOT_COLS)
+    pack_columns(to, k, n, b, alpha);
+  else
+    pack_panels(to, nr, k, n, b, alpha);
+}
+
+/* C (+)= A B for at most ROWS rows. Panels are k_all rows long; k rows of them are used, from k0 on.
+ * Rows of A stay in L1 while the panels pass by. */
 typedef struct piece {
   const pc_kernel *kernel;
   const float *const *a; /* rows */
   float *const *c;
-  int64_t rows, n, k, k_all;
+  int64_t rows, n, k, n_all, k_all;
   const float *panels; /* at k0 */
   const float *init;
   int64_t a_off;
   int add;
 } piece;
 
+static void run_dots(const piece *p) {
+  const pc_run run = {p->a_off, p->k};
+  pc_block u = {
+      .runs = &run, .nruns = 1, .b = p->panels, .ldb = p->k_all, .cols = (int)p->n, .init = p->init, .add = p->add};
+  for (int64_t i = 0; i < p->rows; i += PC_DOT_ROWS) {
+    u.a = p->a + i;
+    u.c = p->c + i;
+    p->kernel->dot[p->rows - i < PC_DOT_ROWS ? p->rows - i : PC_DOT_ROWS](&u);
+  }
+}
+
 static void run_piece(const piece *p) {
   int64_t nr = p->kernel->nr, mr = p->kernel->mr;
   float pad[PC_NR_MAX] = {0};
   float *c[PC_MR_MAX];
+  if (p->n_all <= PC_DOT_COLS) {
+    run_dots(p);
+    return;
+  }
   const pc_run run = {p->a_off, p->k};
-  for (int64_t j = 0; j < p->n; j += nr) {
-    int64_t cols = p->n - j < nr ? p->n - j : nr;
-    const float *init = p->init ? p->init + j : NULL;
-    if (init && cols < nr) init = memcpy(pad, init, sizeof *pad * (size_t)cols);
-    pc_block u = {.c = c, .runs = &run, .nruns = 1, .init = init, .cols = (int)cols, .add = p->add};
-    u.b = p->panels + j / nr * p->k_all * nr;
-    for (int64_t i = 0; i < p->rows; i += mr) {
-      int64_t rows = p->rows - i < mr ? p->rows - i : mr;
+  int64_t edge = p->n / nr * nr;
+  if (p->init && edge < p->n) memcpy(pad, p->init + edge, sizeof *pad * (size_t)(p->n - edge));
+  pc_block u = {.c = c, .runs = &run, .nruns = 1, .add = p->add};
+  for (int64_t i = 0; i < p->rows; i += mr) {
+    int64_t rows = p->rows - i < mr ? p->rows - i : mr;
+    u.a = p->a + i;
+    u.b = p->panels;
+    for (int64_t j = 0; j < p->n; j += nr, u.b += p->k_all * nr) {
+      u.cols = (int)(p->n - j < nr ? p->n - j : nr);
+      u.init = !p->init ? NULL : j < edge ? p->init + j : pad;
       for (int64_t q = 0; q < rows; q++) c[q] = p->c[i + q] + j;
-      u.a = p->a + i;
       p->kernel->run[rows](&u);
     }
   }
@@ -142,29 +176,31 @@ static void product(const pc_kernel *kr, int64_t m, int64_t n, int64_t k, pc_mat
   float *cr[ROWS];
   _Alignas(64) float turned[BLOCK_A];
   int64_t kc = part_of(k, PANEL / kr->nr, 8), rows = kc > 0 ? BLOCK_A / kc / kr->mr * kr->mr : ROWS;
+  int64_t nc = kc > 0 ? part_of(n, BLOCK_B / kc / kr->nr * kr->nr, kr->nr) : n;
   int turn = k > 1 && a.cs != 1;
   if (rows > ROWS) rows = ROWS;
   rows = part_of(m, rows, kr->mr);
   for (int64_t i = 0; i < m; i += rows) {
     int64_t here = m - i < rows ? m - i : rows, l = 0;
-    for (int64_t q = 0; q < here; q++) {
-      ar[q] = turn ? turned + q * kc : (const float *)a.p + (i + q) * a.rs;
-      cr[q] = (float *)c.p + (i + q) * c.rs;
-    }
+    for (int64_t q = 0; q < here; q++) ar[q] = turn ? turned + q * kc : (const float *)a.p + (i + q) * a.rs;
     do { /* also once for k == 0: C is the bias then */
       int64_t len = k - l < kc ? k - l : kc;
       if (turn) pc_transpose_f32(turned, kc, (const float *)a.p + i * a.rs + l * a.cs, a.cs, len, here);
-      run_piece(&(piece){.kernel = kr,
-                         .a = ar,
-                         .c = cr,
-                         .rows = here,
-                         .n = n,
-                         .k = len,
-                         .k_all = k_all,
-                         .panels = panels + l * kr->nr,
-                         .init = init,
-                         .a_off = turn ? 0 : l,
-                         .add = add || l > 0});
+      for (int64_t j = 0; j < n; j += nc) {
+        for (int64_t q = 0; q < here; q++) cr[q] = (float *)c.p + (i + q) * c.rs + j;
+        run_piece(&(piece){.kernel = kr,
+                           .a = ar,
+                           .c = cr,
+                           .rows = here,
+                           .n = n - j < nc ? n - j : nc,
+                           .k = len,
+                           .n_all = n,
+                           .k_all = k_all,
+                           .panels = panels + j * k_all + l * (n <= PC_DOT_COLS ? 1 : kr->nr),
+                           .init = init ? init + j : NULL,
+                           .a_off = turn ? 0 : l,
+                           .add = add || l > 0});
+      }
       l += len;
     } while (l < k);
   }
@@ -189,7 +225,7 @@ static void unpacked(int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc
       x.p = (float *)a.p + l * a.cs;
       y.p = (float *)b.p + l * b.rs + j * b.cs;
       z.p = (float *)c.p + j;
-      pack_panels(block, kr->nr, len, cols, y, (float)alpha);
+      pc_pack_panels(block, kr->nr, len, cols, y, (float)alpha);
       product(kr, m, cols, len, x, block, len, NULL, l > 0 || beta != 0, z);
     }
 }
@@ -222,24 +258,28 @@ static void pack_part(int64_t begin, int64_t end, void *ctx) {
     const pc_packed *p;
     pc_mat b;
   } *w = ctx;
-  int64_t nr = w->p->kernel->nr, j = begin * nr, n = end * nr < w->p->n ? end * nr : w->p->n;
+  int64_t nr = w->p->n <= PC_DOT_COLS ? PC_DOT_COLS : w->p->kernel->nr, j = begin * nr,
+          n = end * nr < w->p->n ? end * nr : w->p->n;
   pc_mat b = w->b;
   b.p = (float *)b.p + j * b.cs;
-  pack_panels((float *)w->p->p + begin * w->p->k * nr, nr, w->p->k, n - j, b, 1);
+  if (w->p->n <= PC_DOT_COLS)
+    pack_columns(w->p->p, w->p->k, n, b, 1);
+  else
+    pack_panels((float *)w->p->p + begin * w->p->k * nr, nr, w->p->k, n - j, b, 1);
 }
 
 int pc_pack(pc_packed *out, pc_dtype d, int64_t k, int64_t n, pc_mat b) {
   int own = d == PC_F32 && pc_cpu_tier() != PC_TIER_REF;
   *out = (pc_packed){.d = d, .k = k, .n = n, .kernel = own ? pc_gemm_kernel() : NULL};
-  int64_t cols = own ? round_up(n, out->kernel->nr) : n;
-  if (!(out->p = pc_malloc((size_t)(k * cols) * pc_dtype_size(d)))) return PC_ENOMEM;
+  int64_t size = own ? pc_panels_size(out->kernel->nr, k, n) : k * n;
+  if (!(out->p = pc_malloc((size_t)size * pc_dtype_size(d)))) return PC_ENOMEM;
   if (own) {
     struct {
       const pc_packed *p;
       pc_mat b;
     } w = {out, b};
-    int64_t panels = cols / out->kernel->nr;
-    pc_parallel_for(panels, k * cols < 1 << 16 ? panels : 4, pack_part, &w);
+    int64_t panels = n <= PC_DOT_COLS ? n > 0 : round_up(n, out->kernel->nr) / out->kernel->nr;
+    pc_parallel_for(panels, size < 1 << 16 ? panels : 4, pack_part, &w);
     return PC_OK;
   }
   for (int64_t l = 0; l < k; l++)

@@ -43,7 +43,11 @@ typedef struct pc_packed {
 } pc_packed;
 
 int pc_pack(pc_packed *out, pc_dtype d, int64_t k, int64_t n, pc_mat b); /* PC_ENOMEM is its only failure */
-void pc_pack_free(pc_packed *p);                                         /* accepts a zeroed struct */
+/* B (k,n), scaled, as the kernels take it (gemm_kernel.h): panels of nr columns, the last one padded
+ * with zeros, or, for n up to PC_DOT_COLS, columns. pc_panels_size floats. */
+int64_t pc_panels_size(int64_t nr, int64_t k, int64_t n);
+void pc_pack_panels(float *to, int64_t nr, int64_t k, int64_t n, pc_mat b, float alpha);
+void pc_pack_free(pc_packed *p); /* accepts a zeroed struct */
 /* C (m,n) = A B + beta C, on the caller's thread. bias: a row of n elements added to every row
  * of C, or NULL; with a bias beta is 0. Rows of C are contiguous (c.cs == 1). */
 void pc_gemm_packed(int64_t m, pc_mat a, const pc_packed *b, const void *bias, double beta, pc_mat c);

@@ -1,5 +1,7 @@
 #include "tensor/gemm_kernel.h"
 
+#include <stddef.h>
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
