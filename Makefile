@@ -123,8 +123,9 @@ lint: dev-deps ## clang-format, cppcheck, luacheck
 sanitize: dev-deps ## C and Lua suites under ASan + UBSan; engine suite under valgrind
 	@sh tests/sanitize.sh
 
-bench: build ## step times of the paper's workloads, into build/bench.db
-	@$(BUILD)/percept run tests/bench/bench.lua --db $(BUILD)/bench.db
+bench: build ## step times of the paper's workloads, into build/bench.db [ROWS=a,i] [PEER_PYTHON=python3 with torch]
+	@$(BUILD)/percept run tests/bench/bench.lua --db $(BUILD)/bench.db $(if $(ROWS),--set rows=$(ROWS)) \
+	  $(if $(PEER_PYTHON),--set peer=$(PEER_PYTHON))
 
 install: build ## install to $(PREFIX), by default /usr/local
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/lua/5.1

@@ -89,7 +89,9 @@ static int f_decoder_cross(lua_State *L, pc_args *a) {
                              .heads = I(8),
                              .layers = I(9),
                              .ff = I(10),
-                             .octaves = I(11)};
+                             .octaves = I(11),
+                             .slot_hidden = I(12),
+                             .qkv_bias = (int)I(13)};
   return pc_made_module(L, pc_decoder_cross(&m, &o), &m);
 }
 
@@ -125,7 +127,7 @@ static const pc_luafn decoder_functions[] = {
     {"cross",
      "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, width:int=64, "
      "width_kv:int=0, heads:int=4, "
-     "layers:int=2, ff:int=0, octaves:int=8",
+     "layers:int=2, ff:int=0, octaves:int=8, slot_hidden:int=0, bias:bool=false",
      f_decoder_cross,
      "cross-attention Transformer: slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K) (arXiv 2411.07784)", 0},
     {"render",

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/cpu.h"
 #include "base/parallel.h"
+#include "base/peak.h"
 #include "bindings/args.h"
 #include "bindings/percept.h"
 
@@ -143,6 +144,11 @@ static int f_tier(lua_State *L, pc_args *a) {
   return 1;
 }
 
+static int f_fma_peak(lua_State *L, pc_args *a) {
+  lua_pushnumber(L, pc_fma_peak(a->a[0].v.d));
+  return 1;
+}
+
 static const pc_luafn functions[] = {
     {"time", "", f_time, "seconds on a clock that never goes back", 0},
     {"cpu_time", "", f_cpu_time, "seconds of processor time of this process, all threads", 0},
@@ -158,6 +164,8 @@ static const pc_luafn functions[] = {
     {"memory_limit", "bytes:num", f_memory_limit, "the engine's live bytes may not exceed this; 0: no limit", 0},
     {"fail_allocation", "nth:int", f_fail_allocation, "for tests: the nth allocation from now on fails", 0},
     {"tier", "name:str?", f_tier, "reads or forces the SIMD tier: ref, base, avx2, avx512", 0},
+    {"fma_peak", "seconds:num=0.1", f_fma_peak,
+     "GFLOP/s of multiply-adds that this machine can do at best, on as many threads as are set", 0},
     {0}};
 
 int luaopen_percept_sys(lua_State *L) {

@@ -63,6 +63,7 @@ static int check(pc_cross_decoder_opts *o) {
   o->layers = or_default(o->layers, 2);
   o->ff = or_default(o->ff, 2 * o->width);
   o->octaves = or_default(o->octaves, 8);
+  o->slot_hidden = or_default(o->slot_hidden, 4 * o->width);
   if (o->slot_dim < 1) return pc_fail(PC_EARG, "cross_decoder: slot_dim must be at least 1");
   if (o->patch < 1 || o->height < 1 || o->height % o->patch || o->width_px % o->patch)
     return pc_fail(PC_EARG, "cross_decoder: patches of %lld do not tile an image of %lld x %lld", (long long)o->patch,
@@ -84,14 +85,15 @@ int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *opts) {
   rc = pc_embed_fourier(&positions, o.height / o.patch, o.width_px / o.patch, o.octaves);
   if (rc == PC_OK) rc = pc_module_add_tensor(*out, "positions", positions, 1);
   pc_tensor_release(positions);
-  if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){o.slot_dim, 4 * o.width, o.width_kv}, PC_NN_GELU);
+  if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){o.slot_dim, o.slot_hidden, o.width_kv}, PC_NN_GELU);
   if (rc == PC_OK) rc = pc_module_adopt(*out, "slots", rc, d->slots = part);
   if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){4 * o.octaves, 2 * o.width, o.width}, PC_NN_GELU);
   if (rc == PC_OK) rc = pc_module_adopt(*out, "queries", rc, d->queries = part);
   for (int64_t l = 0; l < o.layers && rc == PC_OK; l++) {
     char name[24];
     snprintf(name, sizeof name, "block%d", (int)l + 1);
-    rc = pc_nn_block(&part, o.width, o.heads, &(pc_block_opts){.width_kv = o.width_kv, .ff = o.ff});
+    rc = pc_nn_block(&part, o.width, o.heads,
+                     &(pc_block_opts){.width_kv = o.width_kv, .ff = o.ff, .qkv_bias = o.qkv_bias});
     if (rc == PC_OK) rc = pc_module_adopt(*out, name, rc, d->blocks[l] = part);
   }
   if (rc == PC_OK)

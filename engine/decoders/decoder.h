@@ -13,7 +13,7 @@
 /* The cross-attention Transformer decoder (arXiv 2411.07784): each
  * output position asks the slots, and only the slots; positions never see each
  * other, so how much slots interact in a pixel is readable from its attention.
- *   c = mlp_z(z): m -> 4 width -> width_kv
+ *   c = mlp_z(z): m -> slot_hidden -> width_kv
  *   x = mlp_p(fourier(position)): 4 octaves -> 2 width -> width
  *   layers times: x += attention(norm x, c); x += mlp(norm x)
  *   pixels = mlp_o(x): width -> width -> width -> patch*patch*channels
@@ -29,6 +29,8 @@ typedef struct pc_cross_decoder_opts {
   int64_t layers;                     /* 0: 2 */
   int64_t ff;                         /* 0: 2 width */
   int64_t octaves;                    /* 0: 8 */
+  int64_t slot_hidden;                /* 0: 4 width */
+  int qkv_bias;                       /* of the attention's q, k and v */
 } pc_cross_decoder_opts;
 int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *o);
 

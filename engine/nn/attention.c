@@ -143,12 +143,14 @@ int pc_nn_block(pc_module **out, int64_t width, int64_t heads, const pc_block_op
   block_self *b = (*out)->self;
   if (o.width_kv) {
     rc = add_norm(*out, "norm_cross", width, &b->norm_cross);
-    if (rc == PC_OK) rc = pc_nn_attention(&part, width, o.width_kv, heads, &(pc_attention_opts){.inner = o.inner});
+    if (rc == PC_OK)
+      rc = pc_nn_attention(&part, width, o.width_kv, heads,
+                           &(pc_attention_opts){.inner = o.inner, .qkv_bias = o.qkv_bias});
     if (rc == PC_OK) rc = add_part(*out, "cross", rc, part, &b->cross);
   }
   if (rc == PC_OK && (o.self_attention || !o.width_kv)) {
     rc = add_norm(*out, "norm_self", width, &b->norm_self);
-    if (rc == PC_OK) rc = pc_nn_attention(&part, width, width, heads, NULL);
+    if (rc == PC_OK) rc = pc_nn_attention(&part, width, width, heads, &(pc_attention_opts){.qkv_bias = o.qkv_bias});
     if (rc == PC_OK) rc = add_part(*out, "self", rc, part, &b->self);
   }
   if (rc == PC_OK) rc = add_norm(*out, "norm_ff", width, &b->norm_ff);

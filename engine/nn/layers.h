@@ -70,6 +70,7 @@ typedef struct pc_block_opts {
   int self_attention; /* with context: a self-attention besides */
   int64_t ff;         /* 0: 4 * width */
   int64_t inner;      /* of the cross-attention; 0: width_kv */
+  int qkv_bias;       /* of every attention */
 } pc_block_opts;
 int pc_nn_block(pc_module **out, int64_t width, int64_t heads, const pc_block_opts *o);
 
