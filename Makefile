@@ -8,7 +8,8 @@ JOBS    ?= $(shell nproc)
 V       ?= 0
 
 PACKAGES = gcc make pkg-config libc6-dev luajit libluajit-5.1-dev libopenblas-openmp-dev liblapacke-dev libsqlite3-dev \
-           sqlite3 libpng-dev zlib1g-dev libzstd-dev libxxhash-dev libjansson-dev libedit-dev check git ca-certificates
+           sqlite3 libpng-dev libcairo2-dev fonts-dejavu-core zlib1g-dev libzstd-dev libxxhash-dev libjansson-dev \
+           libedit-dev check git ca-certificates
 DEV_PACKAGES = clang-tidy clang-format cppcheck lua-check valgrind
 
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-unused-parameter \
@@ -16,9 +17,9 @@ WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpoin
 OPT    ?= -O2 -g
 SAN    ?=
 CFLAGS  = -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(SAN) -fopenmp -fPIC -fno-math-errno -fno-trapping-math \
-          -Iengine -I. -I$(BUILD)/gen $(shell pkg-config --cflags luajit libpng jansson libedit sqlite3 2>/dev/null) \
+          -Iengine -I. -I$(BUILD)/gen $(shell pkg-config --cflags luajit libpng cairo jansson libedit sqlite3 2>/dev/null) \
           -I/usr/include/x86_64-linux-gnu/openblas-openmp
-LIBS    = -llapacke -lopenblas -lpng -lz -lzstd -lxxhash -ljansson -lsqlite3 -ledit -lm
+LIBS    = -llapacke -lopenblas -lcairo -lpng -lz -lzstd -lxxhash -ljansson -lsqlite3 -ledit -lm
 LUALIB  = $(shell pkg-config --libs luajit 2>/dev/null)
 
 ENGINE_SRC  := $(sort $(shell find engine -name '*.c'))

@@ -32,8 +32,9 @@ allow interaction 'base|tensor|grad|nn|optim|decoders|encoders'
 allow metrics 'base|tensor'
 allow formats 'base|tensor'
 allow images 'base|tensor|formats'
+allow plot 'base|tensor|formats|images'
 allow datasets 'base|tensor|formats|images'
-inclflags=$(pkg-config --cflags luajit libpng jansson libedit sqlite3)
+inclflags=$(pkg-config --cflags luajit libpng cairo jansson libedit sqlite3)
 for h in $(find engine db bindings -name '*.h'); do
   if echo "#include \"$h\"" | ${CC:-cc} -std=c11 -D_GNU_SOURCE -Iengine -I. $inclflags -fsyntax-only -xc - 2>/dev/null; then ok; else bad "$h does not compile alone"; fi
 done
