@@ -1,10 +1,13 @@
 /* recorder.c: percept.recorder: runs and queries over db/. */
+#include <gnu/libc-version.h>
 #include <jansson.h>
 #include <math.h>
+#include <png.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zstd.h>
 
 #include "base/cpu.h"
 #include "base/parallel.h"
@@ -204,6 +207,7 @@ static int push_run(lua_State *L, pc_run *r) {
 enum { MAX_ENV = 24 };
 
 char *openblas_get_config(void);
+char *openblas_get_corename(void);
 
 /* The versions that decide a number. */
 static int versions(lua_State *L, pc_kv *env) {
@@ -217,6 +221,11 @@ static int versions(lua_State *L, pc_kv *env) {
   lua_pop(L, 1);
   env[n++] = (pc_kv){"percept", PC_VERSION};
   env[n++] = (pc_kv){"openblas", openblas_get_config()};
+  env[n++] = (pc_kv){"blas_core", openblas_get_corename()};
+  env[n++] = (pc_kv){"compiler", __VERSION__};
+  env[n++] = (pc_kv){"libc", gnu_get_libc_version()};
+  env[n++] = (pc_kv){"libpng", png_get_libpng_ver(NULL)};
+  env[n++] = (pc_kv){"zstd", ZSTD_versionString()};
   env[n++] = (pc_kv){"sqlite", sqlite3_libversion()};
   env[n++] = (pc_kv){"simd", pc_tier_name(pc_cpu_tier())};
   return n;
@@ -247,6 +256,8 @@ static int f_start(lua_State *L, pc_args *a) {
                      .parent = a->a[8].v.s,
                      .sweep = a->a[9].v.s,
                      .command = a->a[10].v.s,
+                     .repeats = a->a[12].v.s,
+                     .other_data = (int)a->a[13].v.i,
                      .threads = pc_num_threads(),
                      .tags = tags,
                      .env = env};
@@ -447,10 +458,10 @@ static int f_query(lua_State *L, pc_args *a) {
   rows_ctx c = {.L = L};
   int n = read_params(L, a->a[2].at, p);
   if (n < 0) return n;
-  int rc = open_for(&db, a->a[0].v.s, 0);
+  int write = (int)a->a[3].v.i, rc = open_for(&db, a->a[0].v.s, write);
   if (rc < 0) return rc;
   lua_newtable(L);
-  rc = pc_query_rows(db, a->a[1].v.s, &(pc_query_opts){.params = p, .n_params = n},
+  rc = pc_query_rows(db, a->a[1].v.s, &(pc_query_opts){.params = p, .n_params = n, .write = write},
                      &(pc_row_sink){.ctx = &c, .begin = rows_begin, .row = rows_row});
   pc_db_close(db);
   return rc < 0 ? rc : 1;
@@ -478,6 +489,7 @@ static int f_queries(lua_State *L, pc_args *a) {
     lua_createtable(L, 0, 2);
     lua_pushstring(L, q.name), lua_setfield(L, -2, "name");
     lua_pushstring(L, q.title), lua_setfield(L, -2, "title");
+    lua_pushstring(L, q.text), lua_setfield(L, -2, "text");
     lua_rawseti(L, -2, i + 1);
   }
 }
@@ -535,13 +547,22 @@ static int f_merge(lua_State *L, pc_args *a) {
   pc_merge_counts c;
   int rc = pc_db_open(&db, a->a[0].v.s, PC_DB_CREATE);
   if (rc < 0) return rc;
-  rc = pc_db_merge(db, a->a[1].v.s, &c);
+  pc_merge_opts o = {.thin = a->a[2].v.i, .experiment = a->a[3].v.s, .skip_archived = !a->a[4].v.i};
+  rc = pc_db_merge(db, a->a[1].v.s, &o, &c);
   pc_db_close(db);
   if (rc < 0) return rc;
   lua_pushinteger(L, c.added);
   lua_pushinteger(L, c.replaced);
   lua_pushinteger(L, c.same);
   return 3;
+}
+
+static int f_versions(lua_State *L, pc_args *a) {
+  pc_kv env[MAX_ENV];
+  int n = versions(L, env);
+  lua_createtable(L, 0, n);
+  for (int i = 0; i < n; i++) lua_pushstring(L, env[i].value), lua_setfield(L, -2, env[i].key);
+  return 1;
 }
 
 static int f_finish_open(lua_State *L, pc_args *a) {
@@ -552,20 +573,21 @@ static int f_finish_open(lua_State *L, pc_args *a) {
 static const pc_luafn functions[] = {
     {"start",
      "db:str, experiment:str, name:str?, seed:int?, config:table?, script:str?, tags:table?, note:str?, parent:str?, "
-     "sweep:str?, "
-     "command:str?, env:table?",
+     "sweep:str?, command:str?, env:table?, repeats:str?, other_data:bool=false",
      f_start, "opens a run and records its provenance -> run", 0},
     {"resume", "db:str, uid:str, step:int?", f_resume, "takes a run up again; rows behind the step go -> run", 0},
-    {"query", "db:str, sql:str, params:table?", f_query,
-     "rows of a query as tables by column name; '@name' is a shipped query", 0},
+    {"query", "db:str, sql:str, params:table?, write:bool=false", f_query,
+     "rows of a query as tables by column name; '@name' is a shipped query; write: it may change the file", 0},
     {"print", "db:str, sql:str, format:str=table, write:bool=false, params:table?, bold:bool=false", f_print,
      "prints a query: table, csv, json, markdown, latex", 0},
-    {"queries", "", f_queries, "the shipped queries: list of {name, title}", 0},
+    {"queries", "", f_queries, "the shipped queries: list of {name, title, text}", 0},
     {"find", "db:str, text:str", f_find, "full uid of the run whose uid begins so or whose name it is", 0},
     {"checkpoint", "db:str, uid:str", f_checkpoint,
      "step and path of the newest complete checkpoint; -1 and '' if none", 0},
     {"stale", "db:str, reap:bool=false", f_stale, "runs that say running but are not; reap marks them killed", 0},
-    {"merge", "db:str, from:str", f_merge, "copies the runs of another file -> added, replaced, same", 0},
+    {"merge", "db:str, from:str, thin:int=0, experiment:str?, archived:bool=true", f_merge,
+     "copies the runs of another file; thin: rows of each curve, 0 all -> added, replaced, same", 0},
+    {"versions", "", f_versions, "what a run records of the program and its libraries", 0},
     {"finish_open", "status:str(done|failed|killed), error:str?", f_finish_open,
      "closes every open run of this process", 0},
     {"json", "value:any", f_json, "a Lua value as JSON", 0},

@@ -67,6 +67,25 @@ int pc_run_artifact(pc_run *run, const char *kind, int64_t step, const char *pat
         "isIssii", run->id, kind ? kind : "file", step >= 0 ? &step : NULL, path, digest, bytes, pc_now_ms());
 }
 
+/* A run that repeats another may use the data of that one alone. */
+static int same_data(pc_run *run, const char *digest, const char *name, const char *role, const char *op) {
+  int64_t known, same;
+  int code = pc_db_run_sql(run->db, &known, op,
+                           "select count(*) from run r join run_dataset d on d.run_id = r.repeats_id and d.role = ?2 "
+                           "where r.id = ?1",
+                           "is", run->id, role);
+  if (code == PC_OK)
+    code = pc_db_run_sql(run->db, &same, op,
+                         "select count(*) from run r join run_dataset d on d.run_id = r.repeats_id and d.role = ?2 "
+                         "and d.digest = ?3 where r.id = ?1",
+                         "iss", run->id, role, digest);
+  if (code != PC_OK || !known || same || run->other_data) return code;
+  return pc_fail(PC_ESTATE,
+                 "%s: the %s set %s has digest %s, which is none that the repeated run used: the data has changed; "
+                 "--force goes on all the same",
+                 op, role, name ? name : "", digest);
+}
+
 int pc_run_dataset(pc_run *run, const char *digest, const char *name, int64_t n, const char *path, const char *role) {
   static const char op[] = "run:dataset";
   pc_db *db = run->db;
@@ -75,10 +94,12 @@ int pc_run_dataset(pc_run *run, const char *digest, const char *name, int64_t n,
   if ((code = pc_db_lock(db, op))) return code;
   code = pc_db_begin(db, PC_BUSY_MS, op);
   if (code == PC_OK) {
-    code = pc_db_run_sql(db, NULL, op,
-                         "insert into dataset(digest, name, n, path) values (?, ?, ?, ?) on conflict do update set "
-                         "name = excluded.name, n = ifnull(excluded.n, n), path = ifnull(excluded.path, path)",
-                         "ssIs", digest, name ? name : "", n >= 0 ? &n : NULL, path);
+    code = same_data(run, digest, name, role ? role : "data", op);
+    if (code == PC_OK)
+      code = pc_db_run_sql(db, NULL, op,
+                           "insert into dataset(digest, name, n, path) values (?, ?, ?, ?) on conflict do update set "
+                           "name = excluded.name, n = ifnull(excluded.n, n), path = ifnull(excluded.path, path)",
+                           "ssIs", digest, name ? name : "", n >= 0 ? &n : NULL, path);
     if (code == PC_OK)
       code = pc_db_run_sql(db, NULL, op, "insert or ignore into run_dataset(run_id, digest, role) values (?, ?, ?)",
                            "iss", run->id, digest, role ? role : "data");
@@ -115,21 +136,43 @@ int pc_run_event(pc_run *run, const char *level, const char *text) {
 
 /* ---- by uid ---- */
 
-static int by_uid(pc_db *db, const char *uid, const char *op, const char *sql, int64_t value) {
+/* sql gets the full uid as ?1, value as ?2, text as ?3 */
+static int by_uid(pc_db *db, const char *uid, const char *op, const char *sql, int64_t value, const char *text) {
   char full[64];
   int code = pc_db_find_run(db, uid, full);
   if (code != PC_OK) return pc_error_prefix(code, "%s", op);
   if ((code = pc_db_lock(db, op))) return code;
   code = pc_db_begin(db, PC_BUSY_MS, op);
-  if (code == PC_OK) code = pc_db_end(db, pc_db_run_sql(db, NULL, op, sql, "si", full, value), op);
+  if (code == PC_OK) code = pc_db_end(db, pc_db_run_sql(db, NULL, op, sql, "sis", full, value, text), op);
   pc_db_unlock(db);
   return code;
 }
 
 int pc_db_archive(pc_db *db, const char *uid, int archived) {
-  return by_uid(db, uid, "archive", "update run set archived = ?2 where uid = ?1", archived != 0);
+  return by_uid(db, uid, "archive", "update run set archived = ?2 where uid = ?1 and ?3 is null", archived != 0, NULL);
 }
 
 int pc_db_delete_run(pc_db *db, const char *uid) {
-  return by_uid(db, uid, "delete", "delete from run where uid = ?1 and ?2 = 0", 0);
+  return by_uid(db, uid, "delete", "delete from run where uid = ?1 and ?2 = 0 and ?3 is null", 0, NULL);
+}
+
+int pc_db_tag(pc_db *db, const char *uid, const char *tag, int on) {
+  if (!tag || !*tag) return pc_fail(PC_EARG, "tag: the tag is empty");
+  return by_uid(db, uid, "tag",
+                on ? "insert or ignore into tag(run_id, tag) select id, ?3 from run where uid = ?1 and ?2"
+                   : "delete from tag where run_id = (select id from run where uid = ?1 and ?2 = 0) and tag = ?3",
+                on != 0, tag);
+}
+
+int pc_db_note_run(pc_db *db, const char *uid, const char *note) {
+  return by_uid(db, uid, "note", "update run set note = ?3 where uid = ?1 and ?2 = 0", 0, note);
+}
+
+int pc_db_event(pc_db *db, const char *uid, const char *level, const char *text) {
+  char sql[160];
+  if (strcmp(level, "info") && strcmp(level, "warning") && strcmp(level, "error"))
+    return pc_fail(PC_EARG, "event: level \"%s\" is none of info, warning, error", level);
+  snprintf(sql, sizeof sql,
+           "insert into event(run_id, t_ms, level, text) select id, ?2, '%s', ?3 from run where uid = ?1", level);
+  return by_uid(db, uid, "event", sql, pc_now_ms(), text);
 }

@@ -12,6 +12,7 @@
 #include <sqlite3.h>
 #include <sys/types.h>
 
+#include "db/query.h"
 #include "db/recorder.h"
 
 /* SQL files, embedded by the Makefile under their path below db/ */
@@ -21,13 +22,13 @@ typedef struct {
   size_t size;
 } pc_embedded;
 extern const pc_embedded pc_embedded_sql[];
-const char *pc_sql_file(const char *name); /* NULL if there is none */
 
 enum {
   PC_ROWS_FLUSH = 512,            /* rows that make a flush due */
   PC_ROWS_MAX = 262144,           /* rows kept while the file cannot be written */
   PC_FLUSH_MS = 1000,             /* age of the oldest row that makes a flush due */
   PC_HEARTBEAT_MS = 2000,         /* between heartbeats */
+  PC_BLOCK_ROWS = 128,            /* rows of one series that a row of metric_block stands for */
   PC_SAMPLE_MS = 10000,           /* between rows of system_sample */
   PC_STALE_MS = 60000,            /* silence after which a run on another host is stale */
   PC_BUSY_MS = 30000,             /* how long an asked-for write waits for other writers */
@@ -53,19 +54,24 @@ typedef struct pc_name {
 
 /* what one run knows of one metric */
 typedef struct pc_series {
-  int64_t top; /* largest step logged; a step above it is a new row */
-  int seen;    /* top is valid */
-  int rebuild; /* a step came twice or late: metric_last is counted anew from metric */
+  int64_t top;  /* largest step logged; a step above it is a new row */
+  int seen;     /* top is valid */
+  int rebuild;  /* a step came twice or late: metric_last and the blocks are counted anew from metric */
+  int64_t tail; /* rows in the file behind the last block; -1: to be counted */
   /* the rows of the flush at hand: */
   int touched;
   int64_t step, t_ms, n, n_nan;
   double last, min, max;
+  int64_t tail_after; /* what `tail` will be when the transaction is in the file */
 } pc_series;
 
 typedef enum pc_stmt {
   PC_STMT_METRIC,
   PC_STMT_LAST,
   PC_STMT_REBUILD,
+  PC_STMT_BLOCK,
+  PC_STMT_UNBLOCK,
+  PC_STMT_TAIL,
   PC_STMT_NAME_ADD,
   PC_STMT_NAME_ID,
   PC_STMT_HEARTBEAT,
@@ -113,6 +119,7 @@ struct pc_run {
   int64_t resumed_at;
   int has_seed;
   int64_t seed;
+  int other_data; /* a repeated run may use data that the first did not */
   pc_run_status status;
   pc_series *series; /* by index into db->names */
   int n_series;
@@ -160,6 +167,7 @@ typedef struct pc_provenance {
 } pc_provenance;
 void pc_provenance_host(pc_provenance *p);
 void pc_provenance_git(pc_provenance *p, const char *script);
+int pc_process_alive(const char *host, int64_t pid, int64_t start, int64_t silent_ms);
 int64_t pc_process_start(int64_t pid); /* kernel ticks; -1: no such process */
 int64_t pc_process_rss(void);
 int64_t pc_process_peak_rss(void);

@@ -113,6 +113,7 @@ int pc_log_series_load(pc_run *run) {
     if (code == PC_OK && !(s = series_of(run, name))) code = PC_ENOMEM;
     if (!s) break;
     s->seen = 1;
+    s->tail = -1;
     s->top = sqlite3_column_int64(st, 1);
   }
   if (code == PC_OK && rc != SQLITE_DONE) code = pc_db_fail(db, rc, "resume");
@@ -196,6 +197,37 @@ static int write_last(pc_db *db, const char *op) {
   return code;
 }
 
+static int step_series(pc_db *db, pc_stmt which, const pc_run *run, int name, int64_t *out, const char *op) {
+  sqlite3_stmt *st;
+  int code = pc_stmt_get(db, which, &st), rc;
+  if (code != PC_OK) return code;
+  sqlite3_bind_int64(st, 1, run->id);
+  sqlite3_bind_int64(st, 2, db->names[name].id);
+  rc = sqlite3_step(st);
+  if (rc == SQLITE_ROW && out) *out = sqlite3_column_int64(st, 0);
+  if (rc != SQLITE_DONE && rc != SQLITE_ROW) code = pc_db_fail(db, rc, op);
+  sqlite3_reset(st);
+  return code;
+}
+
+/* Every full 128 rows of a tail become a block. A series that was written out of order begins anew. */
+static int write_blocks(pc_db *db, const char *op) {
+  int code = PC_OK;
+  for (pc_run *run = db->runs; run && code == PC_OK; run = run->next) {
+    for (int i = 0; i < run->n_series && code == PC_OK; i++) {
+      pc_series *s = &run->series[i];
+      if (!s->touched) continue;
+      s->tail_after = s->tail + s->n;
+      if (s->rebuild) code = step_series(db, PC_STMT_UNBLOCK, run, i, NULL, op);
+      if (code == PC_OK && (s->rebuild || s->tail < 0))
+        code = step_series(db, PC_STMT_TAIL, run, i, &s->tail_after, op);
+      for (; code == PC_OK && s->tail_after >= PC_BLOCK_ROWS; s->tail_after -= PC_BLOCK_ROWS)
+        code = step_series(db, PC_STMT_BLOCK, run, i, NULL, op);
+    }
+  }
+  return code;
+}
+
 static int write_signs_of_life(pc_db *db, int64_t now, const char *op) {
   int sample = now - db->sample_ms >= PC_SAMPLE_MS, code = PC_OK, rc;
   sqlite3_stmt *st;
@@ -224,7 +256,10 @@ static int write_signs_of_life(pc_db *db, int64_t now, const char *op) {
 static void settle(pc_db *db, int written) {
   for (pc_run *run = db->runs; run; run = run->next)
     for (int i = 0; i < run->n_series; i++) {
-      if (run->series[i].touched && written) run->series[i].rebuild = 0;
+      if (run->series[i].touched && written) {
+        run->series[i].rebuild = 0;
+        run->series[i].tail = run->series[i].tail_after;
+      }
       run->series[i].touched = 0;
     }
 }
@@ -243,6 +278,7 @@ int pc_log_flush_locked(pc_db *db, int busy_ms, const char *op) {
   if (code == PC_OK) {
     code = write_rows(db, op);
     if (code == PC_OK) code = write_last(db, op);
+    if (code == PC_OK) code = write_blocks(db, op);
     if (code == PC_OK) code = write_signs_of_life(db, now, op);
     code = pc_db_end(db, code, op);
   }

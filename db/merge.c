@@ -24,16 +24,19 @@ static const struct {
     {"system_sample", "t_ms, rss_bytes, cpu_s"},
 };
 
-static int plan(pc_db *db, const char *op) {
-  return pc_db_exec(db,
-                    "create temp table merge_map as "
-                    "select s.id as src, s.uid, d.id as dst, "
-                    "case when d.id is null then 'add' "
-                    "when max(s.heartbeat_ms, ifnull(s.ended_ms, 0)) > max(d.heartbeat_ms, ifnull(d.ended_ms, 0)) "
-                    "then 'replace' else 'same' end as state "
-                    "from src.run s left join main.run d on d.uid = s.uid;"
-                    "create unique index temp.merge_map_src on merge_map(src);",
-                    op);
+static int plan(pc_db *db, const pc_merge_opts *o, const char *op) {
+  int64_t skip = o->skip_archived;
+  int code = pc_db_exec(db,
+                        "create temp table merge_map(src integer primary key, uid text, dst integer, state text);"
+                        "create index temp.merge_map_uid on merge_map(uid)",
+                        op);
+  if (code != PC_OK) return code;
+  return pc_db_run_sql(db, NULL, op,
+                       "insert into merge_map select s.id, s.uid, d.id, case when d.id is null then 'add' "
+                       "when max(s.heartbeat_ms, ifnull(s.ended_ms, 0)) > max(d.heartbeat_ms, ifnull(d.ended_ms, 0)) "
+                       "then 'replace' else 'same' end from src.run s left join main.run d on d.uid = s.uid "
+                       "where (?1 is null or s.experiment = ?1) and (s.archived = 0 or ?2 = 0)",
+                       "si", o->experiment, skip);
 }
 
 static int copy_runs(pc_db *db, const char *op) {
@@ -55,12 +58,54 @@ static int copy_runs(pc_db *db, const char *op) {
                         "update merge_map set dst = (select id from main.run r where r.uid = merge_map.uid);",
                         op);
   /* a parent in either file; the child keeps the one it has */
+  for (int i = 0; i < 2 && code == PC_OK; i++) {
+    static const char *const link[] = {"parent_id", "repeats_id"};
+    char sql[512];
+    snprintf(sql, sizeof sql,
+             "update main.run set %s = (select p.id from merge_map m join src.run c on c.id = m.src "
+             "join src.run sp on sp.id = c.%s join main.run p on p.uid = sp.uid where m.dst = run.id) "
+             "where %s is null and id in (select dst from merge_map where state <> 'same')",
+             link[i], link[i], link[i]);
+    code = pc_db_exec(db, sql, op);
+  }
   if (code == PC_OK)
     code = pc_db_exec(db,
-                      "update main.run set parent_id = (select p.id from merge_map m join src.run c on c.id = m.src "
-                      "join src.run sp on sp.id = c.parent_id join main.run p on p.uid = sp.uid where m.dst = run.id) "
-                      "where parent_id is null and id in (select dst from merge_map where state <> 'same')",
+                      "insert or ignore into main.sweep select * from src.sweep where name in "
+                      "(select r.sweep from src.run r join merge_map m on m.src = r.id where m.state <> 'same');"
+                      "insert or ignore into main.cell(sweep, config_digest, seed, nth, set_json) "
+                      "select c.sweep, c.config_digest, c.seed, c.nth, c.set_json from src.cell c where c.sweep in "
+                      "(select r.sweep from src.run r join merge_map m on m.src = r.id where m.state <> 'same')",
                       op);
+  return code;
+}
+
+/* Rows of curves: all, or `thin` of a series, evenly spaced over its rows, the first and the last among them. */
+static int copy_metrics(pc_db *db, int64_t thin, const char *op) {
+  static const char all[] =
+      "insert into main.metric select m.dst, d.id, x.step, x.value, x.t_ms from merge_map m "
+      "join src.metric x on x.run_id = m.src join src.metric_name s on s.id = x.name_id "
+      "join main.metric_name d on d.name = s.name where m.state <> 'same'";
+  static const char some[] =
+      "insert into main.metric select m.dst, d.id, x.step, x.value, x.t_ms from "
+      "(select *, row_number() over (partition by run_id, name_id order by step) - 1 as i from src.metric "
+      "where run_id in (select src from merge_map where state <> 'same')) x "
+      "join src.metric_last l on l.run_id = x.run_id and l.name_id = x.name_id join merge_map m on m.src = x.run_id "
+      "join src.metric_name s on s.id = x.name_id join main.metric_name d on d.name = s.name "
+      "where l.n <= ?1 or x.i = 0 or x.i * (?1 - 1) / (l.n - 1) <> (x.i - 1) * (?1 - 1) / (l.n - 1)";
+  int code = thin > 0 ? pc_db_run_sql(db, NULL, op, some, "i", thin < 2 ? (int64_t)2 : thin) : pc_db_exec(db, all, op);
+  if (code == PC_OK)
+    code = pc_db_exec(
+        db,
+        "insert into main.metric_last select m.dst, d.id, x.step, x.last, x.min, x.max, x.n, x.n_nan, x.t_ms "
+        "from merge_map m join src.metric_last x on x.run_id = m.src "
+        "join src.metric_name s on s.id = x.name_id join main.metric_name d on d.name = s.name "
+        "where m.state <> 'same';"
+        "insert into main.metric_block(run_id, name_id, step, final, min, max, n) "
+        "select run_id, name_id, min(step), max(step), min(value), max(value), count(*) from (select run_id, name_id, "
+        "step, value, (row_number() over (partition by run_id, name_id order by step) - 1) / 128 as b from main.metric "
+        "where run_id in (select dst from merge_map where state <> 'same')) "
+        "group by run_id, name_id, b having count(*) = 128",
+        op);
   return code;
 }
 
@@ -82,14 +127,7 @@ static int copy_hanging(pc_db *db, const char *op) {
         "insert or ignore into main.tag select m.dst, t.tag from src.tag t join merge_map m on m.src = t.run_id "
         "where m.state <> 'same';"
         "delete from main.metric where run_id in (select dst from merge_map where state = 'replace');"
-        "delete from main.metric_last where run_id in (select dst from merge_map where state = 'replace');"
-        "insert into main.metric select m.dst, d.id, x.step, x.value, x.t_ms from merge_map m "
-        "join src.metric x on x.run_id = m.src join src.metric_name s on s.id = x.name_id "
-        "join main.metric_name d on d.name = s.name where m.state <> 'same';"
-        "insert into main.metric_last select m.dst, d.id, x.step, x.last, x.min, x.max, x.n, x.n_nan, x.t_ms "
-        "from merge_map m join src.metric_last x on x.run_id = m.src "
-        "join src.metric_name s on s.id = x.name_id join main.metric_name d on d.name = s.name "
-        "where m.state <> 'same'",
+        "delete from main.metric_last where run_id in (select dst from merge_map where state = 'replace')",
         op);
   return code;
 }
@@ -127,10 +165,12 @@ static int check_source(pc_db *db, const char *path) {
   return PC_OK;
 }
 
-int pc_db_merge(pc_db *db, const char *path, pc_merge_counts *counts) {
+int pc_db_merge(pc_db *db, const char *path, const pc_merge_opts *opts, pc_merge_counts *counts) {
   static const char op[] = "merge";
+  static const pc_merge_opts plain;
   pc_merge_counts ignored;
   int code;
+  if (!opts) opts = &plain;
   if (!counts) counts = &ignored;
   *counts = (pc_merge_counts){0};
   if ((code = check_source(db, path))) return code;
@@ -140,9 +180,10 @@ int pc_db_merge(pc_db *db, const char *path, pc_merge_counts *counts) {
   if (code != PC_OK) goto done;
   code = pc_db_begin(db, PC_BUSY_MS, op);
   if (code == PC_OK) {
-    code = plan(db, op);
+    code = plan(db, opts, op);
     if (code == PC_OK) code = copy_runs(db, op);
     if (code == PC_OK) code = copy_hanging(db, op);
+    if (code == PC_OK) code = copy_metrics(db, opts->thin, op);
     if (code == PC_OK) code = count(db, counts, op);
     if (code == PC_OK) code = pc_db_exec(db, "drop table merge_map", op);
     code = pc_db_end(db, code, op);

@@ -164,6 +164,15 @@ static const char *const stmt_sql[PC_STMT_COUNT] = {
         "count(*) - count(m.value), z.t_ms from metric m, "
         "(select step, value, t_ms from metric where run_id = ?1 and name_id = ?2 "
         "order by step desc limit 1) z where m.run_id = ?1 and m.name_id = ?2 group by z.step",
+    [PC_STMT_BLOCK] =
+        "insert into metric_block(run_id, name_id, step, final, min, max, n) "
+        "select ?1, ?2, min(step), max(step), min(value), max(value), count(*) from (select step, value from metric "
+        "where run_id = ?1 and name_id = ?2 and step > ifnull((select final from metric_block where run_id = ?1 "
+        "and name_id = ?2 order by step desc limit 1), -9e18) order by step limit 128) having count(*) = 128",
+    [PC_STMT_UNBLOCK] = "delete from metric_block where run_id = ?1 and name_id = ?2",
+    [PC_STMT_TAIL] =
+        "select count(*) from metric where run_id = ?1 and name_id = ?2 and step > ifnull((select final from "
+        "metric_block where run_id = ?1 and name_id = ?2 order by step desc limit 1), -9e18)",
     [PC_STMT_NAME_ADD] = "insert or ignore into metric_name(name) values (?1)",
     [PC_STMT_NAME_ID] = "select id from metric_name where name = ?1",
     [PC_STMT_HEARTBEAT] = "update run set heartbeat_ms = ?2, peak_rss_bytes = ?3 where id = ?1",

@@ -38,6 +38,16 @@ int64_t pc_process_start(int64_t pid) {
   return p && sscanf(p, "%llu", &ticks) == 1 ? (int64_t)ticks : -1;
 }
 
+/* Is the process that wrote (host, pid, start) alive? Unknown for another host: how long it is silent tells. */
+int pc_process_alive(const char *host, int64_t pid, int64_t start, int64_t silent_ms) {
+  char here[256] = "";
+  int64_t now;
+  gethostname(here, sizeof here - 1);
+  if (strcmp(here, host)) return silent_ms < PC_STALE_MS;
+  now = pc_process_start(pid);
+  return now >= 0 && (start < 0 || now == start);
+}
+
 int64_t pc_process_rss(void) {
   long total, resident = 0;
   FILE *f = fopen("/proc/self/statm", "r");

@@ -75,6 +75,9 @@ int pc_query_rows(pc_db *db, const char *sql, const pc_query_opts *opts, const p
  * Markdown, LaTeX (booktabs): as the table. */
 int pc_query_print(pc_db *db, const char *sql, const pc_query_opts *opts, FILE *out);
 
+/* The text of a file that the program embeds, as "schema.sql"; NULL if there is none. */
+const char *pc_sql_file(const char *name);
+
 /* The embedded queries, by number from 0; name "" at the end. */
 typedef struct pc_query_info {
   char name[64];    /* without .sql */

@@ -39,7 +39,7 @@ enum {
   PC_DB_CREATE = 2, /* PC_DB_WRITE, and makes the file */
 };
 
-#define PC_DB_VERSION 1 /* PRAGMA user_version of the schema this program writes */
+#define PC_DB_VERSION 2 /* PRAGMA user_version of the schema this program writes */
 
 /* Opens path. WAL; on NFS, Lustre and other network file systems a rollback
  * journal instead (pc_db_note() says so). PERCEPT_JOURNAL=wal|delete overrides.
@@ -68,6 +68,8 @@ typedef struct pc_run_config {
   const char *name;        /* the user's word for the run */
   const char *parent;      /* uid of the parent run */
   const char *sweep;       /* which sweep the run is a cell of */
+  const char *repeats;     /* uid of the run that this one does over again: pc_run_dataset then takes its data alone */
+  int other_data;          /* 1: a repeated run may use other data */
   const char *note;        /* free text */
   int has_seed;            /* 1: seed is meant */
   int64_t seed;            /* also read from the config's "seed" when has_seed is 0 */
@@ -183,12 +185,23 @@ int pc_db_stale(pc_db *db, int reap, pc_stale_fn visit, void *ctx, int *n);
 int pc_db_archive(pc_db *db, const char *uid, int archived);
 int pc_db_delete_run(pc_db *db, const char *uid);
 
+/* Tags and notes of a run that is not open here; note NULL clears it. */
+int pc_db_tag(pc_db *db, const char *uid, const char *tag, int on);
+int pc_db_note_run(pc_db *db, const char *uid, const char *note);
+int pc_db_event(pc_db *db, const char *uid, const char *level, const char *text);
+
 /* Copies the runs of the file at path into db, keyed by uid: a run that is there
  * already is replaced if the other file's is fresher, else left alone, so that
- * merging twice changes nothing. */
+ * merging twice changes nothing. Sweeps of those runs come along. */
 typedef struct pc_merge_counts {
   int added, replaced, same;
 } pc_merge_counts;
-int pc_db_merge(pc_db *db, const char *path, pc_merge_counts *counts);
+typedef struct pc_merge_opts {
+  int64_t thin;           /* rows of each series to copy, evenly spaced, first and last among them; 0: all.
+                           * metric_last still tells of all that were logged */
+  const char *experiment; /* this one alone; NULL: all */
+  int skip_archived;      /* 1: runs that are archived stay behind */
+} pc_merge_opts;
+int pc_db_merge(pc_db *db, const char *path, const pc_merge_opts *opts, pc_merge_counts *counts);
 
 #endif

@@ -33,10 +33,10 @@ static void make_uid(char out[64]) {
 
 /* ---- start ---- */
 
-static int parent_id(pc_db *db, const char *uid, int64_t *id) {
+static int other_id(pc_db *db, const char *what, const char *uid, int64_t *id) {
   int code = pc_db_run_sql(db, id, "run", "select id from run where uid = ?1", "s", uid);
   if (code == PC_OK && !*id)
-    code = pc_fail(PC_ENOTFOUND, "run: parent %s is not in %s; give the uid of a run that is recorded there", uid,
+    code = pc_fail(PC_ENOTFOUND, "run: %s %s is not in %s; give the uid of a run that is recorded there", what, uid,
                    db->path);
   return code;
 }
@@ -44,18 +44,19 @@ static int parent_id(pc_db *db, const char *uid, int64_t *id) {
 static int insert_run(pc_run *run, const pc_run_config *c, const pc_provenance *p, const char *config_text,
                       const char *config_digest) {
   pc_db *db = run->db;
-  int64_t parent = 0, now = pc_now_ms(), dirty = p->dirty, threads = c->threads;
-  int code = c->parent ? parent_id(db, c->parent, &parent) : PC_OK;
+  int64_t parent = 0, repeats = 0, now = pc_now_ms(), dirty = p->dirty, threads = c->threads;
+  int code = c->parent ? other_id(db, "parent", c->parent, &parent) : PC_OK;
+  if (code == PC_OK && c->repeats) code = other_id(db, "the repeated run", c->repeats, &repeats);
   if (code != PC_OK) return code;
   code = pc_db_run_sql(
       db, NULL, "run",
       "insert into run(uid, experiment, name, parent_id, sweep, seed, status, started_ms, heartbeat_ms, host, pid, "
-      "pid_start, user, cwd, script, command, commit_id, dirty, cpu, threads, config_json, config_digest, note) "
-      "values (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      "sssIsIiisiisssssIsIsss", run->uid, c->experiment, c->name, parent ? &parent : NULL, c->sweep,
+      "pid_start, user, cwd, script, command, commit_id, dirty, cpu, threads, config_json, config_digest, note, "
+      "repeats_id) values (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "sssIsIiisiisssssIsIsssI", run->uid, c->experiment, c->name, parent ? &parent : NULL, c->sweep,
       run->has_seed ? &run->seed : NULL, now, now, p->host, p->pid, p->pid_start, p->user, p->cwd, c->script,
       c->command, p->commit[0] ? p->commit : NULL, p->commit[0] ? &dirty : NULL, p->cpu, threads ? &threads : NULL,
-      config_text, config_digest, c->note);
+      config_text, config_digest, c->note, repeats ? &repeats : NULL);
   run->id = sqlite3_last_insert_rowid(db->handle);
   return code;
 }
@@ -111,6 +112,7 @@ int pc_run_start(pc_run **out, pc_db *db, const pc_run_config *c) {
   if (code == PC_OK && !(run = run_new(db))) code = PC_ENOMEM;
   if (code != PC_OK) goto done;
   seed = json_object_get(config, "seed");
+  run->other_data = c->other_data;
   run->has_seed = c->has_seed || json_is_integer(seed);
   run->seed = c->has_seed ? c->seed : json_integer_value(seed);
   /* everything slow comes before the lock and the transaction; a script that cannot be read (stdin) is no reason
@@ -142,16 +144,6 @@ done:
 
 /* ---- resume ---- */
 
-/* Is the process that wrote (host, pid, start) alive? Unknown for another host: its heartbeat tells. */
-static int is_alive(const char *host, int64_t pid, int64_t start, int64_t silent_ms) {
-  char here[256] = "";
-  int64_t now;
-  gethostname(here, sizeof here - 1);
-  if (strcmp(here, host)) return silent_ms < PC_STALE_MS;
-  now = pc_process_start(pid);
-  return now >= 0 && (start < 0 || now == start);
-}
-
 static int refuse_alive(pc_run *run) {
   pc_db *db = run->db;
   sqlite3_stmt *st = NULL;
@@ -167,7 +159,7 @@ static int refuse_alive(pc_run *run) {
   if (sqlite3_step(st) == SQLITE_ROW && !strcmp((const char *)sqlite3_column_text(st, 4), "running")) {
     const char *host = (const char *)sqlite3_column_text(st, 0);
     int64_t pid = sqlite3_column_int64(st, 1), silent = pc_now_ms() - sqlite3_column_int64(st, 3);
-    if (is_alive(host, pid, sqlite3_column_int64(st, 2), silent))
+    if (pc_process_alive(host, pid, sqlite3_column_int64(st, 2), silent))
       code = pc_fail(PC_ESTATE, "resume: run %s is alive (process %lld on %s, heard of %.0f s ago); end that first",
                      run->uid, (long long)pid, host, (double)silent / 1000);
   }
@@ -427,7 +419,7 @@ int pc_db_stale(pc_db *db, int reap, pc_stale_fn visit, void *ctx, int *n) {
   while (code == PC_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
     const char *host = (const char *)sqlite3_column_text(st, 2);
     int64_t pid = sqlite3_column_int64(st, 3), silent = now - sqlite3_column_int64(st, 5);
-    if (is_alive(host, pid, sqlite3_column_int64(st, 4), silent)) continue;
+    if (pc_process_alive(host, pid, sqlite3_column_int64(st, 4), silent)) continue;
     ++*n;
     if (visit)
       visit(ctx, (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1), host, pid,

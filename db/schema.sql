@@ -1,4 +1,4 @@
--- schema.sql: the tables of a percept database, version 1 (PRAGMA user_version).
+-- schema.sql: the tables of a percept database, version 2 (PRAGMA user_version).
 --
 -- One row of `run` is one execution of one script; everything measured hangs on
 -- it by run_id. Times are Unix milliseconds (…_ms); digests are XXH3-128, 32 hex
@@ -35,7 +35,8 @@ create table run (
   resumed       integer not null default 0,      -- how often the run was taken up again
   error         text,                            -- message and traceback of a failed or killed run
   note          text,
-  archived      integer not null default 0 check (archived in (0, 1))
+  archived      integer not null default 0 check (archived in (0, 1)),
+  repeats_id    integer references run(id) on delete set null -- the run that this one did over again (percept repro)
 );
 create index run_by_experiment on run(experiment, status);
 create index run_by_parent on run(parent_id) where parent_id is not null;
@@ -81,6 +82,25 @@ create table metric_last (
   t_ms    integer not null,
   primary key (run_id, name_id)
 ) without rowid;
+
+-- Every 128 rows of a series in one: what did not stay below a threshold within them, or above, need not be looked
+-- for there. The blocks of a series cover its rows from the first one on without a gap; the rows behind the last
+-- block are its tail. Kept by the writer in the transaction that adds to `metric`.
+create table metric_block (
+  run_id  integer not null references run(id) on delete cascade,
+  name_id integer not null references metric_name(id),
+  step    integer not null, -- the first one of the block
+  final   integer not null, -- the last one
+  min     real,             -- over the values that are not NaN
+  max     real,
+  n       integer not null, -- rows
+  primary key (run_id, name_id, step)
+) without rowid;
+
+-- Who rewrites a series begins with its line in metric_last: blocks of it that were counted are void then.
+create trigger metric_block_void after delete on metric_last begin
+  delete from metric_block where run_id = old.run_id and name_id = old.name_id;
+end;
 
 create table tag (
   run_id integer not null references run(id) on delete cascade,
@@ -175,4 +195,25 @@ create table system_sample (
   rss_bytes integer not null,
   cpu_s     real not null, -- user + system time of the process so far
   primary key (run_id, t_ms)
+) without rowid;
+
+-- A sweep: one script over cells, a cell being a configuration and a seed. Its runs have run.sweep = name.
+create table sweep (
+  name       text primary key, -- experiment and digest of the grid, or the user's word
+  experiment text not null,
+  script     text not null,
+  axes_json  text not null default '[]' check (json_valid(axes_json)), -- the swept parameters, in the order given
+  command    text,             -- as it was typed
+  created_ms integer not null
+) without rowid;
+
+create table cell (
+  sweep         text not null references sweep(name) on delete cascade on update cascade,
+  config_digest text not null,    -- run.config_digest of its runs
+  seed          integer not null, -- run.seed of its runs
+  nth           integer not null, -- its place in the sweep
+  set_json      text not null check (json_valid(set_json)), -- {parameter: value as typed}: what differs from the script
+  claim         text,             -- host:pid:ticks of who set out to run it last
+  claim_ms      integer,
+  primary key (sweep, config_digest, seed)
 ) without rowid;

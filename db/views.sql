@@ -85,3 +85,17 @@ union all
 select x.run_id, x.method || '/' || x.split || '/' || x.metric || case x.factor when '' then '' else '/' || x.factor end,
        x.value, x.value, x.value, (select n.goal from metric_name n where n.name = x.metric)
 from result x;
+
+-- What became of every cell of a sweep, by its runs: the one that is done, else the one that runs, else the newest.
+create view sweep_cell as
+select c.sweep, c.nth, c.config_digest, c.seed, c.set_json,
+       case when r.status = 'running' and r.heartbeat_ms < (julianday('now') - 2440587.5) * 86400000 - 60000
+            then 'stale' else coalesce(r.status, 'queued') end as status,
+       r.uid, r.id as run_id,
+       (select count(*) from run n where n.sweep = c.sweep and n.config_digest = c.config_digest and n.seed = c.seed)
+         as runs,
+       round((coalesce(r.ended_ms, r.heartbeat_ms) - r.started_ms) / 1000.0, 1) as seconds, c.claim
+from cell c
+left join run r on r.id = (
+  select x.id from run x where x.sweep = c.sweep and x.config_digest = c.config_digest and x.seed = c.seed
+  order by x.status = 'done' desc, x.status = 'running' desc, x.started_ms desc, x.id desc limit 1);

@@ -336,7 +336,7 @@ START_TEST(migrating_twice_and_at_once) {
     _exit(0);
   }
   for (int p = 0; p < 4; p++) ck_assert_int_eq(wait_for(pid[p]), 0);
-  ASK("pragma user_version", "1");
+  ASK("pragma user_version", "2");
   ASK("pragma journal_mode", "wal");
   snprintf(schema, sizeof schema, "%s",
            ask("select sum(length(sql)) || ' ' || count(*) || ' ' || max(rootpage) from sqlite_master"));
@@ -346,7 +346,7 @@ START_TEST(migrating_twice_and_at_once) {
   OK(pc_db_open(&db, file, PC_DB_WRITE));
   OK(pc_db_exec(db, "pragma user_version = 99", "test"));
   pc_db_close(db);
-  FAILS(pc_db_open(&db, file, PC_DB_WRITE), PC_EFORMAT, "schema version 99, this percept knows up to 1; update");
+  FAILS(pc_db_open(&db, file, PC_DB_WRITE), PC_EFORMAT, "schema version 99, this percept knows up to 2; update");
 }
 END_TEST
 
@@ -423,7 +423,7 @@ START_TEST(merging_is_idempotent) {
   snprintf(file, sizeof file, "%s", a);
   for (int pass = 0; pass < 2; pass++) {
     OK(pc_db_open(&db, a, PC_DB_WRITE));
-    OK(pc_db_merge(db, b, &n));
+    OK(pc_db_merge(db, b, NULL, &n));
     pc_db_close(db);
     ck_assert_int_eq(n.added, pass ? 0 : 3);
     ck_assert_int_eq(n.same, pass ? 3 : 0);
@@ -451,11 +451,11 @@ START_TEST(merging_is_idempotent) {
   pc_run_free(run);
   pc_db_close(db);
   OK(pc_db_open(&db, a, PC_DB_WRITE));
-  OK(pc_db_merge(db, b, &n));
+  OK(pc_db_merge(db, b, NULL, &n));
   ck_assert_int_eq(n.replaced, 1);
   ck_assert_int_eq(n.same, 2);
-  FAILS(pc_db_merge(db, a, &n), PC_EARG, "is the file to merge into");
-  FAILS(pc_db_merge(db, "/no/such.db", &n), PC_ENOTFOUND, "merge: open: there is no database");
+  FAILS(pc_db_merge(db, a, NULL, &n), PC_EARG, "is the file to merge into");
+  FAILS(pc_db_merge(db, "/no/such.db", NULL, &n), PC_ENOTFOUND, "merge: open: there is no database");
   OK(pc_db_archive(db, child, 1));
   OK(pc_db_delete_run(db, third));
   pc_db_close(db);

@@ -115,7 +115,7 @@ START_TEST(writes_are_refused_unless_asked_for) {
   REFUSES(into, "");
   snprintf(into, sizeof into, "%s/copy.db", dir);
   ck_assert_int_ne(access(into, F_OK), 0);
-  ASK("pragma user_version", "1");
+  ASK("pragma user_version", "2");
   free(print("create table x(a); insert into x values (5)", PC_FORMAT_TABLE, 1));
   ASK("select a from x", "5");
 }

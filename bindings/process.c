@@ -1,0 +1,222 @@
+/* process.c: percept.process: child processes, the working folder, the terminal, signals. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bindings/args.h"
+#include "bindings/percept.h"
+
+int luaopen_percept_process(lua_State *L);
+
+extern char **environ;
+
+enum { MAX_WORDS = 512 };
+
+/* The words of a list; they live as long as the list. */
+static int words_of(lua_State *L, int at, const char **words, const char *what) {
+  int n = at ? (int)lua_objlen(L, at) : 0;
+  if (n >= MAX_WORDS) return pc_fail(PC_EARG, "spawn: more than %d %s", MAX_WORDS - 1, what);
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, at, i + 1);
+    words[i] = lua_tostring(L, -1);
+    lua_pop(L, 1);
+    if (!words[i]) return pc_fail(PC_EARG, "spawn: %s: number %d is no string", what, i + 1);
+  }
+  words[n] = NULL;
+  return n;
+}
+
+/* The child leads a group of its own: Ctrl-C at the terminal reaches the parent alone, which passes it on. Input is
+ * empty, output goes to the log file. Signals are as a fresh program expects them. */
+static int spawn(pid_t *pid, const char *const *argv, const char *const *env, const char *log) {
+  posix_spawn_file_actions_t fa;
+  posix_spawnattr_t at;
+  sigset_t none, dfl;
+  int rc;
+  posix_spawn_file_actions_init(&fa);
+  posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
+  if (log) {
+    posix_spawn_file_actions_addopen(&fa, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    posix_spawn_file_actions_adddup2(&fa, 1, 2);
+  }
+  posix_spawnattr_init(&at);
+  sigemptyset(&none);
+  sigfillset(&dfl);
+  posix_spawnattr_setsigmask(&at, &none);
+  posix_spawnattr_setsigdefault(&at, &dfl);
+  posix_spawnattr_setpgroup(&at, 0);
+  posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  rc = posix_spawnp(pid, argv[0], &fa, &at, (char *const *)argv, (char *const *)env);
+  posix_spawnattr_destroy(&at);
+  posix_spawn_file_actions_destroy(&fa);
+  return rc;
+}
+
+static int f_spawn(lua_State *L, pc_args *a) {
+  const char *argv[MAX_WORDS], *extra[MAX_WORDS], **env;
+  pid_t pid;
+  size_t n = 0, k;
+  int rc = words_of(L, a->a[0].at, argv, "words"), more;
+  if (rc < 0) return rc;
+  if (rc == 0) return pc_fail(PC_EARG, "spawn: the command is empty");
+  more = words_of(L, a->a[1].at, extra, "variables");
+  if (more < 0) return more;
+  while (environ[n]) n++;
+  env = malloc((n + (size_t)more + 1) * sizeof *env);
+  if (!env) return pc_fail(PC_ENOMEM, "spawn: out of memory");
+  for (k = 0; k < (size_t)more; k++) env[k] = extra[k]; /* getenv takes the first */
+  memcpy(env + more, environ, (n + 1) * sizeof *env);
+  rc = spawn(&pid, argv, env, a->a[2].v.s);
+  free(env);
+  if (rc) return pc_fail(PC_EIO, "spawn: %s: %s", argv[0], strerror(rc));
+  lua_pushinteger(L, pid);
+  return 1;
+}
+
+static void rest(int ms) {
+  struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000L};
+  nanosleep(&t, NULL); /* a signal ends it early */
+}
+
+static int push_ended(lua_State *L, pid_t pid, int status) {
+  lua_pushinteger(L, pid);
+  if (WIFSIGNALED(status)) {
+    lua_pushnil(L);
+    lua_pushinteger(L, WTERMSIG(status));
+    return 3;
+  }
+  lua_pushinteger(L, WEXITSTATUS(status));
+  return 2;
+}
+
+/* A child that ended, within so many seconds. */
+static int f_wait(lua_State *L, pc_args *a) {
+  int left = (int)(a->a[0].v.d * 1000), status;
+  for (;;) {
+    pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid > 0) return push_ended(L, pid, status);
+    if (pid < 0 && errno == ECHILD) return 0;
+    if (left <= 0 || pc_front_signal()) return 0;
+    rest(left < 50 ? left : 50);
+    left -= 50;
+  }
+}
+
+static int f_kill(lua_State *L, pc_args *a) {
+  static const struct {
+    const char *name;
+    int number;
+  } known[] = {{"INT", SIGINT}, {"TERM", SIGTERM}, {"KILL", SIGKILL}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (!strcmp(a->a[1].v.s, known[i].name)) {
+      lua_pushboolean(L, kill((pid_t)a->a[0].v.i, known[i].number) == 0);
+      return 1;
+    }
+  return pc_fail(PC_EARG, "kill: signal '%s' is none of INT, TERM, KILL", a->a[1].v.s);
+}
+
+static int f_sleep(lua_State *L, pc_args *a) {
+  rest((int)(a->a[0].v.d * 1000));
+  return 0;
+}
+
+/* Ends this process when its parent does: a pool that is killed leaves nothing behind. */
+static int f_die_with_parent(lua_State *L, pc_args *a) {
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != (pid_t)a->a[0].v.i) kill(getpid(), SIGTERM); /* it was faster */
+  return 0;
+}
+
+/* The signal that asks to stop, once: from then on the script goes on undisturbed, to end in order. */
+static int f_taken_signal(lua_State *L, pc_args *a) {
+  int sig = pc_front_signal();
+  if (!sig) return 0;
+  pc_front_quiet();
+  lua_pushstring(L, sig == SIGTERM ? "TERM" : "INT");
+  return 1;
+}
+
+static int f_pid(lua_State *L, pc_args *a) {
+  lua_pushinteger(L, getpid());
+  return 1;
+}
+
+static int f_cwd(lua_State *L, pc_args *a) {
+  char path[4096];
+  if (!getcwd(path, sizeof path)) return pc_fail(PC_EIO, "cwd: %s", strerror(errno));
+  lua_pushstring(L, path);
+  return 1;
+}
+
+static int f_chdir(lua_State *L, pc_args *a) {
+  if (chdir(a->a[0].v.s)) return pc_fail(PC_EIO, "chdir: '%s': %s", a->a[0].v.s, strerror(errno));
+  return 0;
+}
+
+static int f_columns(lua_State *L, pc_args *a) {
+  struct winsize w;
+  int n = ioctl(1, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
+  lua_pushinteger(L, n > 0 ? n : 80);
+  return 1;
+}
+
+static int f_program(lua_State *L, pc_args *a) {
+  char path[4096];
+  ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+  lua_pushlstring(L, path, n > 0 ? (size_t)n : 0);
+  return 1;
+}
+
+static int f_hostname(lua_State *L, pc_args *a) {
+  char host[256] = "unknown";
+  gethostname(host, sizeof host - 1);
+  lua_pushstring(L, host);
+  return 1;
+}
+
+static int f_nearest(lua_State *L, pc_args *a) {
+  int at = a->a[1].at, n = (int)lua_objlen(L, at), rc = 0;
+  const char **words = malloc(((size_t)n + 1) * sizeof *words), *near;
+  if (!words) return PC_ENOMEM;
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, at, i + 1);
+    words[i] = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    lua_pop(L, 1);
+  }
+  near = pc_nearest(a->a[0].v.s, words, n);
+  if (near) lua_pushstring(L, near), rc = 1;
+  free(words);
+  return rc;
+}
+
+static const pc_luafn functions[] = {
+    {"spawn", "command:table, env:table?, log:str?", f_spawn,
+     "starts a program in a group of its own, {\"NAME=value\", ...} added to its environment -> pid", 0},
+    {"wait", "seconds:num", f_wait, "a child that ended -> pid, exit code or nil, signal; nothing when none did", 0},
+    {"kill", "pid:int, signal:str", f_kill, "sends INT, TERM or KILL -> was there such a process?", 0},
+    {"sleep", "seconds:num", f_sleep, "rests; a signal ends it early", 0},
+    {"die_with_parent", "pid:int", f_die_with_parent, "SIGTERM to this process when its parent, pid, ends", 0},
+    {"taken_signal", "", f_taken_signal,
+     "\"INT\" or \"TERM\" when one came: it is taken as noticed, the script ends by itself", 0},
+    {"pid", "", f_pid, "number of this process", 0},
+    {"cwd", "", f_cwd, "the working folder", 0},
+    {"chdir", "path:str", f_chdir, "changes the working folder", 0},
+    {"columns", "", f_columns, "width of the terminal; 80 where there is none", 0},
+    {"program", "", f_program, "path of this program", 0},
+    {"hostname", "", f_hostname, "name of this machine", 0},
+    {"nearest", "word:str, words:table", f_nearest, "the word most like it, or nothing", 0},
+    {0}};
+
+int luaopen_percept_process(lua_State *L) {
+  lua_newtable(L);
+  pc_register(L, "process", functions);
+  return 1;
+}
