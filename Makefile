@@ -128,13 +128,28 @@ bench: build ## step times of the paper's workloads, into build/bench.db [ROWS=a
 	@$(BUILD)/percept run tests/bench/bench.lua --db $(BUILD)/bench.db $(if $(ROWS),--set rows=$(ROWS)) \
 	  $(if $(PEER_PYTHON),--set peer=$(PEER_PYTHON))
 
+# the manual page and the completions come from the declarations of the commands
+MAN   = $(BUILD)/share/man/man1/percept.1
+BASHC = $(BUILD)/share/bash-completion/completions/percept
+ZSHC  = $(BUILD)/share/zsh/site-functions/_percept
+$(MAN) $(BASHC) $(ZSHC): $(BUILD)/percept
+	@mkdir -p $(@D)
+	@$(BUILD)/percept help $(if $(filter $(MAN),$@),--man,--completion $(if $(filter $(ZSHC),$@),zsh,bash)) > $@
+
 install: build ## install to $(PREFIX), by default /usr/local
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/lua/5.1
+	@$(MAKE_ALL) $(MAN) $(BASHC) $(ZSHC)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/lua/5.1 $(DESTDIR)$(PREFIX)/share/man/man1 \
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 	install -m 755 $(BUILD)/percept $(DESTDIR)$(PREFIX)/bin/percept
 	install -m 755 $(BUILD)/percept.so $(DESTDIR)$(PREFIX)/lib/lua/5.1/percept.so
+	install -m 644 $(MAN) $(DESTDIR)$(PREFIX)/share/man/man1/percept.1
+	install -m 644 $(BASHC) $(DESTDIR)$(PREFIX)/share/bash-completion/completions/percept
+	install -m 644 $(ZSHC) $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_percept
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/percept $(DESTDIR)$(PREFIX)/lib/lua/5.1/percept.so
+	rm -f $(DESTDIR)$(PREFIX)/bin/percept $(DESTDIR)$(PREFIX)/lib/lua/5.1/percept.so \
+	  $(DESTDIR)$(PREFIX)/share/man/man1/percept.1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions/percept \
+	  $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_percept
 
 clean: ## remove the build folder
 	rm -rf $(BUILD)

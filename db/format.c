@@ -294,12 +294,26 @@ static void print_rule(const pc_printer *p, const int *width, const char *numeri
   putc('\n', p->out);
 }
 
+/* on a terminal the state of a run is seen before it is read */
+static const char *status_colour(const char *word) {
+  static const struct {
+    const char *word, *colour;
+  } known[] = {{"done", "\033[32m"},   {"running", "\033[36m"}, {"queued", "\033[2m"},
+               {"failed", "\033[31m"}, {"killed", "\033[33m"},  {"stale", "\033[33m"}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (!strcmp(word, known[i].word)) return known[i].colour;
+  return NULL;
+}
+
 static void print_line(const pc_printer *p, char *const *cells, const int *width, const char *numeric) {
   const char *between = p->format == PC_FORMAT_TABLE ? "  " : p->format == PC_FORMAT_MARKDOWN ? " | " : " & ";
   if (p->format == PC_FORMAT_MARKDOWN) fputs("| ", p->out);
   for (int i = 0; i < p->n; i++) {
+    const char *colour = p->bold && !strcmp(p->names[i], "status") ? status_colour(cells[i]) : NULL;
     if (i) fputs(between, p->out);
+    if (colour) fputs(colour, p->out);
     pad(p->out, cells[i], width[i], numeric[i], p->format == PC_FORMAT_TABLE && i == p->n - 1);
+    if (colour) fputs("\033[0m", p->out);
   }
   fputs(p->format == PC_FORMAT_MARKDOWN ? " |\n" : p->format == PC_FORMAT_LATEX ? " \\\\\n" : "\n", p->out);
 }

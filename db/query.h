@@ -64,7 +64,7 @@ typedef struct pc_query_opts {
   int write;                  /* statements that change the file are allowed */
   const pc_sql_param *params; /* n_params of them */
   int n_params;
-  int bold; /* table: ANSI bold head, for terminals */
+  int bold; /* table: for terminals: a bold head, the states of runs in colour */
 } pc_query_opts;
 
 int pc_query_rows(pc_db *db, const char *sql, const pc_query_opts *opts, const pc_row_sink *sink);

@@ -346,6 +346,33 @@ int pc_db_open_runs(void) {
 
 /* ---- looking for runs ---- */
 
+/* Says what may have been meant: runs in whose uid or name the text stands somewhere, else the newest ones. */
+static int no_such_run(pc_db *db, const char *text) {
+  static const char *const sql[] = {
+      "select uid, name from run where length(?1) > 2 and (instr(uid, ?1) or instr(name, ?1) or "
+      "(length(uid) = length(?1) and substr(uid, 1, 15) = substr(?1, 1, 15))) order by started_ms desc, id desc limit "
+      "3",
+      "select uid, name from run where ?1 is not null order by started_ms desc, id desc limit 3"};
+  char list[300] = "";
+  int k;
+  for (k = 0; k < 2 && !*list; k++) {
+    sqlite3_stmt *st = NULL;
+    if (sqlite3_prepare_v2(db->handle, sql[k], -1, &st, NULL) != SQLITE_OK) break;
+    sqlite3_bind_text(st, 1, text, -1, SQLITE_TRANSIENT);
+    while (sqlite3_step(st) == SQLITE_ROW) {
+      const char *name = (const char *)sqlite3_column_text(st, 1);
+      size_t used = strlen(list);
+      snprintf(list + used, sizeof list - used, "%s%s%s%.40s%s", used ? ", " : "",
+               (const char *)sqlite3_column_text(st, 0), name ? " (" : "", name ? name : "", name ? ")" : "");
+    }
+    sqlite3_finalize(st);
+  }
+  if (!*list)
+    return pc_fail(PC_ENOTFOUND, "no run in %s begins with or is named \"%s\"; it holds none", db->path, text);
+  return pc_fail(PC_ENOTFOUND, "no run in %s begins with or is named \"%s\"; %s %s; percept runs lists all", db->path,
+                 text, k == 1 ? "did you mean" : "the newest are", list);
+}
+
 int pc_db_find_run(pc_db *db, const char *text, char uid[64]) {
   sqlite3_stmt *st = NULL;
   int code = pc_db_lock(db, "find run"), rc, n = 0, exact = 0;
@@ -365,9 +392,8 @@ int pc_db_find_run(pc_db *db, const char *text, char uid[64]) {
     exact = sqlite3_column_int(st, 1);
   }
   if (!n)
-    code =
-        pc_fail(PC_ENOTFOUND, "no run in %s begins with or is named \"%s\"; percept runs lists them", db->path, text);
-  else if (n > 1)
+    code = no_such_run(db, text ? text : "");
+  else if (n > 1 && !exact)
     code = pc_fail(PC_EARG, "\"%s\" fits several runs in %s (%s is the newest); give more of the uid", text, db->path,
                    uid);
 done:

@@ -3,7 +3,7 @@
 -- percept FILE.lua [ARGS]      runs a script (- is standard input)
 -- percept -e CODE              runs code
 -- percept -i FILE.lua [ARGS]   runs a script, then the prompt
--- percept COMMAND ...          a module percept.cmd.COMMAND: { help = "one line", main = function(args) return exit code end }
+-- percept COMMAND ...          a module percept.cmd.COMMAND: a declaration as percept.options has it
 local percept = require "percept"
 
 local cli = {}
@@ -19,7 +19,8 @@ function cli.commands()
   return names
 end
 
-local function usage_text()
+--- The text of percept --help.
+function cli.usage()
   local lines = {
     "percept " .. percept.version .. ": generative perception, measured",
     "",
@@ -34,10 +35,11 @@ local function usage_text()
   }
   for _, name in ipairs(cli.commands()) do
     local command = require("percept.cmd." .. name)
-    lines[#lines + 1] = ("  %-12s %s"):format(name, command.help or "")
+    lines[#lines + 1] = ("  %-10s %s"):format(name, command.help or "")
   end
   lines[#lines + 1] = ""
-  lines[#lines + 1] = "exit codes: 0 ok, 1 error, 2 usage, 130 interrupted"
+  lines[#lines + 1] = "percept help COMMAND tells more; percept help NAME explains a module or function of Lua"
+  lines[#lines + 1] = "exit codes: 0 ok, 1 error, 2 usage, 130 interrupted, 143 terminated"
   return table.concat(lines, "\n")
 end
 
@@ -96,7 +98,13 @@ local function prompt()
 end
 
 local function run_command(name, args)
-  local code = require("percept.cmd." .. name).main(args)
+  local command = require("percept.cmd." .. name)
+  local code
+  if command.run then
+    code = require("percept.options").run(name, command, args)
+  else
+    code = command.main(args)
+  end
   return code == true and 0 or code == false and 1 or code or 0
 end
 
@@ -110,7 +118,7 @@ end
 local flags = {}
 flags["--version"] = function() print("percept " .. percept.version) return 0 end
 flags["-v"] = flags["--version"]
-flags["--help"] = function() print(usage_text()) return 0 end
+flags["--help"] = function() print(cli.usage()) return 0 end
 flags["-h"] = flags["--help"]
 flags["-e"] = function(args)
   if not args[2] then return cli.usage_error("-e needs code: percept -e 'print(1 + 1)'") end
@@ -143,8 +151,9 @@ function cli.main(args)
     cli.run_script(first, tail(args, 2))
     return 0
   end
-  return cli.usage_error("'%s' is neither a command nor a file; commands: %s", first,
-    table.concat(cli.commands(), ", "))
+  local near = require("percept.process").nearest(first, cli.commands())
+  return cli.usage_error("'%s' is neither a command nor a file%s; commands: %s", first,
+    near and (" (did you mean %s?)"):format(near) or "", table.concat(cli.commands(), ", "))
 end
 
 return cli

@@ -57,6 +57,7 @@ local function start(experiment, name, seed, config, db, tags, note, parent, swe
   local run
   config = require("percept.experiment").configure(config or {}, ask.set)
   seed = ask.seed or seed
+  if ask.plan then ask.plan(experiment, config, seed) end -- percept sweep asks what the script would run
   db = ask.db or db or os.getenv "PERCEPT_DB" or "percept.db"
   script = ask.script or script or (is_file(arg[0]) and arg[0]) or nil
   if seed then T.manual_seed(seed) end
@@ -65,11 +66,13 @@ local function start(experiment, name, seed, config, db, tags, note, parent, swe
     run = recorder.resume{db = db, uid = ask.resume.uid, step = ask.resume.step}
   else
     run = recorder.start{
-      db = db, experiment = experiment, name = ask.name or name, seed = seed,
-      config = config, script = script, tags = given(ask.tags) or tags, note = ask.note or note, parent = parent, sweep = sweep,
-      command = script and table.concat({"percept", script, unpack(arg)}, " "), env = env,
+      db = db, experiment = experiment, name = ask.name or name, seed = seed, config = config, script = script,
+      tags = given(ask.tags) or tags, note = ask.note or note, parent = parent, sweep = ask.sweep or sweep,
+      command = ask.command or script and table.concat({"percept", script, unpack(arg)}, " "), env = env,
+      repeats = ask.repeats, other_data = ask.other_data,
     }
   end
+  if ask.opened then ask.opened(run) end
   run.config, run.seed, run.resumed = config, seed, ask.resume ~= nil
   run.experiment, run.script, run.child = experiment, script, child
   return run

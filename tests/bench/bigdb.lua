@@ -67,8 +67,9 @@ local function make(db, runs, metrics, steps)
   exec(db, [[insert into metric_block(run_id, name_id, step, final, min, max, n)
     select run_id, name_id, min(step), max(step), min(value), max(value), count(*) from metric
     group by run_id, name_id, step / 128 having count(*) = 128]])
-  exec(db, [[insert into metric_last select run_id, name_id, max(step), value, min(value), max(value), count(*), 0, t_ms
-    from metric group by run_id, name_id]])
+  exec(db, [[insert into metric_last select a.run_id, a.name_id, a.step, m.value, a.lo, a.hi, a.n, 0, m.t_ms
+    from (select run_id, name_id, max(step) as step, min(value) as lo, max(value) as hi, count(*) as n
+          from metric group by run_id, name_id) a join metric m using (run_id, name_id, step)]])
 end
 
 local function seconds(words)

@@ -34,6 +34,27 @@ check "threads and BLAS there, and a clean end" module \
   'local T = require "percept".tensor; local a = T.randn(400, 400); assert(T.matmul(a, a):size(1) == 400); os.exit(0)'
 check "modules of C and of Lua there" module \
   'require "percept" require "percept.nn" require "percept.recorder" require "percept.train"; assert(require "percept.tensor".jacobian)'
+manual_is_whole() { # every command has its section, and they are more than ten
+  n=0
+  for c in $("$scratch/usr/bin/percept" help | sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+    grep -q "^.SS percept $c\$" "$scratch/usr/share/man/man1/percept.1" || { echo "no section of $c"; return 1; }
+    n=$((n + 1))
+  done
+  echo "$n commands"
+  [ "$n" -gt 10 ]
+}
+check "the manual page names every command" manual_is_whole
+complete() { # words... -> what bash would offer for the last one
+  bash -c '. "$1"; shift; COMP_WORDS=(percept "$@"); COMP_CWORD=$#; _percept; printf "%s\n" "${COMPREPLY[@]}"' - \
+    "$scratch/usr/share/bash-completion/completions/percept" "$@"
+}
+offers() { complete "$@" | grep -qx -- "$want"; }
+want=show check "bash completes commands" offers sh
+want=--seeds check "bash completes options" offers run --see
+want=run check "bash completes commands behind help" offers help r
+if command -v zsh >/dev/null; then
+  check "zsh reads its completions" zsh -f -c "autoload -U compinit; compinit -u -d $scratch/zc; . $scratch/usr/share/zsh/site-functions/_percept"
+fi
 cd "$top" || exit 1
 check "uninstall" $make uninstall
 check "uninstall leaves no file" sh -c "[ -z \"\$(find '$scratch/usr' -type f)\" ]"

@@ -1,17 +1,39 @@
 --- percept run SCRIPT: runs a study with overrides, or takes one up again.
 local cli = require "percept.cli"
-local recorder = require "percept.recorder"
 local experiment = require "percept.experiment"
+local options = require "percept.options"
+local process = require "percept.process"
+local recorder = require "percept.recorder"
 
 local command = {
-  help = "run a study: percept run FILE [--set key=value] [--seed N | --seeds A..B] [--db FILE] [--name --tag --note] [--threads N]; "
-    .. "percept run --resume [UID]",
+  help = "runs a study, or takes one up again",
+  usage = {"SCRIPT [ARGS]", "--resume [UID]"},
+  about = "The script is Lua; percept.experiment{...} or percept.run{...} in it open the run, and what is set here goes "
+    .. "before what the script says. ARGS are the script's (arg in Lua).\n"
+    .. "Ctrl-C ends a run at the next operation: a checkpoint is written and the run marked killed; --resume goes on from it.",
+  options = options.join({
+    {flag = "--set", value = "KEY=VALUE", many = true, text = "overrides a default of the study, as model.width=96; may be given often"},
+    {flag = "--seed", value = "N", kind = "int", text = "the seed"},
+    {flag = "--seeds", value = "LIST", text = "one run after the other with the seeds of a list: 1..5 or 1,4,7"},
+    {flag = "--name", value = "NAME", text = "a name for the run; commands take it for the uid"},
+    {flag = "--tag", value = "TAG", many = true, text = "tags the run; may be given often"},
+    {flag = "--note", value = "TEXT", text = "a note"},
+    {flag = "--resume", value = "UID", optional = true, kind = "uid",
+      text = "goes on with a run from its newest checkpoint; without UID: the newest one that was cut off"},
+    {flag = "--threads", value = "N", kind = "int", text = "threads of kernels and BLAS"},
+  }, options.db),
+  hidden = {
+    {flag = "--sweep", value = "NAME"}, -- the run is a cell of this sweep
+    {flag = "--child-of", value = "PID", kind = "int"}, -- end when that process does
+  },
+  examples = {
+    {"percept run experiments/quickstart.lua", "the study as its script has it"},
+    {"percept run experiments/quickstart.lua --seeds 1..3 --set fraction=0.3 --tag wide", "three runs"},
+    {"percept run --resume", "goes on with the run that was cut off last"},
+  },
+  positional = {"script"},
+  pass = true,
 }
-
-local function usage(text, ...)
-  io.stderr:write("percept run: ", text:format(...), "\nusage: ", command.help, "\n")
-  return 2
-end
 
 --- The run to resume: the one named, or the newest that is not done and has a checkpoint.
 local function to_resume(db, uid)
@@ -35,10 +57,12 @@ local function to_resume(db, uid)
   return row
 end
 
-local function flatten(config, prefix, out)
+--- {a = {b = 1}} as {["a.b"] = 1}; lists are values.
+function command.flatten(config, prefix, out)
+  prefix, out = prefix or "", out or {}
   for key, value in pairs(config) do
     if type(value) == "table" and #value == 0 and next(value) ~= nil then
-      flatten(value, prefix .. key .. ".", out)
+      command.flatten(value, prefix .. key .. ".", out)
     else
       out[prefix .. key] = value
     end
@@ -46,66 +70,48 @@ local function flatten(config, prefix, out)
   return out
 end
 
-local takes = {
-  ["--db"] = "db", ["--seed"] = "seed", ["--seeds"] = "seeds", ["--name"] = "name", ["--note"] = "note", ["--threads"] = "threads",
-}
+--- {"key=value", ...} as {key = value}; nil and what is wrong.
+function command.settings(list)
+  local set = {}
+  for _, text in ipairs(list or {}) do
+    local key, value = text:match "^([%w_.%-]+)=(.*)$"
+    if not key then return nil, ("--set needs key=value, not '%s'"):format(text) end
+    set[key] = value
+  end
+  return set
+end
 
-function command.main(args)
-  local ask, script, rest, seeds, resume = {set = {}, tags = {}, db = os.getenv "PERCEPT_DB" or "percept.db"}, nil, {}, nil, false
-  local i = 1
-  while i <= #args do
-    local a = args[i]
-    if a == "--set" then
-      i = i + 1
-      local key, value = (args[i] or ""):match "^([%w_.]+)=(.*)$"
-      if not key then return usage("--set needs key=value") end
-      ask.set[key] = value
-    elseif a == "--tag" then
-      i = i + 1
-      ask.tags[#ask.tags + 1] = args[i]
-    elseif a == "--resume" then
-      resume = true
-      if args[i + 1] and not args[i + 1]:match "^%-" and not args[i + 1]:match "%.lua$" then
-        i = i + 1
-        ask.uid = args[i]
-      end
-    elseif takes[a] then
-      i = i + 1
-      if not args[i] then return usage("%s needs a value", a) end
-      ask[takes[a]] = args[i]
-    elseif a:sub(1, 2) == "--" and not script then
-      return usage("unknown option %s", a)
-    elseif not script then
-      script = a
-    else
-      rest[#rest + 1] = a
-    end
-    i = i + 1
+function command.run(opts)
+  local set, why = command.settings(opts.set)
+  if not set then return options.mistake("run", "%s", why) end
+  if opts.threads and opts.threads < 1 then return options.mistake("run", "--threads needs a number from 1 on") end
+  if opts.seed and opts.seeds then return options.mistake("run", "--seed or --seeds, not both") end
+  local seeds
+  if opts.seeds then
+    seeds, why = options.seeds(opts.seeds)
+    if not seeds then return options.mistake("run", "%s", why) end
   end
-  for _, key in ipairs{"seed", "threads"} do
-    if ask[key] then
-      ask[key] = tonumber(ask[key])
-      if not ask[key] then return usage("--%s needs a number", key) end
-    end
-  end
-  if resume then
-    local row = to_resume(ask.db, ask.uid)
+  local ask = {
+    set = set, tags = opts.tag or {}, db = options.path(opts), seed = opts.seed, name = opts.name, note = opts.note,
+    threads = opts.threads, sweep = opts.sweep, command = options.shell{"percept", "run", unpack(opts.words)},
+  }
+  local script, rest = opts[1], {unpack(opts, 2)}
+  if opts.child_of then process.die_with_parent(opts.child_of) end
+  if opts.resume then
+    if script then return options.mistake("run", "--resume goes on with the run's own script; '%s' is one word too many", script) end
+    if opts.seeds then return options.mistake("run", "--resume goes on with one run; --seeds starts several") end
+    local row = to_resume(ask.db, opts.resume ~= true and opts.resume or nil)
     ask.resume = {uid = row.uid, step = row.step}
     ask.seed = row.seed
-    ask.set = flatten(recorder.parse_json(row.config_json), "", {})
+    ask.set = command.flatten(recorder.parse_json(row.config_json))
     script = row.script
     print(("resuming %s at step %d: %s"):format(row.uid, math.max(0, row.step), script))
   end
-  if not script then return usage("which script?") end
-  if ask.seeds then
-    local from, to = ask.seeds:match "^(%d+)%.%.(%d+)$"
-    if not from then return usage("--seeds needs A..B, as in 1..3") end
-    seeds = {tonumber(from), tonumber(to)}
-  end
+  if not script then return options.mistake("run", "which script?") end
   ask.script = script
   experiment.request = ask
-  for seed = seeds and seeds[1] or 1, seeds and seeds[2] or 1 do
-    if seeds then ask.seed = seed end
+  for i = 1, seeds and #seeds or 1 do
+    if seeds then ask.seed = seeds[i] end
     cli.run_script(script, rest)
   end
   return 0

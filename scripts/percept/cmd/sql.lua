@@ -1,52 +1,54 @@
 --- percept sql "select ...": queries over the results, read-only unless told otherwise.
+local options = require "percept.options"
 local recorder = require "percept.recorder"
-local sys = require "percept.sys"
 
-local command = {help = "query the database: percept sql [--db FILE] [--csv|--json|--markdown|--latex] [--write] SQL|@name [key=value ...]"}
-
-local formats = {["--csv"] = "csv", ["--json"] = "json", ["--markdown"] = "markdown", ["--latex"] = "latex", ["--table"] = "table"}
+local command = {
+  help = "asks the database in SQL",
+  usage = {"SQL [NAME=VALUE ...]", "@QUERY [NAME=VALUE ...]", "--list"},
+  about = "Reads alone unless --write is given. :name in the SQL is a parameter, given as name=value. @QUERY is one of "
+    .. "the shipped queries; --list tells them, and percept sql @QUERY without what it requires tells its parameters. "
+    .. "Besides SQLite's functions there are stddev, median, quantile(x, q), digest and unzstd. SQL may be - to read it "
+    .. "from standard input.",
+  options = options.join({
+    {flag = "--list", text = "the shipped queries"},
+    {flag = "--write", text = "statements may change the database"},
+  }, options.formats, options.db),
+  hidden = {{flag = "--names"}, {flag = "--table"}},
+  examples = {
+    {"percept sql \"select method, split, value from result where metric = 'accuracy'\""},
+    {"percept sql @seeds metric=encoder/ood/accuracy a=model.width", "mean, sd, n over seeds by a parameter"},
+    {"percept sql @paper --latex > table.tex", "the paper's table"},
+  },
+  positional = {"query"},
+}
 
 local function list()
   for _, q in ipairs(recorder.queries()) do print(("@%-16s %s"):format(q.name, q.title)) end
   return 0
 end
 
-function command.main(args)
-  local db, format, write, text, params = os.getenv "PERCEPT_DB" or "percept.db", "table", false, nil, {}
-  local i = 1
-  while i <= #args do
-    local a = args[i]
-    if a == "--db" then
-      i = i + 1
-      db = args[i] or error("--db needs a file", 0)
-    elseif formats[a] then
-      format = formats[a]
-    elseif a == "--write" then
-      write = true
-    elseif a == "--list" then
-      return list()
-    elseif a:sub(1, 2) == "--" and not text then
-      io.stderr:write(("percept sql: unknown option %s\nusage: %s\n"):format(a, command.help))
-      return 2
-    elseif not text then
-      text = a
-    else
-      local key, value = a:match "^([%w_]+)=(.*)$"
-      if not key then
-        io.stderr:write(("percept sql: '%s' is no parameter; write key=value\n"):format(a))
-        return 2
-      end
-      params[key] = value
-    end
-    i = i + 1
+function command.run(opts)
+  if opts.list then return list() end
+  if opts.names then
+    for _, q in ipairs(recorder.queries()) do print("@" .. q.name) end
+    return 0
+  end
+  local text, params = opts[1], {}
+  for i = 2, #opts do
+    local key, value = opts[i]:match "^([%w_]+)=(.*)$"
+    if not key then return options.mistake("sql", "'%s' is no parameter; write key=value", opts[i]) end
+    params[key] = value
   end
   if not text then
-    io.stderr:write("usage: ", command.help, "\nshipped queries:\n")
-    list()
-    return 2
+    local code = options.mistake("sql", "which query?")
+    io.stderr:write "shipped queries:\n"
+    for _, q in ipairs(recorder.queries()) do io.stderr:write(("  @%-16s %s\n"):format(q.name, q.title)) end
+    return code
   end
-  local bold = format == "table" and sys.isatty(1) and not os.getenv "NO_COLOR"
-  recorder.print(db, text, {format = format, write = write, params = params, bold = bold})
+  if text == "-" then text = io.read "*a" end
+  recorder.print(options.path(opts), text, {
+    format = options.format(opts), write = opts.write or false, params = params, bold = options.colour(opts),
+  })
   return 0
 end
 

@@ -1,0 +1,61 @@
+--- percept diff UID UID: how two runs differ.
+local options = require "percept.options"
+local recorder = require "percept.recorder"
+
+local command = {
+  help = "tells how two runs differ",
+  usage = {"UID UID"},
+  about = "Parameters, commit, versions, sources, data, figures: what is equal is left out. A run is named by its uid, "
+    .. "the beginning of it, or its name.",
+  options = options.join({
+    {flag = "--source", text = "the lines in which their scripts and modules differ"},
+  }, options.formats, options.db),
+  examples = {{"percept diff 20260131-1 20260131-2"}, {"percept diff mine theirs --source"}},
+  positional = {"uid"},
+}
+
+local function text_of(db, digest)
+  local rows = recorder.query(db, "select unzstd(body) as text from source where digest = :digest", {digest = digest})
+  return rows[1] and rows[1].text or ""
+end
+
+local function write(path, text)
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+end
+
+-- The program diff compares; without it both digests are told.
+local function source_diff(db, a, b)
+  local rows = recorder.query(db, [[
+    select p.path, p.a, p.b from (
+      select s.path, max(case r.uid when :a then s.digest end) as a, max(case r.uid when :b then s.digest end) as b
+      from run_source s join run r on r.id = s.run_id where r.uid in (:a, :b) and s.kind <> 'diff' group by s.kind, s.path) p
+    where p.a is not p.b order by p.path]], {a = a, b = b})
+  local left, right = os.tmpname(), os.tmpname()
+  for _, row in ipairs(rows) do
+    write(left, row.a and text_of(db, row.a) or "")
+    write(right, row.b and text_of(db, row.b) or "")
+    io.stdout:flush()
+    local label = row.path:gsub("[^%w_./-]", "_")
+    os.execute(("diff -u --label '%s %s' --label '%s %s' '%s' '%s'"):format(label, a, label, b, left, right))
+  end
+  os.remove(left)
+  os.remove(right)
+  if #rows == 0 then print "their sources are the same" end
+end
+
+function command.run(opts)
+  if #opts ~= 2 then return options.mistake("diff", "two runs are compared; %d given", #opts) end
+  local a, b = options.uid(opts, opts[1]), options.uid(opts, opts[2])
+  if a == b then return options.mistake("diff", "'%s' and '%s' are one run, %s", opts[1], opts[2], a) end
+  if opts.source then
+    source_diff(options.path(opts), a, b)
+    return 0
+  end
+  if options.format(opts) == "table" then print(("a: %s\nb: %s"):format(a, b)) end
+  options.query(opts, "@diff", {a = a, b = b})
+  return 0
+end
+
+return command

@@ -1,0 +1,16 @@
+--- percept repl: the prompt.
+local cli = require "percept.cli"
+
+local command = {
+  help = "starts the prompt; percept alone does, too",
+  usage = {"[ARGS]"},
+  options = {{flag = "--script", short = "-i", value = "FILE", kind = "script", text = "runs this script first; ARGS are its own"}},
+  examples = {{"percept repl -i mine.lua", "the prompt, with what the script left behind"}},
+}
+
+function command.run(opts)
+  if opts.script then cli.run_script(opts.script, {unpack(opts)}) end
+  return require("percept.repl").start()
+end
+
+return command

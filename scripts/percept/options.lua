@@ -1,0 +1,286 @@
+--- options: the command line of a command, from its declaration.
+-- One table says what a command takes; parsing, `percept help`, the man page and the completions read it.
+--
+--   return {
+--     help = "one line",
+--     usage = "SCRIPT [ARGS]",                  -- what stands besides options; a list for several forms
+--     about = "further paragraphs",             -- optional
+--     options = {
+--       {flag = "--set", value = "KEY=VALUE", many = true, text = "overrides a default"},
+--       {flag = "--jobs", short = "-j", value = "N", kind = "int", text = "..."},   -- kinds: int, number, file, script, uid
+--       {flag = "--reap", text = "..."},        -- no value: a switch
+--     },
+--     examples = {{"percept run x.lua --seed 2", "what it is good for"}},
+--     positional = {"uid"},                     -- kinds of the words, for completion
+--     hidden = {...},                           -- options that the program gives itself
+--     pass = true,                              -- unknown options behind the first word belong to the script
+--     run = function(opts) ... return exit code end,
+--   }
+-- opts: opts.set = {...} (many), opts.jobs = 4, opts.reap = true, words at opts[1], opts[2], ...
+local process = require "percept.process"
+local recorder = require "percept.recorder"
+local records = require "percept.records"
+local sys = require "percept.sys"
+
+local options = {}
+
+--- Options that many commands share.
+options.db = {flag = "--db", value = "FILE", kind = "file", text = "the database; else $PERCEPT_DB, else percept.db"}
+options.formats = {
+  {flag = "--csv", text = "as CSV (RFC 4180), numbers in full precision"},
+  {flag = "--json", text = "as JSON, one object a row"},
+  {flag = "--markdown", text = "as a Markdown table"},
+  {flag = "--latex", text = "as a LaTeX tabular (booktabs)"},
+}
+
+--- A declaration's options and others, as one list.
+function options.join(...)
+  local out = {}
+  for _, list in ipairs{...} do
+    if list.flag then list = {list} end
+    for _, o in ipairs(list) do out[#out + 1] = o end
+  end
+  return out
+end
+
+--- The key under which an option's value is found: --random-n is random_n.
+function options.key(option)
+  return (option.flag:gsub("^%-+", ""):gsub("%-", "_"))
+end
+
+--- The declaration of a command: the module percept.cmd.NAME.
+function options.command(name) return require("percept.cmd." .. name) end
+
+--- Lines of usage: "percept run [OPTIONS] SCRIPT [ARGS]".
+function options.usage(name, command)
+  local forms = type(command.usage) == "table" and command.usage or {command.usage or ""}
+  local lines = {}
+  for _, form in ipairs(forms) do
+    local taken = command.options and #command.options > 0 and " [OPTIONS]" or ""
+    lines[#lines + 1] = ("percept %s%s%s"):format(name, taken, form ~= "" and " " .. form or "")
+  end
+  return lines
+end
+
+--- "-j, --jobs N" as it is written in help.
+function options.spelled(option)
+  local flag = option.short and option.short .. ", " .. option.flag or option.flag
+  if not option.value then return flag end
+  return flag .. " " .. (option.optional and "[" .. option.value .. "]" or option.value)
+end
+
+local function fold(text, width, indent, out)
+  for paragraph in (text .. "\n"):gmatch "([^\n]*)\n" do
+    local line = ""
+    for word in paragraph:gmatch "%S+" do
+      if line ~= "" and #line + 1 + #word > width then
+        out[#out + 1] = indent .. line
+        line = word
+      else
+        line = line == "" and word or line .. " " .. word
+      end
+    end
+    out[#out + 1] = line == "" and "" or indent .. line
+  end
+end
+
+--- The help text of a command.
+function options.help(name, command)
+  local out = {("percept %s: %s"):format(name, command.help or ""), ""}
+  if command.run then -- a declared command; others explain themselves in their one line
+    for i, line in ipairs(options.usage(name, command)) do out[#out + 1] = (i == 1 and "usage: " or "       ") .. line end
+  end
+  if command.about then
+    out[#out + 1] = ""
+    fold(command.about, 98, "", out)
+  end
+  if command.options and #command.options > 0 then
+    local width = 0
+    for _, o in ipairs(command.options) do width = math.max(width, #options.spelled(o)) end
+    width = math.min(width, 26)
+    out[#out + 1] = ""
+    out[#out + 1] = "options:"
+    for _, o in ipairs(command.options) do
+      local lines, spelled = {}, options.spelled(o)
+      fold(o.text or "", 92 - width, "", lines)
+      out[#out + 1] = #spelled <= width and ("  %-" .. width .. "s  %s"):format(spelled, lines[1]) or "  " .. spelled
+      for i = #spelled <= width and 2 or 1, #lines do out[#out + 1] = (" "):rep(width + 4) .. lines[i] end
+    end
+  end
+  if command.examples then
+    out[#out + 1] = ""
+    out[#out + 1] = "examples:"
+    for _, e in ipairs(command.examples) do
+      out[#out + 1] = "  " .. e[1]
+      if e[2] then out[#out + 1] = "      " .. e[2] end
+    end
+  end
+  return table.concat(out, "\n")
+end
+
+--- A mistake in the words of a command: says it and how the command is used; returns 2, the exit code.
+function options.mistake(name, text, ...)
+  local command = options.command(name)
+  if select("#", ...) > 0 then text = text:format(...) end
+  io.stderr:write(("percept %s: %s\n"):format(name, text))
+  for i, line in ipairs(options.usage(name, command)) do
+    io.stderr:write(i == 1 and "usage: " or "       ", line, "\n")
+  end
+  io.stderr:write(("try: percept help %s\n"):format(name))
+  return 2
+end
+
+local function convert(option, word)
+  if option.kind == "int" then
+    local n = tonumber(word)
+    if not n or n ~= math.floor(n) or word:find "[xX]" then return nil, ("%s needs a whole number, not '%s'"):format(option.flag, word) end
+    return n
+  elseif option.kind == "number" then
+    local n = tonumber(word)
+    if not n then return nil, ("%s needs a number, not '%s'"):format(option.flag, word) end
+    return n
+  end
+  return word
+end
+
+local function find(command, flag)
+  for _, list in ipairs{command.options or {}, command.hidden or {}} do
+    for _, o in ipairs(list) do
+      if o.flag == flag or o.short == flag then return o end
+    end
+  end
+end
+
+local function unknown(command, flag)
+  local flags = {"--help"}
+  for _, o in ipairs(command.options or {}) do flags[#flags + 1] = o.flag end
+  local near = process.nearest(flag, flags)
+  return ("unknown option %s%s"):format(flag, near and "; did you mean " .. near .. "?" or "")
+end
+
+local function store(opts, option, value)
+  local key = options.key(option)
+  if option.many then
+    opts[key] = opts[key] or {}
+    table.insert(opts[key], value)
+  else
+    opts[key] = value
+  end
+end
+
+--- Words to options; nil and what is wrong when they do not fit. With command.pass unknown options behind the first
+-- word are words, too: they are the script's.
+function options.parse(command, args)
+  local opts, i, only_words = {}, 1, false
+  while i <= #args do
+    local word = args[i]
+    local flag, given = word:match "^(%-%-[^=]+)=(.*)$"
+    if not flag and word:match "^%-%a%d+$" then flag, given = word:match "^(%-%a)(%d+)$" end -- -j4
+    flag = flag or word
+    local option = not only_words and word:sub(1, 1) == "-" and word ~= "-" and find(command, flag)
+    if only_words or word == "-" or word:sub(1, 1) ~= "-" then
+      opts[#opts + 1] = word
+    elseif word == "--" then
+      only_words = true
+    elseif option then
+      local value = true
+      if option.value then
+        value = given
+        if value == nil and (args[i + 1] and not (option.optional and (args[i + 1]:match "^%-" or args[i + 1]:match "%.lua$"))) then
+          i = i + 1
+          value = args[i]
+        end
+        if value == nil and option.optional then value = true end
+        if value == nil then return nil, ("%s needs a value: %s"):format(option.flag, options.spelled(option)) end
+        if value ~= true then
+          local why
+          value, why = convert(option, value)
+          if value == nil then return nil, why end
+        end
+      elseif given then
+        return nil, ("%s takes no value"):format(option.flag)
+      end
+      store(opts, option, value)
+    elseif command.pass and #opts > 0 then
+      opts[#opts + 1] = word
+    elseif word:match "^%-%d" then -- a negative number
+      opts[#opts + 1] = word
+    else
+      return nil, unknown(command, flag)
+    end
+    i = i + 1
+  end
+  return opts
+end
+
+--- Runs a command with these words; returns the exit code.
+function options.run(name, command, args)
+  for _, word in ipairs(args) do
+    if word == "--" or (command.pass and not word:match "^%-") then break end
+    if word == "--help" or word == "-h" then
+      print(options.help(name, command))
+      return 0
+    end
+  end
+  local opts, why = options.parse(command, args)
+  if not opts then return options.mistake(name, "%s", why) end
+  opts.words = args
+  return command.run(opts)
+end
+
+--- Seeds of a text: "1..5", "1,4,7", or both mixed; nil and what is wrong with it.
+function options.seeds(text)
+  local seeds, seen = {}, {}
+  local function add(n)
+    if not seen[n] then seeds[#seeds + 1] = n end
+    seen[n] = true
+  end
+  for part in (text .. ","):gmatch "([^,]*)," do
+    local from, to = part:match "^%s*(%d+)%.%.(%d+)%s*$"
+    if from and tonumber(to) - tonumber(from) > 100000 then return nil, ("--seeds %s: that many?"):format(text) end
+    if not from then from = part:match "^%s*(%-?%d+)%s*$" end
+    if not from then return nil, ("--seeds needs A..B or a list, as in 1..3 or 1,5,9; not '%s'"):format(text) end
+    for n = tonumber(from), tonumber(to or from) do add(n) end
+  end
+  if #seeds == 0 then return nil, ("--seeds %s: the first is larger than the last"):format(text) end
+  return seeds
+end
+
+--- Words as a shell would have them back.
+function options.shell(words)
+  local out = {}
+  for i, w in ipairs(words) do out[i] = w:match "^[%w_@%%+=:,./-]+$" and w or "'" .. w:gsub("'", "'\\''") .. "'" end
+  return table.concat(out, " ")
+end
+
+--- The database a command is about.
+function options.path(opts) return opts.db or os.getenv "PERCEPT_DB" or "percept.db" end
+
+--- Full uid of the run a word means.
+function options.uid(opts, word) return recorder.find(options.path(opts), word) end
+
+--- The format the words ask for.
+function options.format(opts)
+  for _, name in ipairs{"csv", "json", "markdown", "latex"} do
+    if opts[name] then return name end
+  end
+  return "table"
+end
+
+--- May this output be coloured? A terminal alone is, and not where NO_COLOR is set.
+function options.colour(opts)
+  local no = os.getenv "NO_COLOR"
+  return options.format(opts or {}) == "table" and sys.isatty(1) and (no == nil or no == "") and os.getenv "TERM" ~= "dumb"
+end
+
+--- Prints a query as the words ask.
+function options.query(opts, sql, params)
+  recorder.print(options.path(opts), sql, {format = options.format(opts), params = params, bold = options.colour(opts)})
+end
+
+--- Prints lists of values as the words ask.
+function options.table(opts, names, rows)
+  records.table(names, rows, {format = options.format(opts), bold = options.colour(opts)})
+end
+
+return options
