@@ -5,7 +5,6 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -161,13 +160,6 @@ static int f_chdir(lua_State *L, pc_args *a) {
   return 0;
 }
 
-static int f_columns(lua_State *L, pc_args *a) {
-  struct winsize w;
-  int n = ioctl(1, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
-  lua_pushinteger(L, n > 0 ? n : 80);
-  return 1;
-}
-
 static int f_program(lua_State *L, pc_args *a) {
   char path[4096];
   ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
@@ -182,21 +174,6 @@ static int f_hostname(lua_State *L, pc_args *a) {
   return 1;
 }
 
-static int f_nearest(lua_State *L, pc_args *a) {
-  int at = a->a[1].at, n = (int)lua_objlen(L, at), rc = 0;
-  const char **words = malloc(((size_t)n + 1) * sizeof *words), *near;
-  if (!words) return PC_ENOMEM;
-  for (int i = 0; i < n; i++) {
-    lua_rawgeti(L, at, i + 1);
-    words[i] = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-    lua_pop(L, 1);
-  }
-  near = pc_nearest(a->a[0].v.s, words, n);
-  if (near) lua_pushstring(L, near), rc = 1;
-  free(words);
-  return rc;
-}
-
 static const pc_luafn functions[] = {
     {"spawn", "command:table, env:table?, log:str?", f_spawn,
      "starts a program in a group of its own, {\"NAME=value\", ...} added to its environment -> pid", 0},
@@ -209,10 +186,8 @@ static const pc_luafn functions[] = {
     {"pid", "", f_pid, "number of this process", 0},
     {"cwd", "", f_cwd, "the working folder", 0},
     {"chdir", "path:str", f_chdir, "changes the working folder", 0},
-    {"columns", "", f_columns, "width of the terminal; 80 where there is none", 0},
     {"program", "", f_program, "path of this program", 0},
     {"hostname", "", f_hostname, "name of this machine", 0},
-    {"nearest", "word:str, words:table", f_nearest, "the word most like it, or nothing", 0},
     {0}};
 
 int luaopen_percept_process(lua_State *L) {

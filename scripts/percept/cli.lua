@@ -151,7 +151,7 @@ function cli.main(args)
     cli.run_script(first, tail(args, 2))
     return 0
   end
-  local near = require("percept.process").nearest(first, cli.commands())
+  local near = require("percept").nearest(first, cli.commands())
   return cli.usage_error("'%s' is neither a command nor a file%s; commands: %s", first,
     near and (" (did you mean %s?)"):format(near) or "", table.concat(cli.commands(), ", "))
 end

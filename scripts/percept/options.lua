@@ -17,7 +17,7 @@
 --     run = function(opts) ... return exit code end,
 --   }
 -- opts: opts.set = {...} (many), opts.jobs = 4, opts.reap = true, words at opts[1], opts[2], ...
-local process = require "percept.process"
+local percept = require "percept"
 local recorder = require "percept.recorder"
 local records = require "percept.records"
 local sys = require "percept.sys"
@@ -154,7 +154,7 @@ end
 local function unknown(command, flag)
   local flags = {"--help"}
   for _, o in ipairs(command.options or {}) do flags[#flags + 1] = o.flag end
-  local near = process.nearest(flag, flags)
+  local near = percept.nearest(flag, flags)
   return ("unknown option %s%s"):format(flag, near and "; did you mean " .. near .. "?" or "")
 end
 

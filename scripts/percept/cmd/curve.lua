@@ -1,7 +1,7 @@
 --- percept curve UID METRIC: a metric's curve in the terminal.
 local braille = require "percept.braille"
 local options = require "percept.options"
-local process = require "percept.process"
+local percept = require "percept"
 local recorder = require "percept.recorder"
 local sys = require "percept.sys"
 
@@ -33,7 +33,7 @@ local function check(db, uid, metric)
     names[#names + 1] = row.name
     if row.name == metric then return end
   end
-  local near = process.nearest(metric, names)
+  local near = percept.nearest(metric, names)
   error(("curve: %s has no metric '%s'%s; it has %s"):format(uid, metric, near and (", did you mean %s?"):format(near) or "",
     #names > 0 and table.concat(names, ", ") or "none"), 0)
 end
@@ -61,7 +61,7 @@ function command.run(opts)
     end
     series[i] = {points = points, name = uid}
   end
-  local width = opts.width or math.min(sys.isatty(1) and process.columns() or 80, 120)
+  local width = opts.width or math.min(sys.isatty(1) and (sys.terminal_size(1) or 80) or 80, 120)
   local lines, why = braille.plot(series, {
     title = ("%s%s"):format(metric, #uids == 1 and ", " .. uids[1] or ""), xlabel = "steps", log = opts.log,
     width = width, height = opts.height or 16, colour = options.colour(opts),

@@ -56,7 +56,7 @@ function command.run(opts)
     else
       local text = module_help(name)
       if text:find("nothing is known of", 1, true) then
-        local near = require("percept.process").nearest(name, cli.commands())
+        local near = require("percept").nearest(name, cli.commands())
         io.stderr:write(("percept help: there is neither a command nor a function '%s'%s\n"):format(
           name, near and "; did you mean " .. near .. "?" or "; percept help lists the commands"))
         return 1

@@ -57,19 +57,6 @@ local function to_resume(db, uid)
   return row
 end
 
---- {a = {b = 1}} as {["a.b"] = 1}; lists are values.
-function command.flatten(config, prefix, out)
-  prefix, out = prefix or "", out or {}
-  for key, value in pairs(config) do
-    if type(value) == "table" and #value == 0 and next(value) ~= nil then
-      command.flatten(value, prefix .. key .. ".", out)
-    else
-      out[prefix .. key] = value
-    end
-  end
-  return out
-end
-
 --- {"key=value", ...} as {key = value}; nil and what is wrong.
 function command.settings(list)
   local set = {}
@@ -103,7 +90,7 @@ function command.run(opts)
     local row = to_resume(ask.db, opts.resume ~= true and opts.resume or nil)
     ask.resume = {uid = row.uid, step = row.step}
     ask.seed = row.seed
-    ask.set = command.flatten(recorder.parse_json(row.config_json))
+    ask.set = experiment.flatten(recorder.parse_json(row.config_json))
     script = row.script
     print(("resuming %s at step %d: %s"):format(row.uid, math.max(0, row.step), script))
   end
