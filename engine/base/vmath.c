@@ -40,6 +40,21 @@ void pc_vgelu_grad_f64(double *dx, const double *dy, const double *x, int64_t n)
   for (int64_t i = 0; i < n; i++) dx[i] = dy[i] * ref_slope(x[i]);
 }
 
+static void ref_array_gelu_both(float *y, float *dx, const float *dy, const float *x, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    float v = (float)ref_gelu((double)x[i]);
+    dx[i] = (float)(dy[i] * ref_slope((double)x[i]));
+    y[i] = v;
+  }
+}
+void pc_vgelu_both_f64(double *y, double *dx, const double *dy, const double *x, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    double v = ref_gelu(x[i]);
+    dx[i] = dy[i] * ref_slope(x[i]);
+    y[i] = v;
+  }
+}
+
 /* ---- tiers ---- */
 
 #define SEL(m, a, b) ((VF)(((VI)(m) & (VI)(a)) | (~(VI)(m) & (VI)(b))))
@@ -105,3 +120,6 @@ void pc_vgelu_grad_f64(double *dx, const double *dy, const double *x, int64_t n)
 PC_VMATH_MAP(X)
 #undef X
 void pc_vgelu_grad_f32(float *dx, const float *dy, const float *x, int64_t n) { DISPATCH(gelu_grad, dx, dy, x, n) }
+void pc_vgelu_both_f32(float *y, float *dx, const float *dy, const float *x, int64_t n) {
+  DISPATCH(gelu_both, y, dx, dy, x, n)
+}

@@ -177,7 +177,7 @@ static int node_attach(pc_node *n, pc_tensor **out, pc_tensor *const *in, int fl
     }
     shape_of(&n->out[k].shape, out[k]);
     n->out[k].dtype = out[k]->dtype;
-    if (flags & PC_SAVE_OUT) {
+    if (flags & PC_SAVE_OUT || (k == 1 && flags & PC_SAVE_OUT1)) {
       if (pc_view_alias(&n->out[k].saved, out[k]) < 0) return PC_ENOMEM;
       n->out[k].version = out[k]->storage->version;
     }

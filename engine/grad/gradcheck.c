@@ -14,7 +14,7 @@
 #include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
 
-enum { MAX_IN = 8 };
+enum { MAX_IN = 16 };
 
 typedef struct projected {
   pc_fn *f;

@@ -36,7 +36,8 @@ enum {
   PC_SAVE_IN0 = 32, /* backward reads in[0] only */
   PC_SAVE_IN1 = 64,
   PC_SAVE_IN2 = 128,
-  PC_HIDDEN = 256 /* not registered in the language above (helpers of backward) */
+  PC_SAVE_OUT1 = 512, /* backward reads out[1] only */
+  PC_HIDDEN = 256     /* not registered in the language above (helpers of backward) */
 };
 
 /* ---- expression scopes ----

@@ -5,6 +5,8 @@
 #define PC_GRAD_OPS_NN_H
 
 #include "grad/op.h"
+#include "tensor/act.h"
+#include "tensor/mlp.h"
 
 /* The zero value of an entry stands for its default: stride 1, padding 0, dilation 1, groups 1. */
 typedef struct pc_conv_opts {
@@ -27,6 +29,24 @@ pc_tensor *pc_group_norm(pc_scope *s, pc_tensor *x, int groups, pc_tensor *weigh
 pc_tensor *pc_attention(pc_scope *s, pc_tensor *q, pc_tensor *k, pc_tensor *v, int heads, double scale, pc_tensor **w);
 /* Projections folded into few keys (tensor/attention.h): x (B or 1,N,D), k (B,H,M,D), v (B,H,M,Dv). */
 pc_tensor *pc_slot_attention(pc_scope *s, pc_tensor *x, pc_tensor *k, pc_tensor *v, pc_tensor **w);
+
+/* Linear layers in a row, as one op (tensor/mlp.h). */
+typedef struct pc_mlp_form {
+  int n;                              /* layers, 1 to PC_MLP_MAX */
+  pc_tensor *weight[PC_MLP_MAX];      /* (out,in) */
+  pc_tensor *bias[PC_MLP_MAX];        /* (out), or NULL */
+  int norm;                           /* layer norm of x first */
+  pc_tensor *norm_weight, *norm_bias; /* or NULL */
+  double eps;                         /* 0: 1e-5 */
+  pc_activation act;                  /* between layers */
+  int last_act;                       /* and after the last */
+  int residual;                       /* y += x */
+} pc_mlp_form;
+pc_tensor *pc_mlp_run(pc_scope *s, pc_tensor *x, const pc_mlp_form *f);
+/* The same as the formula it stands for, op by op: what its second-order gradients differentiate.
+ * p, if not NULL: the inputs of all activations, one after the other, flat; NULL if there are none. */
+pc_tensor *pc_mlp_composed(pc_scope *s, pc_tensor *x, const pc_mlp_form *f, pc_tensor **p);
+pc_tensor *pc_activation_op(pc_scope *s, pc_activation f, pc_tensor *x);
 
 /* stride NULL: the kernel size; padding NULL: none. */
 pc_tensor *pc_avg_pool2d(pc_scope *s, pc_tensor *x, const int64_t kernel[2], const int64_t *stride,

@@ -5,7 +5,7 @@
 #include "grad/ops_nn.h"
 #include "grad/ops_pointwise.h"
 #include "grad/ops_shape.h"
-#include "nn/layers.h"
+#include "nn/fuse.h"
 
 typedef struct attention_self {
   int64_t heads;
@@ -118,7 +118,8 @@ static void fwd_block(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, 
     x = pc_add(s, x, y[0]);
     if (!b->cross) out[1] = y[1];
   }
-  out[0] = pc_add(s, x, pc_run1(s, b->ff, pc_run1(s, b->norm_ff, x)));
+  pc_module *ff[3] = {b->ff->kids[0].m, b->ff->kids[1].m, b->ff->kids[2].m}; /* linear, GELU, linear */
+  out[0] = pc_fuse_around(s, x, b->norm_ff, ff, 3);
 }
 
 static const pc_module_class block_class = {

@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "grad/ops_linalg.h"
 #include "grad/ops_nn.h"
 #include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
+#include "nn/fuse.h"
 
 /* ---- activations ---- */
 
@@ -47,6 +49,12 @@ static const pc_module_class act_classes[] = {{"identity", 1, 1, 1, fwd_activati
                                               {"tanh", 1, 1, 1, fwd_activation, NULL, "x -> tanh x"},
                                               {"sigmoid", 1, 1, 1, fwd_activation, NULL, "x -> 1/(1+e^-x)"}};
 
+int pc_activation_of(const pc_module *m) {
+  for (int i = PC_NN_NONE; i <= PC_NN_SIGMOID; i++)
+    if (m->cls == &act_classes[i]) return i; /* both enums count alike */
+  return -1;
+}
+
 int pc_nn_activation(pc_module **out, pc_nn_act act) {
   int rc = pc_module_new(out, &act_classes[act], sizeof act);
   if (rc == PC_OK) *(pc_nn_act *)(*out)->self = act;
@@ -73,14 +81,14 @@ static void fwd_linear(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin,
   out[0] = pc_linear(s, in[0], m->params[0].t, m->nparams > 1 ? m->params[1].t : NULL);
 }
 
-static const pc_module_class linear_class = {"linear", 1, 1, 1, fwd_linear, NULL, "(..., in) -> (..., out): x W^T + b"};
+const pc_module_class pc_linear_class = {"linear", 1, 1, 1, fwd_linear, NULL, "(..., in) -> (..., out): x W^T + b"};
 
 int pc_nn_linear(pc_module **out, int64_t in, int64_t features, const pc_linear_opts *opts) {
   pc_linear_opts o = opts ? *opts : (pc_linear_opts){0};
   int rc = check_width("linear", "in", in);
   *out = NULL;
   if (rc == PC_OK) rc = check_width("linear", "out", features);
-  if (rc < 0 || (rc = pc_module_new(out, &linear_class, 0)) < 0) return rc;
+  if (rc < 0 || (rc = pc_module_new(out, &pc_linear_class, 0)) < 0) return rc;
   pc_init init = o.zeros ? PC_INIT_ZEROS : o.init ? o.init : PC_INIT_FAN_IN;
   double gain = o.gain > 0 ? o.gain : 1;
   rc = pc_module_param(*out, "weight", 2, (int64_t[]){features, in}, init, gain, in, features);
@@ -157,12 +165,14 @@ static void fwd_layer_norm(pc_scope *s, pc_module *m, pc_tensor *const *in, int 
   out[0] = pc_layer_norm(s, in[0], w, b, 1, o->eps);
 }
 
+double pc_layer_norm_eps(const pc_module *m) { return ((const norm_self *)m->self)->eps; }
+
 static void fwd_group_norm(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
   const norm_self *o = m->self;
   out[0] = pc_group_norm(s, in[0], (int)o->groups, m->params[0].t, m->params[1].t, o->eps);
 }
 
-static const pc_module_class layer_norm_class = {
+const pc_module_class pc_layer_norm_class = {
     "layer_norm", 1, 1, 1, fwd_layer_norm, NULL, "(..., width): (x - mean) / sd * weight + bias"};
 static const pc_module_class group_norm_class = {
     "group_norm", 1, 1, 1, fwd_group_norm, NULL, "(B,...,C): normalised over each group of channels"};
@@ -181,7 +191,7 @@ static int new_norm(pc_module **out, const pc_module_class *cls, int64_t groups,
 }
 
 int pc_nn_layer_norm(pc_module **out, int64_t width, double eps, int no_affine) {
-  return new_norm(out, &layer_norm_class, 0, width, eps, no_affine);
+  return new_norm(out, &pc_layer_norm_class, 0, width, eps, no_affine);
 }
 
 int pc_nn_group_norm(pc_module **out, int64_t groups, int64_t channels, double eps) {
@@ -228,9 +238,14 @@ int pc_nn_flatten(pc_module **out) { return pc_module_new(out, &flatten_class, 0
 /* ---- containers ---- */
 
 static void fwd_sequential(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
-  pc_tensor *x = in[0];
-  for (int i = 0; i < m->nkids && s->rc == PC_OK; i++) x = pc_run1(s, m->kids[i].m, x);
-  out[0] = x;
+  pc_module *few[16] = {NULL}, **parts = m->nkids <= 16 ? few : pc_malloc(sizeof *parts * (size_t)m->nkids);
+  if (!parts) {
+    pc_note(s, PC_ENOMEM);
+    return;
+  }
+  for (int i = 0; i < m->nkids; i++) parts[i] = m->kids[i].m;
+  out[0] = pc_fuse_sequence(s, in[0], parts, m->nkids);
+  if (parts != few) pc_free(parts);
 }
 
 static const pc_module_class sequential_class = {"sequential", 1, 1, 1, fwd_sequential, NULL, "its children in a row"};

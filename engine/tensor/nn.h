@@ -4,6 +4,7 @@
 
 #include "tensor/attention.h"
 #include "tensor/conv.h"
+#include "tensor/mlp.h"
 #include "tensor/norm.h"
 #include "tensor/pool.h"
 

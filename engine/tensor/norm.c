@@ -262,6 +262,29 @@ static pc_range_fn choose(const norm *k, pc_dtype d, int backward) {
   return backward ? fast_groups_backward : fast_groups_forward;
 }
 
+void pc_norm_rows(pc_dtype d, int64_t rows, int64_t c, double eps, const void *x, const void *w, const void *b,
+                  void *y) {
+  norm k = {.n = rows, .s = 1, .c = c, .groups = 1, .eps = eps, .x = x, .w = w, .b = b, .y = y, .grain = rows + 1};
+  if (rows && c) choose(&k, d, 0)(0, rows, &k);
+}
+
+void pc_norm_rows_backward(pc_dtype d, int64_t rows, int64_t c, double eps, const void *g, const void *x, const void *w,
+                           void *gx, void *gw, void *gb) {
+  norm k = {.n = rows,
+            .s = 1,
+            .c = c,
+            .groups = 1,
+            .eps = eps,
+            .x = x,
+            .g = g,
+            .w = w,
+            .y = gx,
+            .pw = gw,
+            .pb = gb,
+            .grain = rows + 1};
+  if (rows && c) choose(&k, d, 1)(0, rows, &k);
+}
+
 /* Contiguous of dtype d; NULL stays NULL. */
 static int prepared(pc_tensor **out, const pc_tensor *t, pc_dtype d) {
   pc_tensor *c;

@@ -130,6 +130,25 @@ START_TEST(gelu_slope) {
 }
 END_TEST
 
+/* The value and the slope in one call are the ones of two calls, dx may be dy, at any length. */
+START_TEST(gelu_both) {
+  static float dy[N], v[N], slope[N], dx[N];
+  for (int i = 0; i < N; i++) x[i] = -20 + 40 * (float)i / N, dy[i] = (float)(i % 7) - 3;
+  for (int t = PC_TIER_REF; t <= (int)pc_cpu_best(); t++) {
+    ck_assert_int_eq(pc_cpu_set_tier((pc_tier)t), PC_OK);
+    for (int n = N - 3; n <= N; n++) {
+      pc_vgelu_f32(v, x, n);
+      pc_vgelu_grad_f32(slope, dy, x, n);
+      memcpy(dx, dy, sizeof dx);
+      pc_vgelu_both_f32(y, dx, dx, x, n);
+      for (int i = 0; i < n; i++)
+        ck_assert_msg(y[i] == v[i] && fabsf(dx[i] - slope[i]) <= 4e-7f * fabsf(slope[i]), "tier %s, x = %.9g",
+                      pc_tier_name((pc_tier)t), x[i]);
+    }
+  }
+}
+END_TEST
+
 int main(void) {
   Suite *s = suite_create("vmath");
   TCase *tc = tcase_create("all");
@@ -138,6 +157,7 @@ int main(void) {
   tcase_add_test(tc, special_values);
   tcase_add_test(tc, any_length);
   tcase_add_test(tc, gelu_slope);
+  tcase_add_test(tc, gelu_both);
   suite_add_tcase(s, tc);
   SRunner *r = srunner_create(s);
   srunner_run_all(r, CK_NORMAL);

@@ -1,0 +1,125 @@
+/* mlp.c: the op mlp (tensor/mlp.h) for C callers, its formula, and its gradients. */
+#include <string.h>
+
+#include "grad/bwd_nn.h"
+#include "grad/compose.h"
+#include "grad/ops_nn.h"
+
+enum { MAX_IN = PC_MLP_W + 2 * PC_MLP_MAX };
+
+pc_tensor *pc_activation_op(pc_scope *s, pc_activation f, pc_tensor *x) {
+  static const pc_opcode ops[] = {[PC_ACTIVATION_relu] = PC_OP_relu,
+                                  [PC_ACTIVATION_gelu] = PC_OP_gelu,
+                                  [PC_ACTIVATION_silu] = PC_OP_silu,
+                                  [PC_ACTIVATION_elu] = PC_OP_elu,
+                                  [PC_ACTIVATION_leaky_relu] = PC_OP_leaky_relu,
+                                  [PC_ACTIVATION_tanh] = PC_OP_tanh,
+                                  [PC_ACTIVATION_sigmoid] = PC_OP_sigmoid};
+  return f == PC_ACTIVATION_none ? x : pc_op1(s, ops[f], x);
+}
+
+static int inputs(pc_tensor **in, pc_tensor *x, const pc_mlp_form *f) {
+  in[PC_MLP_X] = x;
+  in[PC_MLP_GAMMA] = f->norm ? f->norm_weight : NULL;
+  in[PC_MLP_BETA] = f->norm ? f->norm_bias : NULL;
+  for (int i = 0; i < f->n; i++) {
+    in[PC_MLP_W + 2 * i] = f->weight[i];
+    in[PC_MLP_W + 2 * i + 1] = f->bias[i];
+  }
+  return PC_MLP_W + 2 * f->n;
+}
+
+pc_tensor *pc_mlp_run(pc_scope *s, pc_tensor *x, const pc_mlp_form *f) {
+  pc_tensor *in[MAX_IN], *out[PC_MAX_OUT] = {NULL};
+  if (s->rc < 0) return NULL;
+  if (!x || f->n < 1 || f->n > PC_MLP_MAX)
+    return pc_note(s, pc_fail(PC_EARG, "mlp: an input and 1 to %d layers are needed, not %d", PC_MLP_MAX, f->n)), NULL;
+  int nin = inputs(in, x, f), keep = 0;
+  for (int i = 0; i < nin; i++) {
+    if (!in[i] && i >= PC_MLP_W && !((i - PC_MLP_W) & 1))
+      return pc_note(s, pc_fail(PC_EARG, "mlp: weight %d is missing", (i - PC_MLP_W) / 2 + 1)), NULL;
+    keep |= pc_grad_enabled() && pc_requires_grad(in[i]);
+  }
+  const pc_val v[PC_MLP_VALUES] = {
+      PC_VI(f->act), PC_VI(f->last_act), PC_VI(f->residual), PC_VI(f->norm != 0), PC_VD(f->eps > 0 ? f->eps : 1e-5),
+      PC_VI(keep)};
+  if (pc_note(s, pc_apply(PC_OP_mlp, out, in, nin, v, PC_MLP_VALUES)) < 0) return NULL;
+  pc_tensor_release(out[1]);
+  return pc_own(s, out[0]);
+}
+
+pc_tensor *pc_mlp_composed(pc_scope *s, pc_tensor *x, const pc_mlp_form *f, pc_tensor **p) {
+  pc_tensor *a = f->norm ? pc_layer_norm(s, x, f->norm_weight, f->norm_bias, 1, f->eps) : x, *flat[PC_MLP_MAX];
+  int n = 0;
+  for (int i = 0; i < f->n; i++) {
+    a = pc_linear(s, a, f->weight[i], f->bias[i]);
+    if (i + 1 == f->n && !f->last_act) break;
+    if (p && a) flat[n++] = pc_reshape(s, a, 1, (int64_t[]){pc_numel(a)});
+    a = pc_activation_op(s, f->act, a);
+  }
+  if (p) *p = n && s->rc == PC_OK ? pc_cat(s, n, flat, 0) : NULL;
+  return f->residual ? pc_add(s, x, a) : a;
+}
+
+/* ---- gradients ---- */
+
+static pc_mlp_form form_of(const pc_node *n, pc_tensor *const *in) {
+  const pc_val *v = pc_node_val(n);
+  pc_mlp_form f = {.n = (pc_node_nin(n) - PC_MLP_W) / 2,
+                   .norm = v[PC_MLP_NORM].i != 0,
+                   .norm_weight = in[PC_MLP_GAMMA],
+                   .norm_bias = in[PC_MLP_BETA],
+                   .eps = v[PC_MLP_EPS].set ? v[PC_MLP_EPS].d : 1e-5,
+                   .act = (pc_activation)v[PC_MLP_ACT].i,
+                   .last_act = v[PC_MLP_LAST_ACT].i != 0,
+                   .residual = v[PC_MLP_RESIDUAL].i != 0};
+  for (int i = 0; i < f.n; i++) {
+    f.weight[i] = in[PC_MLP_W + 2 * i];
+    f.bias[i] = in[PC_MLP_W + 2 * i + 1];
+  }
+  return f;
+}
+
+/* The formula, differentiated by the tape: for gradients of gradients. Inputs go in as views of
+ * their own, so that the inner pass ends at them and finds nothing that lies behind. */
+static void composed(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {
+  int nin = pc_node_nin(n), nx = 0, place[MAX_IN], create = pc_grad_set_enabled(1);
+  pc_tensor *in[MAX_IN], *x[MAX_IN], *gx[MAX_IN], *y[2], *gy[2];
+  for (int i = 0; i < nin; i++) {
+    in[i] = pc_node_in(n, i);
+    if (!in[i] || !pc_needs(n, i)) continue;
+    in[i] = pc_reshape(s, in[i], in[i]->ndim, in[i]->size);
+    place[nx] = i;
+    x[nx++] = in[i];
+  }
+  pc_mlp_form f = form_of(n, in);
+  int ny = 0;
+  pc_tensor *p, *out = pc_mlp_composed(s, in[PC_MLP_X], &f, g[1] ? &p : NULL);
+  if (g[0]) y[ny] = out, gy[ny++] = g[0];
+  if (g[1] && p && pc_numel(g[1])) y[ny] = p, gy[ny++] = g[1];
+  memset(gx, 0, sizeof gx);
+  if (s->rc == PC_OK && ny)
+    pc_note(s, pc_grad(gx, y, gy, ny, x, nx, &(pc_grad_opts){.create_graph = create, .allow_unused = 1}));
+  pc_grad_set_enabled(create);
+  for (int k = 0; k < nx; k++) { /* all of them, whatever happens: they are ours now */
+    if (!gx[k] && s->rc == PC_OK) pc_note(s, pc_tensor_zeros(&gx[k], (pc_dtype)x[k]->dtype, x[k]->ndim, x[k]->size));
+    if (gx[k]) gin[place[k]] = pc_own(s, gx[k]);
+  }
+}
+
+void pc_bwd_mlp(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {
+  if (pc_grad_enabled() || g[1]) {
+    composed(s, n, g, gin);
+    return;
+  }
+  pc_tensor *in[MAX_IN], *out[MAX_IN], *kept = pc_node_out(s, n, 1);
+  int nin = pc_node_nin(n);
+  uint64_t need = 0;
+  for (int i = 0; i < nin; i++) {
+    in[i] = pc_node_in(n, i);
+    if (pc_needs(n, i)) need |= (uint64_t)1 << i;
+  }
+  if (s->rc < 0 || pc_note(s, pc_mlp_backward(out, g[0], kept, in, nin, pc_node_val(n), need)) < 0) return;
+  for (int i = 0; i < nin; i++)
+    if (out[i]) gin[i] = pc_to(s, pc_own(s, out[i]), pc_node_in_dtype(n, i));
+}

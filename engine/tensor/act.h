@@ -1,0 +1,25 @@
+/* act.h: the activations that layers have, on plain arrays, for kernels that apply them to a
+ * tile while it is in cache. Values as in the ops of the same names (pointwise.h): the exact
+ * GELU, ELU with alpha 1, leaky ReLU with slope 0.01.
+ */
+#ifndef PC_TENSOR_ACT_H
+#define PC_TENSOR_ACT_H
+
+#include "tensor/tensor.h"
+
+#define PC_ACTIVATION_MAP(X) X(none) X(relu) X(gelu) X(silu) X(elu) X(leaky_relu) X(tanh) X(sigmoid)
+
+typedef enum pc_activation {
+#define X(name) PC_ACTIVATION_##name,
+  PC_ACTIVATION_MAP(X)
+#undef X
+      PC_ACTIVATION_COUNT
+} pc_activation;
+
+/* y = f(x), n numbers of dtype d (f32 or f64); y may be x. */
+void pc_activation_run(pc_activation f, pc_dtype d, void *y, const void *x, int64_t n);
+
+/* y = f(x) and gx = g f'(x); y may not overlap the others, gx may be g. y NULL: gx alone. */
+void pc_activation_both(pc_activation f, pc_dtype d, void *y, void *gx, const void *g, const void *x, int64_t n);
+
+#endif

@@ -1,0 +1,424 @@
+#include "tensor/mlp.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/cpu.h"
+#include "base/parallel.h"
+#include "base/simd.h"
+#include "tensor/matmul.h"
+#include "tensor/mlp_impl.h"
+#include "tensor/norm.h"
+
+enum {
+  TILE_BYTES = 384 << 10, /* of a tile's layers: with the packed weights they stay in L2 */
+  TILE_MAX = 256,
+  TILE_MIN = 32,
+  PARTS = 8 /* of the sums over rows, at most */
+};
+
+static char *at(const pc_mlp *k, const void *p, int64_t elements) { return pc_mlp_at(k, p, elements); }
+static int has_act(const pc_mlp *k, int i) { return pc_mlp_has_act(k, i); }
+
+/* ---- small loops over a tile ---- */
+
+#define LOOPS(T)                                                                                                       \
+  static PC_CLONES void add_##T(T *restrict y, const T *restrict x, int64_t n) {                                       \
+    for (int64_t i = 0; i < n; i++) y[i] += x[i];                                                                      \
+  }                                                                                                                    \
+  static PC_CLONES void offset_##T(T *restrict y, const T *restrict x, const T *restrict b, int64_t rows, int64_t c) { \
+    for (int64_t r = 0; r < rows; r++)                                                                                 \
+      for (int64_t i = 0; i < c; i++) y[r * c + i] = x[r * c + i] + b[i];                                              \
+  }                                                                                                                    \
+  static PC_CLONES void columns_##T(T *restrict sum, const T *restrict x, int64_t rows, int64_t c) {                   \
+    for (int64_t r = 0; r < rows; r++)                                                                                 \
+      for (int64_t i = 0; i < c; i++) sum[i] += x[r * c + i];                                                          \
+  }
+LOOPS(float)
+LOOPS(double)
+
+/* y += x */
+static void add_to(const pc_mlp *k, void *y, const void *x, int64_t n) {
+  if (k->d == PC_F32)
+    add_float(y, x, n);
+  else
+    add_double(y, x, n);
+}
+
+static void add_columns(const pc_mlp *k, void *sum, const void *x, int64_t rows, int64_t c) {
+  if (k->d == PC_F32)
+    columns_float(sum, x, rows, c);
+  else
+    columns_double(sum, x, rows, c);
+}
+
+/* Where C of the last product starts when x goes around the layers: x + b. */
+static void lay_residual(const pc_mlp *k, char *y, const char *x, int64_t rows) {
+  int64_t c = k->width[k->layers];
+  const char *b = k->b[k->layers - 1];
+  if (!b)
+    memcpy(y, x, (size_t)(rows * c) * k->es);
+  else if (k->d == PC_F32)
+    offset_float((float *)y, (const float *)x, (const float *)b, rows, c);
+  else
+    offset_double((double *)y, (const double *)x, (const double *)b, rows, c);
+}
+
+/* ---- forward ---- */
+
+/* Rows [r, r + rows) through the layers. buf: two of (tile, widest). p[i]: where p_i goes, or NULL: nowhere.
+ * y NULL: only the p_i are wanted. */
+static void tile_forward(const pc_mlp *k, int64_t r, int64_t rows, char *const *buf, char *const *p, char *y) {
+  const char *x = at(k, k->x, r * k->width[0]), *a = x;
+  if (k->norm) {
+    pc_norm_rows(k->d, rows, k->width[0], k->eps, x, k->gamma, k->beta, buf[0]);
+    a = buf[0];
+  }
+  for (int i = 0; i < k->layers; i++) {
+    int last = i + 1 == k->layers, act = has_act(k, i), around = last && k->residual && !act;
+    char *other = a == buf[0] ? buf[1] : buf[0], *to = !act ? y : p[i] ? p[i] : last ? y : other;
+    if (!to) return;
+    if (around) lay_residual(k, to, x, rows);
+    pc_gemm_packed(rows, PC_ROWS((char *)a, k->width[i]), &k->ahead[i], around ? NULL : k->b[i], around,
+                   PC_ROWS(to, k->width[i + 1]));
+    if (!act) return;
+    if (!y && (last || !has_act(k, i + 1))) return;
+    char *out = last ? y : other;
+    pc_activation_run(k->act, k->d, out, to, rows * k->width[i + 1]);
+    a = out;
+  }
+  if (k->residual) add_to(k, y, x, rows * k->width[k->layers]);
+}
+
+static void forward(int64_t begin, int64_t end, void *ctx) {
+  pc_mlp *k = ctx;
+  size_t bytes = (size_t)(k->tile * k->widest) * k->es;
+  char *m = pc_malloc(2 * bytes + 1), *buf[2] = {m, m + bytes}, *p[PC_MLP_MAX] = {NULL};
+  if (!m) {
+    __atomic_store_n(&k->failed, 1, __ATOMIC_RELAXED);
+    return;
+  }
+  for (int64_t t = begin; t < end; t++) {
+    int64_t r = t * k->tile, rows = k->rows - r < k->tile ? k->rows - r : k->tile;
+    for (int i = 0; k->kept && i < k->layers; i++)
+      if (has_act(k, i)) p[i] = pc_mlp_kept(k, i, r);
+    tile_forward(k, r, rows, buf, p, at(k, k->y, r * k->width[k->layers]));
+  }
+  pc_free(m);
+}
+
+/* ---- backward ---- */
+
+/* What a task works in: (tile, widest) each, and the p_i when they were not kept. */
+typedef struct room {
+  char *m, *buf[3], *p[PC_MLP_MAX];
+} room;
+
+static int room_new(room *w, const pc_mlp *k) {
+  size_t each = (size_t)(k->tile * k->widest) * k->es, all = 3 * each;
+  for (int i = 0; !k->kept && i < k->layers; i++) all += (size_t)(k->tile * k->width[i + 1]) * k->es;
+  if (!(w->m = pc_malloc(all + 1))) return PC_ENOMEM;
+  for (int i = 0; i < 3; i++) w->buf[i] = w->m + (size_t)i * each;
+  char *next = w->m + 3 * each;
+  for (int i = 0; !k->kept && i < k->layers; i++) {
+    w->p[i] = next;
+    next += (size_t)(k->tile * k->width[i + 1]) * k->es;
+  }
+  return PC_OK;
+}
+
+/* Layer 0's input: gb is the gradient of a_0, spare a free buffer. */
+static void finish_rows(const pc_mlp *k, int64_t r, int64_t rows, const char *gb, char *spare, char *sum) {
+  int64_t n = k->width[0];
+  char *gx = k->gx ? at(k, k->gx, r * n) : spare;
+  if (k->norm)
+    pc_norm_rows_backward(k->d, rows, n, k->eps, gb, at(k, k->x, r * n), k->gamma, gx, at(k, sum, k->at_norm),
+                          at(k, sum, k->at_norm + n));
+  if (k->norm && k->residual && k->gx) add_to(k, gx, at(k, k->gy, r * n), rows * n);
+}
+
+/* Rows [r, r + rows): their gx, and what they add to the sums. */
+static void tile_backward(const pc_mlp *k, int64_t r, int64_t rows, room *w, char *sum) {
+  const char *x = at(k, k->x, r * k->width[0]), *gy = at(k, k->gy, r * k->width[k->layers]), *g = gy;
+  char **buf = w->buf, *p[PC_MLP_MAX];
+  for (int i = 0; i < k->layers; i++) p[i] = k->kept && has_act(k, i) ? pc_mlp_kept(k, i, r) : w->p[i];
+  if (!k->kept) tile_forward(k, r, rows, buf, p, NULL);
+  if (k->last_act) {
+    pc_activation_both(k->act, k->d, NULL, buf[0], gy, p[k->layers - 1], rows * k->width[k->layers]);
+    g = buf[0];
+  }
+  for (int i = k->layers - 1; i >= k->bottom; i--) {
+    int64_t in = k->width[i], out = k->width[i + 1];
+    char *down = g == buf[0] ? buf[1] : buf[0], *spare = buf[2];
+    const char *a = i || k->norm ? spare : x;
+    if (i >= k->low) {
+      int around = !i && !k->norm && k->residual;
+      if (!i && !k->norm) down = at(k, k->gx, r * in);
+      if (around) memcpy(down, gy, (size_t)(rows * in) * k->es);
+      pc_gemm_packed(rows, PC_ROWS((char *)g, out), &k->back[i], NULL, around, PC_ROWS(down, in));
+      if (i) pc_activation_both(k->act, k->d, k->need_w[i] ? spare : NULL, down, down, p[i - 1], rows * in);
+    } else if (i && k->need_w[i]) {
+      pc_activation_run(k->act, k->d, spare, p[i - 1], rows * in);
+    }
+    if (!i && k->norm && k->need_w[i]) pc_norm_rows(k->d, rows, in, k->eps, x, k->gamma, k->beta, spare);
+    if (k->need_w[i])
+      pc_gemm(k->d, out, in, rows, 1, PC_COLS((char *)g, out), PC_ROWS((char *)a, in), 1,
+              PC_ROWS(at(k, sum, k->at_w[i]), in));
+    if (k->need_b[i]) add_columns(k, at(k, sum, k->at_b[i]), g, rows, out);
+    g = down;
+    if (!i && i >= k->low) finish_rows(k, r, rows, g, spare, sum);
+  }
+}
+
+static void backward(int64_t begin, int64_t end, void *ctx) {
+  pc_mlp *k = ctx;
+  room w = {NULL};
+  if (room_new(&w, k) < 0) {
+    __atomic_store_n(&k->failed, 1, __ATOMIC_RELAXED);
+    return;
+  }
+  for (int64_t part = begin; part < end; part++) {
+    char *sum = at(k, k->sum, part * k->sums);
+    int64_t stop = (part + 1) * k->part_rows < k->rows ? (part + 1) * k->part_rows : k->rows;
+    memset(sum, 0, (size_t)k->sums * k->es);
+    for (int64_t r = part * k->part_rows; r < stop; r += k->tile)
+      tile_backward(k, r, stop - r < k->tile ? stop - r : k->tile, &w, sum);
+  }
+  pc_free(w.m);
+}
+
+/* ---- arguments ---- */
+
+static int64_t width_of(const pc_tensor *t) { return t->ndim ? t->size[t->ndim - 1] : 0; }
+
+static int check_vector(const char *what, const pc_tensor *t, int64_t n) {
+  if (!t || (t->ndim == 1 && t->size[0] == n)) return PC_OK;
+  return pc_fail(PC_ESHAPE, "mlp: %s %s must be (%lld): the width of x", what, pc_shape_str(t), (long long)n);
+}
+
+/* Shapes and options into *k. */
+static int setup(pc_mlp *k, pc_tensor *const *in, int nin, const pc_val *v) {
+  const pc_tensor *x = in[PC_MLP_X];
+  int layers = (nin - PC_MLP_W) / 2, rc;
+  if (layers < 1 || layers > PC_MLP_MAX || nin != PC_MLP_W + 2 * layers)
+    return pc_fail(PC_EARG, "mlp: 1 to %d layers, each a weight and a bias or none, not %d tensors", PC_MLP_MAX,
+                   nin - PC_MLP_W);
+  *k = (pc_mlp){.layers = layers, .widest = width_of(x), .rows = 1};
+  k->act = (pc_activation)v[PC_MLP_ACT].i;
+  k->last_act = v[PC_MLP_LAST_ACT].i != 0;
+  k->residual = v[PC_MLP_RESIDUAL].i != 0;
+  k->norm = v[PC_MLP_NORM].i != 0;
+  k->eps = v[PC_MLP_EPS].set ? v[PC_MLP_EPS].d : 1e-5;
+  k->d = pc_float_dtype(x, in[PC_MLP_W]);
+  k->es = pc_dtype_size(k->d);
+  if (k->act >= PC_ACTIVATION_COUNT) return pc_fail(PC_EARG, "mlp: no activation of number %d", (int)k->act);
+  if (!x->ndim) return pc_fail(PC_ESHAPE, "mlp: x %s must be (...,in)", pc_shape_str(x));
+  for (int i = 0; i < x->ndim - 1; i++) k->rows *= x->size[i];
+  k->width[0] = width_of(x);
+  for (int i = 0; i < layers; i++) {
+    const pc_tensor *w = in[PC_MLP_W + 2 * i], *b = in[PC_MLP_W + 2 * i + 1];
+    if (w->ndim == 2 && !i && w->size[1] != k->width[0])
+      return pc_fail(PC_ESHAPE, "mlp: x %s must end in the %lld inputs of its first weight %s (out,in)",
+                     pc_shape_str(x), (long long)w->size[1], pc_shape_str(w));
+    if (w->ndim != 2 || w->size[1] != k->width[i])
+      return pc_fail(PC_ESHAPE, "mlp: weight %d %s must be (out,%lld): what comes in is %lld wide", i + 1,
+                     pc_shape_str(w), (long long)k->width[i], (long long)k->width[i]);
+    if (b && (b->ndim != 1 || b->size[0] != w->size[0]))
+      return pc_fail(PC_ESHAPE, "mlp: bias %d %s must be (%lld): the outputs of weight %s", i + 1, pc_shape_str(b),
+                     (long long)w->size[0], pc_shape_str(w));
+    k->width[i + 1] = w->size[0];
+    if (w->size[0] > k->widest) k->widest = w->size[0];
+  }
+  if ((rc = check_vector("norm's weight", in[PC_MLP_GAMMA], k->width[0])) < 0 ||
+      (rc = check_vector("norm's bias", in[PC_MLP_BETA], k->width[0])) < 0)
+    return rc;
+  if (k->residual && k->width[layers] != k->width[0])
+    return pc_fail(PC_ESHAPE, "mlp: x %s goes around the layers, so they must end %lld wide, not %lld", pc_shape_str(x),
+                   (long long)k->width[0], (long long)k->width[layers]);
+  int64_t bytes = (int64_t)k->es * (2 * k->widest + k->width[0] + 1);
+  k->tile = TILE_BYTES / bytes / 16 * 16;
+  if (k->tile > TILE_MAX) k->tile = TILE_MAX;
+  if (k->tile > k->rows / 4) k->tile = (k->rows / 4 + 15) / 16 * 16; /* few rows: still a part for each thread */
+  if (k->tile < TILE_MIN) k->tile = TILE_MIN;
+  if (k->tile > k->rows) k->tile = k->rows ? k->rows : 1;
+  return PC_OK;
+}
+
+/* Contiguous operands of dtype d: n of them into t, to be released; NULL stays NULL. */
+static int take(pc_tensor **t, pc_tensor *const *in, int n, pc_dtype d) {
+  for (int i = 0; i < n; i++) {
+    pc_tensor *c;
+    int rc;
+    t[i] = NULL;
+    if (!in[i]) continue;
+    if ((rc = pc_to_dtype(&c, in[i], d)) < 0) return rc;
+    rc = pc_contiguous(&t[i], c);
+    pc_tensor_release(c);
+    if (rc < 0) return rc;
+  }
+  return PC_OK;
+}
+
+static void drop(pc_tensor **t, int n) {
+  for (int i = 0; i < n; i++) {
+    pc_tensor_release(t[i]);
+    t[i] = NULL;
+  }
+}
+
+static const char *data_or_null(const pc_tensor *t) { return t ? pc_data(t) : NULL; }
+
+static void point(pc_mlp *k, pc_tensor *const *t) {
+  k->x = pc_data(t[PC_MLP_X]);
+  k->gamma = data_or_null(t[PC_MLP_GAMMA]);
+  k->beta = data_or_null(t[PC_MLP_BETA]);
+  for (int i = 0; i < k->layers; i++) {
+    k->w[i] = pc_data(t[PC_MLP_W + 2 * i]);
+    k->b[i] = data_or_null(t[PC_MLP_W + 2 * i + 1]);
+  }
+}
+
+static int pack_ahead(pc_mlp *k, int n) {
+  int rc = PC_OK;
+  for (int i = 0; i < n && rc == PC_OK; i++)
+    rc = pc_pack(&k->ahead[i], k->d, k->width[i], k->width[i + 1], PC_COLS((char *)k->w[i], k->width[i]));
+  return rc;
+}
+
+static void unpack(pc_mlp *k) {
+  for (int i = 0; i < k->layers; i++) {
+    pc_pack_free(&k->ahead[i]);
+    pc_pack_free(&k->back[i]);
+  }
+}
+
+static double flops(const pc_mlp *k) {
+  double n = 0;
+  for (int i = 0; i < k->layers; i++) n += 2.0 * (double)k->width[i] * (double)k->width[i + 1];
+  return n * (double)k->rows;
+}
+
+static const double serial_flops = 1.5e6; /* below, a second thread costs more than it brings */
+
+static int run_forward(pc_mlp *k) {
+  if (pc_cpu_tier() == PC_TIER_REF) return pc_mlp_plain_forward(k);
+  int rc = pack_ahead(k, k->layers);
+  if (rc < 0) return rc;
+  int64_t tiles = (k->rows + k->tile - 1) / k->tile;
+  pc_parallel_for(tiles, flops(k) < serial_flops ? tiles : tiles / 32 + 1, forward, k);
+  return k->failed ? PC_ENOMEM : PC_OK;
+}
+
+int pc_fwd_mlp(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  pc_tensor *t[PC_MLP_W + 2 * PC_MLP_MAX] = {NULL};
+  pc_mlp k;
+  out[0] = out[1] = NULL;
+  int rc = setup(&k, in, nin, v);
+  if (rc < 0) return rc;
+  const pc_tensor *x = in[PC_MLP_X];
+  int64_t size[PC_MAX_DIM], kept = 0;
+  memcpy(size, x->size, sizeof size);
+  size[x->ndim - 1] = k.width[k.layers];
+  for (int i = 0; v[PC_MLP_KEEP].i && i < k.layers; i++)
+    if (has_act(&k, i)) kept += k.rows * k.width[i + 1];
+  if ((rc = take(t, in, nin, k.d)) < 0 || (rc = pc_tensor_empty(&out[0], k.d, x->ndim, size)) < 0 ||
+      (rc = pc_tensor_empty(&out[1], k.d, 1, &kept)) < 0)
+    goto done;
+  point(&k, t);
+  k.y = pc_data(out[0]);
+  k.kept = kept ? pc_data(out[1]) : NULL;
+  if (pc_numel(out[0]) || kept) rc = run_forward(&k);
+  unpack(&k);
+done:
+  drop(t, nin);
+  if (rc < 0) drop(out, 2);
+  return rc;
+}
+
+/* Which layers work, and where their sums go. */
+static void plan_backward(pc_mlp *k, uint64_t need) {
+  int lowest = k->layers;
+  for (int i = k->layers - 1; i >= 0; i--) {
+    k->need_w[i] = need >> (PC_MLP_W + 2 * i) & 1;
+    k->need_b[i] = need >> (PC_MLP_W + 2 * i + 1) & 1;
+    if (k->need_w[i] || k->need_b[i]) lowest = i;
+    k->at_w[i] = k->sums;
+    if (k->need_w[i]) k->sums += k->width[i] * k->width[i + 1];
+    k->at_b[i] = k->sums;
+    if (k->need_b[i]) k->sums += k->width[i + 1];
+  }
+  k->need_norm = k->norm && need & (1u << PC_MLP_GAMMA | 1u << PC_MLP_BETA);
+  int down = need & 1 || k->need_norm;
+  k->low = down ? 0 : lowest + 1;
+  k->bottom = down ? 0 : lowest;
+  int summed = k->sums || k->need_norm;
+  k->at_norm = k->sums;
+  if (k->norm) k->sums += 2 * k->width[0]; /* the kernel adds them whether wanted or not */
+  int64_t tiles = (k->rows + k->tile - 1) / k->tile, most = summed ? PARTS : 64;
+  if (flops(k) < serial_flops) most = 1;
+  k->part_rows = (tiles + most - 1) / most * k->tile;
+  k->parts = k->part_rows ? (k->rows + k->part_rows - 1) / k->part_rows : 0;
+}
+
+static int run_backward(pc_mlp *k) {
+  k->sum = pc_calloc((size_t)(k->parts * k->sums + 1), k->es);
+  if (!k->sum) return PC_ENOMEM;
+  if (pc_cpu_tier() == PC_TIER_REF) return pc_mlp_plain_backward(k);
+  int rc = k->kept ? PC_OK : pack_ahead(k, k->layers);
+  for (int i = k->low; i < k->layers && rc == PC_OK; i++)
+    rc = pc_pack(&k->back[i], k->d, k->width[i + 1], k->width[i], PC_ROWS((char *)k->w[i], k->width[i]));
+  if (rc < 0) return rc;
+  pc_parallel_for(k->parts, 1, backward, k);
+  return k->failed ? PC_ENOMEM : PC_OK;
+}
+
+/* The sums of n numbers from place `from` of all parts, in order. */
+static int fold(pc_tensor **out, const pc_mlp *k, int64_t from, int ndim, const int64_t *size) {
+  int rc = pc_tensor_empty(out, k->d, ndim, size);
+  if (rc < 0) return rc;
+  int64_t n = pc_numel(*out);
+  if (!k->parts) {
+    memset(pc_data(*out), 0, (size_t)n * k->es);
+    return PC_OK;
+  }
+  memcpy(pc_data(*out), at(k, k->sum, from), (size_t)n * k->es);
+  for (int64_t p = 1; p < k->parts; p++) add_to(k, pc_data(*out), at(k, k->sum, p * k->sums + from), n);
+  return PC_OK;
+}
+
+static int hand_out(pc_tensor **out, const pc_mlp *k, uint64_t need) {
+  int rc = PC_OK;
+  if (k->norm && need >> PC_MLP_GAMMA & 1) rc = fold(&out[PC_MLP_GAMMA], k, k->at_norm, 1, k->width);
+  if (rc == PC_OK && k->norm && need >> PC_MLP_BETA & 1)
+    rc = fold(&out[PC_MLP_BETA], k, k->at_norm + k->width[0], 1, k->width);
+  for (int i = 0; i < k->layers && rc == PC_OK; i++) {
+    if (k->need_w[i]) rc = fold(&out[PC_MLP_W + 2 * i], k, k->at_w[i], 2, (int64_t[]){k->width[i + 1], k->width[i]});
+    if (rc == PC_OK && k->need_b[i]) rc = fold(&out[PC_MLP_W + 2 * i + 1], k, k->at_b[i], 1, &k->width[i + 1]);
+  }
+  return rc;
+}
+
+int pc_mlp_backward(pc_tensor **out, const pc_tensor *gy, const pc_tensor *kept, pc_tensor *const *in, int nin,
+                    const pc_val *v, uint64_t need) {
+  pc_tensor *t[PC_MLP_W + 2 * PC_MLP_MAX] = {NULL}, *g = NULL;
+  pc_mlp k;
+  for (int i = 0; i < nin; i++) out[i] = NULL;
+  int rc = setup(&k, in, nin, v);
+  if (rc < 0) return rc;
+  if ((rc = take(t, in, nin, k.d)) < 0 || (rc = take(&g, (pc_tensor *[]){(pc_tensor *)gy}, 1, k.d)) < 0) goto done;
+  const pc_tensor *x = in[PC_MLP_X];
+  if (need & 1 && (rc = pc_tensor_empty(&out[PC_MLP_X], k.d, x->ndim, x->size)) < 0) goto done;
+  plan_backward(&k, need);
+  point(&k, t);
+  k.gy = pc_data(g);
+  k.gx = out[PC_MLP_X] ? pc_data(out[PC_MLP_X]) : NULL;
+  k.kept = kept && pc_numel(kept) ? pc_data(kept) : NULL;
+  if ((rc = run_backward(&k)) == PC_OK) rc = hand_out(out, &k, need);
+  pc_free(k.sum);
+  unpack(&k);
+done:
+  drop(t, nin);
+  pc_tensor_release(g);
+  if (rc < 0) drop(out, nin);
+  return rc;
+}

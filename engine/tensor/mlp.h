@@ -1,0 +1,38 @@
+/* mlp.h: norm, linear layers with activations between them, and the way around, in one pass.
+ *
+ *   a_0 = norm(x) gamma + beta, or x;   p_i = a_{i-1} W_i' + b_i;   a_i = act(p_i)   i = 1..L
+ *   y = p_L, or act(p_L);   with `residual` y += x
+ * x (..., w_0), W_i (w_i, w_{i-1}), y (..., w_L). Rows are independent, so a tile of them goes
+ * through all layers before the next one starts, and nothing between x and y leaves the cache.
+ * For the backward pass the forward may keep p_i of every layer with an activation (`keep`),
+ * which saves a third of the backward's work and costs the memory of those layers; without
+ * them backward computes them again, tile by tile.
+ *
+ *   g_L = gy (act'(p_L));   gW_i = g_i' a_{i-1};   gb_i = sum_rows g_i;   g_{i-1} = (g_i W_i) act'(p_{i-1})
+ *   gx = the norm's gradient of g_1 W_1, + gy with `residual`
+ * Gradients that nobody asks for are not computed. Sums over rows are made by parts whose
+ * bounds depend on the shapes only, and the parts are added in order: the same bits for any
+ * number of threads.
+ */
+#ifndef PC_TENSOR_MLP_H
+#define PC_TENSOR_MLP_H
+
+#include "tensor/kernel.h"
+
+enum { PC_MLP_MAX = 16 }; /* layers */
+
+/* Values of the op, in the order of its signature. */
+enum { PC_MLP_ACT, PC_MLP_LAST_ACT, PC_MLP_RESIDUAL, PC_MLP_NORM, PC_MLP_EPS, PC_MLP_KEEP, PC_MLP_VALUES };
+
+/* Places in in[]: x, gamma?, beta?, then W_1, b_1?, W_2, b_2?, ... */
+enum { PC_MLP_X, PC_MLP_GAMMA, PC_MLP_BETA, PC_MLP_W };
+
+/* act is a pc_activation. out: y and the kept p_i, (rows · widths), of size 0 without `keep`. */
+pc_forward_fn pc_fwd_mlp;
+
+/* Gradients of those inputs i whose bit is set in `need`: out[i] new references, the others NULL.
+ * in and v as in the forward; kept is its second output. */
+int pc_mlp_backward(pc_tensor **out, const pc_tensor *gy, const pc_tensor *kept, pc_tensor *const *in, int nin,
+                    const pc_val *v, uint64_t need);
+
+#endif
