@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "bindings/args.h"
 #include "bindings/percept.h"
 
@@ -103,7 +104,7 @@ static int f_wait(lua_State *L, pc_args *a) {
     pid_t pid = waitpid(-1, &status, WNOHANG);
     if (pid > 0) return push_ended(L, pid, status);
     if (pid < 0 && errno == ECHILD) return 0;
-    if (left <= 0 || pc_front_signal()) return 0;
+    if (left <= 0 || pc_interrupted()) return 0;
     rest(left < 50 ? left : 50);
     left -= 50;
   }

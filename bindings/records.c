@@ -57,7 +57,7 @@ static int f_sweep(lua_State *L, pc_args *a) {
   pc_sweep sweep = {.name = a->a[1].v.s,
                     .experiment = a->a[2].v.s,
                     .script = a->a[3].v.s,
-                    .axes_json = a->a[4].v.s,
+                    .spec_json = a->a[4].v.s,
                     .command = a->a[5].v.s};
   pc_cell *cells = calloc((size_t)n + 1, sizeof *cells);
   if (!cells) return PC_ENOMEM;
@@ -199,7 +199,7 @@ static const pc_luafn functions[] = {
     {"note", "db:str, uid:str, note:str?", f_note, "sets or clears the note of a run", 0},
     {"event", "db:str, uid:str, level:str(info|warning|error), text:str", f_event, "adds an event to a run", 0},
     {"delete", "db:str, uid:str", f_delete, "deletes a run with everything that hangs on it", 0},
-    {"sweep", "db:str, name:str, experiment:str, script:str, axes:str, command:str?, cells:table", f_sweep,
+    {"sweep", "db:str, name:str, experiment:str, script:str, spec:str, command:str?, cells:table", f_sweep,
      "adds a sweep or the cells it lacks, {{digest, seed, set = JSON}, ...} -> how many are new", 0},
     {"claim", "db:str, sweep:str, digest:str, seed:int, again:bool=false", f_claim,
      "is this cell missing, and now ours to run?", 0},

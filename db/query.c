@@ -144,7 +144,7 @@ static int bind_params(pc_db *db, sqlite3_stmt *st, const char *sql, int embedde
     }
     if (!describe(sql, name, about, sizeof about)) snprintf(about, sizeof about, "a value for it");
     if (!embedded || strstr(about, "(required)"))
-      return pc_fail(PC_EARG, "sql: parameter %s has no value; give --set %s=… (%s)", name, name, about);
+      return pc_fail(PC_EARG, "sql: parameter %s has no value; give %s=… (%s)", name, name, about);
   }
   return PC_OK;
 }

@@ -202,7 +202,7 @@ create table sweep (
   name       text primary key, -- experiment and digest of the grid, or the user's word
   experiment text not null,
   script     text not null,
-  axes_json  text not null default '[]' check (json_valid(axes_json)), -- the swept parameters, in the order given
+  spec_json  text not null default '{}' check (json_valid(spec_json)), -- axes: the swept parameters; args: the script's words; tags
   command    text,             -- as it was typed
   created_ms integer not null
 ) without rowid;

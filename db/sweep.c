@@ -29,9 +29,9 @@ static int add_sweep(pc_db *db, const pc_sweep *s, const char *op) {
     return pc_fail(PC_EARG, "%s: the name %s belongs to another script in %s; choose another with --name", op, s->name,
                    db->path);
   return pc_db_run_sql(db, NULL, op,
-                       "insert into sweep(name, experiment, script, axes_json, command, created_ms) "
+                       "insert into sweep(name, experiment, script, spec_json, command, created_ms) "
                        "values (?1, ?2, ?3, ?4, ?5, ?6)",
-                       "sssssi", s->name, s->experiment, s->script, s->axes_json ? s->axes_json : "[]", s->command,
+                       "sssssi", s->name, s->experiment, s->script, s->spec_json ? s->spec_json : "{}", s->command,
                        pc_now_ms());
 }
 

@@ -22,7 +22,7 @@ typedef struct pc_cell {
 
 typedef struct pc_sweep {
   const char *name, *experiment, *script;
-  const char *axes_json; /* an array: names of the swept parameters */
+  const char *spec_json; /* an object: axes (the swept parameters, in order), args (the script's words), tags */
   const char *command;   /* as typed; may be NULL */
 } pc_sweep;
 

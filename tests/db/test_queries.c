@@ -332,7 +332,7 @@ START_TEST(there_are_twelve_and_plain_sqlite_reads_them) {
     sqlite3_close(h);
   }
   ck_assert_int_eq(n, 12);
-  FAILS(query("@best", (const char *[]){NULL, NULL}), PC_EARG, "parameter metric has no value; give --set metric=");
+  FAILS(query("@best", (const char *[]){NULL, NULL}), PC_EARG, "parameter metric has no value; give metric=");
   FAILS(query("@best", (const char *[]){"metric", "loss", "gaol", "max", NULL, NULL}), PC_EARG, "no parameter :gaol");
   FAILS(query("@bets", (const char *[]){NULL, NULL}), PC_ENOTFOUND, "no query @bets; there are @best, ");
 }

@@ -125,7 +125,7 @@ START_TEST(errors_point_at_the_place) {
   REFUSES("select method,\n  vlue from result", "line 2, column 3: no such column: vlue\n    vlue from result\n    ^");
   REFUSES("selekt 1", "line 1, column 1: near \"selekt\": syntax error");
   REFUSES("select 1; select * from nowhere", "no such table: nowhere");
-  REFUSES("select :x", "parameter x has no value; give --set x=");
+  REFUSES("select :x", "parameter x has no value; give x=");
   REFUSES("select ?", "write :name instead of ?");
   pc_interrupt_set();
   REFUSES("with recursive c(i) as (select 1 union all select i + 1 from c) select count(*) from c", "interrupted");
