@@ -111,6 +111,21 @@ static int f_decoder_render(lua_State *L, pc_args *a) {
   return pc_made_module(L, pc_decoder_render(&m, &o), &m);
 }
 
+static int f_decoder_broadcast(lua_State *L, pc_args *a) {
+  pc_module *m;
+  pc_broadcast_decoder_opts o = {.slots = I(0),
+                                 .slot_dim = I(1),
+                                 .height = I(2),
+                                 .width_px = a->a[3].v.set ? I(3) : I(2),
+                                 .channels = I(4),
+                                 .hidden = I(5),
+                                 .doublings = I(6),
+                                 .kernel = I(7)};
+  int rc = pc_nn_act_parse(&o.act, a->a[8].v.s);
+  if (rc == PC_OK) rc = pc_masks_parse(&o.masks, a->a[9].v.s);
+  return rc < 0 ? rc : pc_made_module(L, pc_decoder_broadcast(&m, &o), &m);
+}
+
 static int f_decoder_mlp(lua_State *L, pc_args *a) {
   pc_module *m;
   pc_mlp_decoder_opts o = {.slots = I(0),
@@ -137,6 +152,13 @@ static const pc_luafn decoder_functions[] = {
      f_decoder_render,
      "one cross-attention layer with a value map for every position: each slot renders an image, attention composes "
      "them",
+     0},
+    {"broadcast",
+     "slots:int=0, slot_dim:int, height:int=64, width_px:int?, channels:int=3, hidden:int=64, doublings:int=3, "
+     "kernel:int=5, act:str=relu, masks:str(softmax|sigmoid|none)=softmax",
+     f_decoder_broadcast,
+     "spatial broadcast: every slot paints alone, masks put the paintings together: slots (B,K,m) -> image (B,H,W,C), "
+     "masks (B,H*W,K)",
      0},
     {"mlp", "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, hidden:int=256, layers:int=2",
      f_decoder_mlp, "unstructured control: all slots through one MLP -> image (B,H,W,C)", 0},

@@ -56,6 +56,27 @@ typedef struct pc_render_decoder_opts {
 } pc_render_decoder_opts;
 int pc_decoder_render(pc_module **out, const pc_render_decoder_opts *o);
 
+/* Spatial broadcast (arXiv 1901.07017), one shared network for every slot, as the additive decoders of
+ * arXiv 2310.05327 and 2209.15430 have it:
+ *   x_k(p) = z_k + W p + b on a coarse grid of places p in [-1,1]^2
+ *   y_k = net(x_k): `doublings` transposed convolutions of stride 2, then one of stride 1 to colours
+ *         (and a mask's logit)
+ *   image = sum_k mask_k * colours_k   (tensor/composite.h), or the plain sum of colours
+ * With masks `sigmoid` or `none` slots do not interact by construction; `softmax` masks couple them. */
+typedef enum pc_masks { PC_MASKS_SOFTMAX, PC_MASKS_SIGMOID, PC_MASKS_NONE } pc_masks;
+int pc_masks_parse(pc_masks *out, const char *name);
+typedef struct pc_broadcast_decoder_opts {
+  int64_t slots;                      /* 0: any number */
+  int64_t slot_dim;                   /* m; required */
+  int64_t height, width_px, channels; /* 0: 64, 64, 3 */
+  int64_t hidden;                     /* channels between; 0: 64 */
+  int64_t doublings;                  /* of the grid; 0: 3 (8 x 8 places for 64 x 64 pixels) */
+  int64_t kernel;                     /* 0: 5 */
+  pc_nn_act act;                      /* none: relu */
+  pc_masks masks;                     /* without masks there is no slot attention */
+} pc_broadcast_decoder_opts;
+int pc_decoder_broadcast(pc_module **out, const pc_broadcast_decoder_opts *o);
+
 /* A fully connected decoder of all slots at once: the unstructured control.
  * z (B,K*m) -> hidden... -> H*W*C. */
 typedef struct pc_mlp_decoder_opts {

@@ -25,10 +25,7 @@ static void fwd_slots(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, 
   }
   int64_t b = x->size[0];
   x = pc_div(s, pc_sub(s, x, e->mean), e->scale);
-  for (int64_t i = 0; i < e->o.stages; i++) {
-    x = pc_run1(s, e->convs[i], x);
-    if (i + 1 < e->o.stages) x = pc_op1(s, PC_OP_relu, x);
-  }
+  for (int64_t i = 0; i < e->o.stages; i++) x = pc_nn_convolve(s, e->convs[i], x, i + 1 < e->o.stages);
   x = pc_reshape(s, x, 3, (int64_t[]){b, e->tokens, e->o.width});
   if (e->maps) x = pc_transpose(s, pc_bmm(s, pc_transpose(s, x, 0, 1), e->maps), 0, 1);
   x = pc_run1(s, e->norm_tokens, pc_run1(s, e->position, x));

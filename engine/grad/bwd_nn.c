@@ -5,6 +5,7 @@
 
 #include "grad/compose.h"
 #include "grad/ops_nn.h"
+#include "tensor/conv.h"
 #include "tensor/matmul.h"
 
 #define BWD(name) void pc_bwd_##name(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin)
@@ -43,7 +44,7 @@ static pc_conv_opts sized(pc_conv_opts o, const int64_t *big, const int64_t *sma
 static pc_tensor *bias_grad(pc_scope *s, const pc_node *n, int i, pc_tensor *g) {
   pc_tensor *t;
   if (pc_grad_enabled()) return back(s, n, i, pc_sum_to(s, g, pc_node_in_shape(n, i)));
-  if (s->rc < 0 || pc_note(s, pc_column_sums(&t, g)) < 0) return NULL;
+  if (s->rc < 0 || pc_note(s, pc_column_sums(&t, g, NULL)) < 0) return NULL;
   return back(s, n, i, pc_own(s, t));
 }
 
@@ -65,6 +66,28 @@ BWD(conv_transpose2d) {
   if (pc_needs(n, 1)) gin[1] = back(s, n, 1, pc_conv2d_weight(s, g[0], IN(0), ws->size[1], ws->size[2], &o));
   if (pc_needs(n, 2)) gin[2] = bias_grad(s, n, 2, g[0]);
 }
+
+/* With relu: g counts where the result is positive. One pass each, or the same made of ops. */
+typedef int relu_grads_fn(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *y,
+                          const pc_tensor *x, const pc_tensor *w, const pc_val *v);
+
+static void relu_conv(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin, relu_grads_fn *grads,
+                      pc_backward_fn *plain) {
+  pc_tensor *y = pc_node_out(s, n, 0), *got[3] = {NULL}, *masked;
+  if (s->rc < 0) return;
+  if (pc_grad_enabled()) {
+    masked = pc_where(s, pc_gt(s, y, pc_number(s, 0)), g[0], pc_mul_scalar(s, g[0], 0));
+    if (masked) plain(s, n, &masked, gin);
+    return;
+  }
+  pc_note(s, grads(pc_needs(n, 0) ? &got[0] : NULL, pc_needs(n, 1) ? &got[1] : NULL, pc_needs(n, 2) ? &got[2] : NULL,
+                   g[0], y, IN(0), IN(1), pc_node_val(n)));
+  for (int i = 0; i < 3; i++)
+    if (got[i]) gin[i] = back(s, n, i, pc_own(s, got[i]));
+}
+
+BWD(conv2d_relu) { relu_conv(s, n, g, gin, pc_conv2d_relu_grads, pc_bwd_conv2d); }
+BWD(conv_transpose2d_relu) { relu_conv(s, n, g, gin, pc_conv_transpose2d_relu_grads, pc_bwd_conv_transpose2d); }
 
 BWD(conv2d_weight) {
   const pc_val *v = pc_node_val(n);

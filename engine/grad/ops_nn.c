@@ -11,14 +11,15 @@ static const pc_conv_opts plain;
 pc_tensor *pc_conv2d(pc_scope *s, pc_tensor *x, pc_tensor *weight, pc_tensor *bias, const pc_conv_opts *o) {
   if (!o) o = &plain;
   const pc_val v[4] = {pair(o->stride, 1), pair(o->padding, 0), pair(o->dilation, 1), PC_VI(o->groups ? o->groups : 1)};
-  return pc_op(s, PC_OP_conv2d, 3, (pc_tensor *[]){x, weight, bias}, 4, v, 4);
+  return pc_op(s, o->relu ? PC_OP_conv2d_relu : PC_OP_conv2d, 3, (pc_tensor *[]){x, weight, bias}, 4, v, 4);
 }
 
 pc_tensor *pc_conv_transpose2d(pc_scope *s, pc_tensor *x, pc_tensor *weight, pc_tensor *bias, const pc_conv_opts *o) {
   if (!o) o = &plain;
   const pc_val v[5] = {pair(o->stride, 1), pair(o->padding, 0), pair(o->output_padding, 0),
                        PC_VI(o->groups ? o->groups : 1), pair(o->dilation, 1)};
-  return pc_op(s, PC_OP_conv_transpose2d, 3, (pc_tensor *[]){x, weight, bias}, 5, v, 4);
+  return pc_op(s, o->relu ? PC_OP_conv_transpose2d_relu : PC_OP_conv_transpose2d, 3, (pc_tensor *[]){x, weight, bias},
+               5, v, 4);
 }
 
 pc_tensor *pc_conv2d_weight(pc_scope *s, pc_tensor *x, pc_tensor *gy, int64_t kh, int64_t kw, const pc_conv_opts *o) {
@@ -58,6 +59,16 @@ pc_tensor *pc_attention(pc_scope *s, pc_tensor *q, pc_tensor *k, pc_tensor *v, i
 
 pc_tensor *pc_slot_attention(pc_scope *s, pc_tensor *x, pc_tensor *k, pc_tensor *v, pc_tensor **w) {
   return attend(s, PC_OP_slot_attention, (pc_tensor *[]){x, k, v}, 0, NULL, w);
+}
+
+pc_tensor *pc_composite(pc_scope *s, pc_tensor *x, int sigmoid, pc_tensor **masks) {
+  pc_tensor *out[PC_MAX_OUT] = {NULL};
+  const pc_val mode = {.set = 1, .s = sigmoid ? "sigmoid" : "softmax"};
+  if (masks) *masks = NULL;
+  if (s->rc < 0 || !x || pc_note(s, pc_apply(PC_OP_composite, out, &x, 1, &mode, 1)) < 0) return NULL;
+  pc_tensor *m = pc_own(s, out[1]);
+  if (masks) *masks = m;
+  return pc_own(s, out[0]);
 }
 
 static pc_tensor *pooled(pc_scope *s, pc_opcode op, pc_tensor *x, const int64_t kernel[2], const int64_t *stride,

@@ -12,11 +12,14 @@
 typedef struct pc_conv_opts {
   int64_t stride[2], padding[2], dilation[2], output_padding[2];
   int64_t groups;
+  int relu; /* max(0, ·) of the result, in the same pass */
 } pc_conv_opts;
 
 /* o may be NULL: all defaults. bias may be NULL. */
 pc_tensor *pc_conv2d(pc_scope *s, pc_tensor *x, pc_tensor *weight, pc_tensor *bias, const pc_conv_opts *o);
 pc_tensor *pc_conv_transpose2d(pc_scope *s, pc_tensor *x, pc_tensor *weight, pc_tensor *bias, const pc_conv_opts *o);
+/* image (B,H,W,C) from painting slots (B,K,H,W,C+1); masks (B,K,H,W) if wanted (tensor/composite.h). */
+pc_tensor *pc_composite(pc_scope *s, pc_tensor *x, int sigmoid, pc_tensor **masks);
 /* Gradient (O,kh,kw,I/groups) of the weight of a convolution of x whose output has gradient gy. */
 pc_tensor *pc_conv2d_weight(pc_scope *s, pc_tensor *x, pc_tensor *gy, int64_t kh, int64_t kw, const pc_conv_opts *o);
 

@@ -47,7 +47,10 @@ pc_tensor *pc_fuse_sequence(pc_scope *s, pc_tensor *x, pc_module *const *parts, 
   pc_mlp_form f;
   for (int i = 0; i < n && s->rc == PC_OK && x;) {
     int taken = gather(&f, parts + i, n - i);
-    if (taken > 1 && pays(&f, x)) {
+    if (pc_is_conv(parts[i]) && i + 1 < n && pc_activation_of(parts[i + 1]) == PC_ACTIVATION_relu) {
+      x = pc_nn_convolve(s, parts[i], x, 1);
+      i += 2;
+    } else if (taken > 1 && pays(&f, x)) {
       x = pc_mlp_run(s, x, &f);
       i += taken;
     } else {

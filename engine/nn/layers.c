@@ -109,18 +109,21 @@ static pc_conv_opts op_options(const pc_nn_conv_opts *o) {
 }
 
 static void fwd_conv(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
-  pc_conv_opts o = op_options(m->self);
-  out[0] = pc_conv2d(s, in[0], m->params[0].t, m->nparams > 1 ? m->params[1].t : NULL, &o);
-}
-
-static void fwd_conv_transpose(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
-  pc_conv_opts o = op_options(m->self);
-  out[0] = pc_conv_transpose2d(s, in[0], m->params[0].t, m->nparams > 1 ? m->params[1].t : NULL, &o);
+  out[0] = pc_nn_convolve(s, m, in[0], 0);
 }
 
 static const pc_module_class conv_class = {"conv2d", 1, 1, 1, fwd_conv, NULL, "(B,H,W,in) -> (B,H',W',out)"};
 static const pc_module_class conv_transpose_class = {
-    "conv_transpose2d", 1, 1, 1, fwd_conv_transpose, NULL, "(B,H,W,in) -> (B,H',W',out), the transpose of conv2d"};
+    "conv_transpose2d", 1, 1, 1, fwd_conv, NULL, "(B,H,W,in) -> (B,H',W',out), the transpose of conv2d"};
+
+int pc_is_conv(const pc_module *m) { return m->cls == &conv_class || m->cls == &conv_transpose_class; }
+
+pc_tensor *pc_nn_convolve(pc_scope *s, pc_module *m, pc_tensor *x, int relu) {
+  pc_conv_opts o = op_options(m->self);
+  o.relu = relu;
+  return (m->cls == &conv_class ? pc_conv2d : pc_conv_transpose2d)(s, x, m->params[0].t,
+                                                                   m->nparams > 1 ? m->params[1].t : NULL, &o);
+}
 
 static int new_conv(pc_module **out, const pc_module_class *cls, int64_t in, int64_t channels, int64_t kernel,
                     const pc_nn_conv_opts *opts, int transposed) {

@@ -40,6 +40,9 @@ typedef struct pc_nn_conv_opts {
 int pc_nn_conv2d(pc_module **out, int64_t in, int64_t out_channels, int64_t kernel, const pc_nn_conv_opts *o);
 int pc_nn_conv_transpose2d(pc_module **out, int64_t in, int64_t out_channels, int64_t kernel, const pc_nn_conv_opts *o);
 
+/* Either of them at work; relu: max(0, ·) in the same pass, as in a sequence of a convolution and relu. */
+pc_tensor *pc_nn_convolve(pc_scope *s, pc_module *conv, pc_tensor *x, int relu);
+
 int pc_nn_layer_norm(pc_module **out, int64_t width, double eps,
                      int no_affine); /* over the last dimension; eps 0: 1e-5 */
 int pc_nn_group_norm(pc_module **out, int64_t groups, int64_t channels, double eps);

@@ -90,7 +90,7 @@ static int finish(int rc, pc_tensor **out) {
 
 /* ---- ops ---- */
 
-int pc_fwd_conv2d(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+static int conv2d(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v, int relu) {
   static const char wshape[] = "(O,kh,kw,I/groups)";
   const pc_tensor *x = in[0], *w = in[1];
   pc_conv_geo g = {0};
@@ -114,16 +114,14 @@ int pc_fwd_conv2d(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *
   g.ow = ex / g.sx + 1;
   if ((rc = take(&o, in, nin)) < 0 || (rc = pc_tensor_empty(out, o.d, 4, (int64_t[]){g.n, g.oh, g.ow, g.o})) < 0)
     goto done;
-  if (pc_cpu_tier() == PC_TIER_REF)
-    pc_conv_forward_ref(o.d, &g, pc_data(*out), pc_data(o.t[0]), pc_data(o.t[1]), data_or_null(o.t[2]));
-  else
-    rc = pc_conv_forward(o.d, &g, pc_data(*out), pc_data(o.t[0]), pc_data(o.t[1]), data_or_null(o.t[2]));
+  rc = pc_conv_forward(o.d, &g, pc_data(*out), pc_data(o.t[0]), pc_data(o.t[1]), data_or_null(o.t[2]),
+                       (pc_conv_fused){.relu = relu});
 done:
   let_go(&o);
   return finish(rc, out);
 }
 
-int pc_fwd_conv_transpose2d(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+static int conv_transpose2d(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v, int relu) {
   static const char op[] = "conv_transpose2d", wshape[] = "(I,kh,kw,O/groups)";
   const pc_tensor *x = in[0], *w = in[1];
   pc_conv_geo g = {0};
@@ -151,13 +149,24 @@ int pc_fwd_conv_transpose2d(pc_tensor **out, pc_tensor *const *in, int nin, cons
                    pc_shape_str(x), pc_shape_str(w), (long long)g.py, (long long)g.px, (long long)g.h, (long long)g.w);
   if ((rc = take(&o, in, nin)) < 0 || (rc = pc_tensor_empty(out, o.d, 4, (int64_t[]){g.n, g.h, g.w, g.c})) < 0)
     goto done;
-  if (pc_cpu_tier() == PC_TIER_REF)
-    pc_conv_transpose_ref(o.d, &g, pc_data(*out), pc_data(o.t[0]), pc_data(o.t[1]), data_or_null(o.t[2]));
-  else
-    rc = pc_conv_transpose(o.d, &g, pc_data(*out), pc_data(o.t[0]), pc_data(o.t[1]), data_or_null(o.t[2]));
+  rc = pc_conv_transpose(o.d, &g, pc_data(*out), pc_data(o.t[0]), pc_data(o.t[1]), data_or_null(o.t[2]),
+                         (pc_conv_fused){.relu = relu});
 done:
   let_go(&o);
   return finish(rc, out);
+}
+
+int pc_fwd_conv2d(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  return conv2d(out, in, nin, v, 0);
+}
+int pc_fwd_conv2d_relu(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  return conv2d(out, in, nin, v, 1);
+}
+int pc_fwd_conv_transpose2d(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  return conv_transpose2d(out, in, nin, v, 0);
+}
+int pc_fwd_conv_transpose2d_relu(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  return conv_transpose2d(out, in, nin, v, 1);
 }
 
 int pc_fwd_conv2d_weight(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
@@ -180,11 +189,51 @@ int pc_fwd_conv2d_weight(pc_tensor **out, pc_tensor *const *in, int nin, const p
   if ((rc = take(&o, in, 2)) < 0 ||
       (rc = pc_tensor_empty(out, o.d, 4, (int64_t[]){g.o, g.kh, g.kw, g.c / g.groups})) < 0)
     goto done;
-  if (pc_cpu_tier() == PC_TIER_REF)
-    pc_conv_weight_ref(o.d, &g, pc_data(*out), pc_data(o.t[0]), pc_data(o.t[1]));
-  else
-    rc = pc_conv_weight(o.d, &g, pc_data(*out), pc_data(o.t[0]), pc_data(o.t[1]));
+  rc = pc_conv_weight(o.d, &g, pc_data(*out), pc_data(o.t[0]), pc_data(o.t[1]), (pc_conv_fused){0});
 done:
   let_go(&o);
   return finish(rc, out);
+}
+
+/* ---- gradients of a convolution with relu ---- */
+
+static int relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *y,
+                      const pc_tensor *x, const pc_tensor *w, pc_conv_geo *geo, int transposed) {
+  operands o = {0}, r = {0};
+  int rc = take(&o, (pc_tensor *[]){(pc_tensor *)x, (pc_tensor *)w}, 2);
+  const pc_tensor *large = transposed ? g : x, *little = transposed ? x : g;
+  geo->n = large->size[0], geo->h = large->size[1], geo->w = large->size[2], geo->c = large->size[3];
+  geo->oh = little->size[1], geo->ow = little->size[2], geo->o = little->size[3];
+  geo->kh = w->size[1], geo->kw = w->size[2];
+  if (rc == PC_OK) rc = take(&r, (pc_tensor *[]){(pc_tensor *)g, (pc_tensor *)y}, 2);
+  if (rc == PC_OK && r.d != o.d)
+    rc = pc_fail(PC_EDTYPE, "conv: the gradient is %s, the operands are %s", pc_dtype_name(r.d), pc_dtype_name(o.d));
+  if (rc == PC_OK && gx && (rc = pc_tensor_empty(gx, o.d, 4, x->size)) == PC_OK) {
+    pc_conv_fused f = {.mask = pc_data(r.t[1])};
+    rc = (transposed ? pc_conv_forward : pc_conv_transpose)(o.d, geo, pc_data(*gx), pc_data(r.t[0]), pc_data(o.t[1]),
+                                                            NULL, f);
+  }
+  if (rc == PC_OK && gw && (rc = pc_tensor_empty(gw, o.d, 4, w->size)) == PC_OK) {
+    void *a = pc_data(transposed ? r.t[0] : o.t[0]), *b = pc_data(transposed ? o.t[0] : r.t[0]);
+    pc_conv_fused f = {.mask = transposed ? pc_data(r.t[1]) : NULL, .mask_gy = transposed ? NULL : pc_data(r.t[1])};
+    rc = pc_conv_weight(o.d, geo, pc_data(*gw), a, b, f);
+  }
+  if (rc == PC_OK && gb) rc = pc_column_sums(gb, r.t[0], r.t[1]);
+  let_go(&o);
+  let_go(&r);
+  return rc;
+}
+
+int pc_conv2d_relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *y,
+                         const pc_tensor *x, const pc_tensor *w, const pc_val *v) {
+  pc_conv_geo geo = {0};
+  int rc = window("conv2d_relu", &geo, &v[0], &v[1], &v[2], &v[3]);
+  return rc < 0 ? rc : relu_grads(gx, gw, gb, g, y, x, w, &geo, 0);
+}
+
+int pc_conv_transpose2d_relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g,
+                                   const pc_tensor *y, const pc_tensor *x, const pc_tensor *w, const pc_val *v) {
+  pc_conv_geo geo = {0};
+  int rc = window("conv_transpose2d_relu", &geo, &v[0], &v[1], &v[4], &v[3]);
+  return rc < 0 ? rc : relu_grads(gx, gw, gb, g, y, x, w, &geo, 1);
 }

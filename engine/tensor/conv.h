@@ -32,10 +32,29 @@ pc_forward_fn pc_fwd_conv_transpose2d;
 /* conv2d_weight (x, gy; stride, padding, dilation, groups, kernel) */
 pc_forward_fn pc_fwd_conv2d_weight;
 
+/* The same, with max(0, ·) on the way out. */
+pc_forward_fn pc_fwd_conv2d_relu, pc_fwd_conv_transpose2d_relu;
+/* Their gradients from g and the result y, in one pass each: g counts where y > 0. A NULL place is not
+ * computed; v as of the forward call. */
+int pc_conv2d_relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *y,
+                         const pc_tensor *x, const pc_tensor *w, const pc_val *v);
+int pc_conv_transpose2d_relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g,
+                                   const pc_tensor *y, const pc_tensor *x, const pc_tensor *w, const pc_val *v);
+
+/* What is done on the way in and out. */
+typedef struct pc_conv_fused {
+  int relu; /* the result is max(0, ·) */
+  const void
+      *mask; /* the source (x of forward and weight, y of transpose) counts where this is > 0; NULL: everywhere */
+  const void *mask_gy; /* the same of weight's y */
+} pc_conv_fused;
+
 /* Raw kernels over contiguous data of dtype d; bias may be NULL. PC_ENOMEM is their only failure. */
-int pc_conv_forward(pc_dtype d, const pc_conv_geo *k, void *y, const void *x, const void *w, const void *bias);
-int pc_conv_transpose(pc_dtype d, const pc_conv_geo *k, void *x, const void *y, const void *w, const void *bias);
-int pc_conv_weight(pc_dtype d, const pc_conv_geo *k, void *gw, const void *x, const void *y);
+int pc_conv_forward(pc_dtype d, const pc_conv_geo *k, void *y, const void *x, const void *w, const void *bias,
+                    pc_conv_fused f);
+int pc_conv_transpose(pc_dtype d, const pc_conv_geo *k, void *x, const void *y, const void *w, const void *bias,
+                      pc_conv_fused f);
+int pc_conv_weight(pc_dtype d, const pc_conv_geo *k, void *gw, const void *x, const void *y, pc_conv_fused f);
 
 /* The plain loops (reference tier). */
 void pc_conv_forward_ref(pc_dtype d, const pc_conv_geo *k, void *y, const void *x, const void *w, const void *bias);

@@ -36,6 +36,8 @@ typedef struct pc_conv_job {
   const char *bias;
   pc_grid_piece *pieces;
   int npieces;
+  pc_conv_fused fused; /* done by conv_window.c only */
+  int in_place;        /* conv_window.c takes it */
   int failed;
   /* weight gradient: parts of the work, each with its own sum */
   const char *gy;

@@ -143,23 +143,20 @@ static int64_t cut(pc_conv_job *j) {
   return total;
 }
 
-enum { MAX_TAPS = 512 };
-
-/* Whether conv_window.c takes it. */
-static int in_place(const pc_conv_job *j) {
-  int most = 0;
-  for (int i = 0; i < j->npieces; i++) most = j->pieces[i].nruns > most ? j->pieces[i].nruns : most;
-  return j->d == PC_F32 && most <= MAX_TAPS && j->npieces && j->n && j->c && j->o;
-}
-
 static int run_job(pc_conv_job *j) {
   double flops = 0;
-  if (in_place(j)) return pc_window_run(j);
+  if (j->in_place) return pc_window_run(j);
   for (int i = 0; i < j->npieces; i++)
     flops += 2.0 * (double)(j->n * j->pieces[i].gh * j->pieces[i].gw) * (double)j->pieces[i].k * (double)j->o;
   int64_t tiles = cut(j);
   pc_parallel_for(tiles, flops > serial_flops ? 1 : tiles, run_tiles, j);
   return j->failed ? PC_ENOMEM : PC_OK;
+}
+
+/* Whether conv_window.c takes it. */
+static int in_place(pc_dtype d, const pc_conv_geo *g) {
+  enum { MAX_TAPS = 512 };
+  return d == PC_F32 && g->kh * g->kw <= MAX_TAPS && g->n && g->c && g->o && pc_cpu_tier() != PC_TIER_REF;
 }
 
 /* ---- making pieces ---- */
@@ -182,9 +179,12 @@ static pc_grid_piece conv_piece(const pc_conv_geo *g, pc_taps *runs) {
   return p;
 }
 
-int pc_conv_forward(pc_dtype d, const pc_conv_geo *g, void *y, const void *x, const void *w, const void *bias) {
+static int forward(pc_dtype d, const pc_conv_geo *g, void *y, const void *x, const void *w, const void *bias,
+                   pc_conv_fused f) {
   pc_conv_job j = {.d = d,
                    .es = pc_dtype_size(d),
+                   .fused = f,
+                   .in_place = in_place(d, g),
                    .src = x,
                    .n = g->n,
                    .h = g->h,
@@ -240,9 +240,12 @@ static char *phase_piece(const pc_conv_geo *g, pc_grid_piece *p, int64_t ry, int
   return pack;
 }
 
-int pc_conv_transpose(pc_dtype d, const pc_conv_geo *g, void *x, const void *y, const void *w, const void *bias) {
+static int transpose(pc_dtype d, const pc_conv_geo *g, void *x, const void *y, const void *w, const void *bias,
+                     pc_conv_fused f) {
   pc_conv_job j = {.d = d,
                    .es = pc_dtype_size(d),
+                   .fused = f,
+                   .in_place = in_place(d, g),
                    .src = y,
                    .n = g->n,
                    .h = g->oh,
@@ -321,9 +324,11 @@ static void add_parts(const pc_conv_job *j, void *gw, int64_t size) {
   }
 }
 
-int pc_conv_weight(pc_dtype d, const pc_conv_geo *g, void *gw, const void *x, const void *y) {
+static int weight(pc_dtype d, const pc_conv_geo *g, void *gw, const void *x, const void *y, pc_conv_fused f) {
   pc_conv_job j = {.d = d,
                    .es = pc_dtype_size(d),
+                   .fused = f,
+                   .in_place = in_place(d, g),
                    .src = x,
                    .n = g->n,
                    .h = g->h,
@@ -342,7 +347,7 @@ int pc_conv_weight(pc_dtype d, const pc_conv_geo *g, void *gw, const void *x, co
   int64_t tiles = cut(&j), size = g->o * p.k;
   double flops = 2.0 * (double)(g->n * g->oh * g->ow) * (double)size;
   j.parts = flops <= serial_flops ? 1 : tiles < 8 ? tiles : 8;
-  if (tiles && in_place(&j)) {
+  if (tiles && j.in_place) {
     int rc = pc_window_weight(&j, gw);
     pc_free(runs);
     return rc;
@@ -358,4 +363,83 @@ int pc_conv_weight(pc_dtype d, const pc_conv_geo *g, void *gw, const void *x, co
   pc_free(j.part);
   pc_free(runs);
   return j.failed ? PC_ENOMEM : PC_OK;
+}
+
+/* ---- interface: what is fused is done apart where the kernels do not do it ---- */
+
+static int64_t big(const pc_conv_geo *g) { return g->n * g->h * g->w * g->c; }
+static int64_t small(const pc_conv_geo *g) { return g->n * g->oh * g->ow * g->o; }
+
+#define MASKED(T)                                                                                  \
+  static void masked_##T(T *restrict to, const T *restrict x, const T *restrict mask, int64_t n) { \
+    for (int64_t i = 0; i < n; i++) to[i] = mask[i] > 0 ? x[i] : 0;                                \
+  }                                                                                                \
+  static void relu_##T(T *x, int64_t n) {                                                          \
+    for (int64_t i = 0; i < n; i++) x[i] = x[i] < 0 ? 0 : x[i];                                    \
+  }
+MASKED(float)
+MASKED(double)
+
+/* *x := a copy where mask > 0, to be freed by way of *copy; nothing to do without a mask. */
+static int mask_apart(pc_dtype d, const void **x, void **copy, const void *mask, int64_t n) {
+  *copy = NULL;
+  if (!mask) return PC_OK;
+  if (!(*copy = pc_malloc((size_t)n * pc_dtype_size(d)))) return PC_ENOMEM;
+  if (d == PC_F32)
+    masked_float(*copy, *x, mask, n);
+  else
+    masked_double(*copy, *x, mask, n);
+  *x = *copy;
+  return PC_OK;
+}
+
+static void relu_apart(pc_dtype d, void *x, int64_t n) {
+  if (d == PC_F32)
+    relu_float(x, n);
+  else
+    relu_double(x, n);
+}
+
+int pc_conv_forward(pc_dtype d, const pc_conv_geo *g, void *y, const void *x, const void *w, const void *bias,
+                    pc_conv_fused f) {
+  void *copy;
+  if (in_place(d, g)) return forward(d, g, y, x, w, bias, f);
+  int rc = mask_apart(d, &x, &copy, f.mask, big(g));
+  if (rc < 0) return rc;
+  if (pc_cpu_tier() == PC_TIER_REF)
+    pc_conv_forward_ref(d, g, y, x, w, bias);
+  else
+    rc = forward(d, g, y, x, w, bias, (pc_conv_fused){0});
+  if (f.relu) relu_apart(d, y, small(g));
+  pc_free(copy);
+  return rc;
+}
+
+int pc_conv_transpose(pc_dtype d, const pc_conv_geo *g, void *x, const void *y, const void *w, const void *bias,
+                      pc_conv_fused f) {
+  void *copy;
+  if (in_place(d, g)) return transpose(d, g, x, y, w, bias, f);
+  int rc = mask_apart(d, &y, &copy, f.mask, small(g));
+  if (rc < 0) return rc;
+  if (pc_cpu_tier() == PC_TIER_REF)
+    pc_conv_transpose_ref(d, g, x, y, w, bias);
+  else
+    rc = transpose(d, g, x, y, w, bias, (pc_conv_fused){0});
+  if (f.relu) relu_apart(d, x, big(g));
+  pc_free(copy);
+  return rc;
+}
+
+int pc_conv_weight(pc_dtype d, const pc_conv_geo *g, void *gw, const void *x, const void *y, pc_conv_fused f) {
+  void *copy, *copy_y = NULL;
+  if (in_place(d, g)) return weight(d, g, gw, x, y, f);
+  int rc = mask_apart(d, &x, &copy, f.mask, big(g));
+  if (rc == PC_OK) rc = mask_apart(d, &y, &copy_y, f.mask_gy, small(g));
+  if (rc == PC_OK && pc_cpu_tier() == PC_TIER_REF)
+    pc_conv_weight_ref(d, g, gw, x, y);
+  else if (rc == PC_OK)
+    rc = weight(d, g, gw, x, y, (pc_conv_fused){0});
+  pc_free(copy);
+  pc_free(copy_y);
+  return rc;
 }

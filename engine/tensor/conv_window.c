@@ -40,16 +40,26 @@ static frame frame_of(const pc_conv_job *j) {
       if (xl > x1) x1 = xl;
     }
   frame f = {.top = -y0, .left = -x0, .h = y1 - y0 + 1, .w = x1 - x0 + 1};
-  f.direct = f.h == j->h && f.w == j->w;
+  f.direct = f.h == j->h && f.w == j->w && !j->fused.mask;
   return f;
+}
+
+/* to = from[at..at+n), where mask > 0 (NULL: everywhere) */
+static void copy_masked(float *restrict to, const float *restrict from, const float *restrict mask, int64_t at,
+                        int64_t n) {
+  if (!mask)
+    memcpy(to, from + at, sizeof *to * (size_t)n);
+  else
+    for (int64_t i = 0; i < n; i++) to[i] = mask[at + i] > 0 ? from[at + i] : 0;
 }
 
 /* The buffer's zeros stay: only the inside is written, image after image. */
 static const float *framed(const pc_conv_job *j, const frame *f, int64_t n, float *buf) {
-  const float *image = (const float *)j->src + n * j->h * j->w * j->c;
+  const float *image = (const float *)j->src + n * j->h * j->w * j->c,
+              *mask = j->fused.mask ? (const float *)j->fused.mask + n * j->h * j->w * j->c : NULL;
   if (f->direct) return image;
   for (int64_t y = 0; y < j->h; y++)
-    memcpy(buf + ((y + f->top) * f->w + f->left) * j->c, image + y * j->w * j->c, sizeof *buf * (size_t)(j->w * j->c));
+    copy_masked(buf + ((y + f->top) * f->w + f->left) * j->c, image, mask, y * j->w * j->c, j->w * j->c);
   return buf;
 }
 
@@ -105,6 +115,7 @@ static void run_dots(const window *w, const packed_piece *k, int64_t q, const fl
                      int64_t rows) {
   const pc_conv_job *j = w->j;
   pc_block u = {.runs = k->runs, .nruns = k->nruns, .b = k->panels + q * k->group, .ldb = k->k, .cols = (int)j->cout};
+  u.relu = j->fused.relu;
   u.init = j->bias ? (const float *)j->bias + q * j->cout : NULL;
   for (int64_t i = 0; i < rows; i += PC_DOT_ROWS) {
     u.a = a + i;
@@ -133,7 +144,8 @@ static void run_group(const window *w, const packed_piece *k, int64_t q, const f
   do { /* runs in groups, so that a panel's part fits L1; also once when there are none */
     for (last = first, len = 0; last < k->nruns && (last == first || len + k->runs[last].len <= GROUP * 16 / nr);)
       len += k->runs[last++].len;
-    pc_block u = {.runs = k->runs + first, .nruns = last - first, .add = first > 0};
+    pc_block u = {
+        .runs = k->runs + first, .nruns = last - first, .add = first > 0, .relu = j->fused.relu && last >= k->nruns};
     for (int64_t at = 0; at < j->cout; at += nr) {
       u.b = k->panels + q * k->group + at * k->k + done * nr;
       u.cols = (int)(j->cout - at < nr ? j->cout - at : nr);
@@ -283,6 +295,25 @@ static void weight_chunk(const window *w, const chunk *c, const float *turned, i
     }
 }
 
+/* turned (o, pixels) = gy of pixels from `at` on; with a mask by way of a block on the stack */
+static void turn_gy(const pc_conv_job *j, int64_t at, int64_t pixels, float *turned, int64_t ld) {
+  enum { FLOATS = 2048 };
+  const float *gy = (const float *)j->gy, *mask = j->fused.mask_gy;
+  float block[FLOATS];
+  if (!mask || j->o > FLOATS / 8) {
+    pc_transpose_f32(turned, ld, gy + at * j->o, j->o, pixels, j->o);
+    for (int64_t i = 0; mask && i < pixels * j->o; i++)
+      if (!(mask[at * j->o + i] > 0)) turned[i % j->o * ld + i / j->o] = 0;
+    return;
+  }
+  int64_t most = FLOATS / j->o / 8 * 8;
+  for (int64_t i = 0; i < pixels; i += most) {
+    int64_t n = pixels - i < most ? pixels - i : most;
+    copy_masked(block, gy, mask, (at + i) * j->o, n * j->o);
+    pc_transpose_f32(turned + i, ld, block, j->o, n, j->o);
+  }
+}
+
 /* Images n.. of the chunk are framed one after the other. */
 static void weight_images(const window *w, int64_t n, int64_t images, float *buf, float *turned, int64_t ld,
                           float *panel, float *sum, int add) {
@@ -292,8 +323,7 @@ static void weight_images(const window *w, int64_t n, int64_t images, float *buf
   for (int64_t i = 0; i < images; i++) framed(j, &w->f, n + i, buf + i * w->f.h * w->f.w * j->c);
   for (int64_t y = 0; y < p->gh; y += most) {
     chunk c = {.images = images, .rows = p->gh - y < most ? p->gh - y : most, .at = buf + y * row};
-    const float *gy = (const float *)j->gy + ((n * p->gh + y) * p->gw) * j->o;
-    pc_transpose_f32(turned, ld, gy, j->o, images * c.rows * p->gw, j->o);
+    turn_gy(j, (n * p->gh + y) * p->gw, images * c.rows * p->gw, turned, ld);
     weight_chunk(w, &c, turned, ld, panel, sum, add || y > 0);
   }
 }

@@ -31,6 +31,7 @@ typedef struct pc_block {
   const float *init; /* nr floats that C starts from, or NULL: zeros; not read when add is set */
   int cols;          /* columns of C to write, 1..nr */
   int add;           /* C += */
+  int relu;          /* then C = max(C, 0); NaN stays */
 } pc_block;
 
 enum { PC_MR_MAX = 12, PC_NR_MAX = 32, PC_DOT_COLS = 4, PC_DOT_ROWS = 3 };

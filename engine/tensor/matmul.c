@@ -377,8 +377,8 @@ done:
 /* ---- column sums ---- */
 
 typedef struct sums {
-  const void *x;
-  void *part; /* (chunks, n) */
+  const void *x, *mask; /* mask NULL: everything counts */
+  void *part;           /* (chunks, n) */
   int64_t n, grain;
 } sums;
 
@@ -389,7 +389,11 @@ typedef struct sums {
     memset(o, 0, sizeof(T) * (size_t)s->n);                                             \
     for (int64_t r = begin; r < end; r++) {                                             \
       const T *restrict x = (const T *)s->x + r * s->n;                                 \
-      for (int64_t i = 0; i < s->n; i++) o[i] += x[i];                                  \
+      const T *restrict k = s->mask ? (const T *)s->mask + r * s->n : NULL;             \
+      if (k)                                                                            \
+        for (int64_t i = 0; i < s->n; i++) o[i] += k[i] > 0 ? x[i] : 0;                 \
+      else                                                                              \
+        for (int64_t i = 0; i < s->n; i++) o[i] += x[i];                                \
     }                                                                                   \
   }                                                                                     \
   static void add_chunks_##T(T *restrict o, const T *part, int64_t chunks, int64_t n) { \
@@ -400,14 +404,18 @@ typedef struct sums {
 SUM_CHUNK(float)
 SUM_CHUNK(double)
 
-int pc_column_sums(pc_tensor **out, const pc_tensor *t) {
+int pc_column_sums(pc_tensor **out, const pc_tensor *t, const pc_tensor *mask) {
   int64_t n = t->size[t->ndim - 1], rows = 1;
-  pc_tensor *c;
+  pc_tensor *c = NULL, *m = NULL;
   int rc = pc_contiguous(&c, t);
   *out = NULL;
-  if (rc < 0) return rc;
+  if (rc == PC_OK && mask) rc = pc_contiguous(&m, mask);
+  if (rc < 0) {
+    pc_tensor_release(c);
+    return rc;
+  }
   for (int i = 0; i < t->ndim - 1; i++) rows *= t->size[i];
-  sums s = {.x = pc_data(c), .n = n};
+  sums s = {.x = pc_data(c), .mask = m ? pc_data(m) : NULL, .n = n};
   s.grain = n > 0 ? 32768 / n + 64 : 1;
   int64_t chunks = (rows + s.grain - 1) / s.grain;
   s.part = pc_malloc((size_t)(chunks * n + 1) * pc_dtype_size(t->dtype));
@@ -421,6 +429,7 @@ int pc_column_sums(pc_tensor **out, const pc_tensor *t) {
   }
   pc_free(s.part);
   pc_tensor_release(c);
+  pc_tensor_release(m);
   return rc;
 }
 
@@ -461,7 +470,7 @@ int pc_linear_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_ten
                                      .c = PC_ROWS(pc_data(*gw), k)});
     if (rc < 0) goto done;
   }
-  if (gb) rc = pc_column_sums(gb, gf);
+  if (gb) rc = pc_column_sums(gb, gf, NULL);
 done:
   pc_tensor_release(gf);
   pc_tensor_release(xf);

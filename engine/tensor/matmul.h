@@ -15,8 +15,9 @@ pc_forward_fn pc_fwd_matmul_t;
 /* sum over all rows r of x_r' y_r: (...,k) and (...,n) give (k,n). Weight gradients. */
 pc_forward_fn pc_fwd_rows_product;
 
-/* out (rows of the last dimension) = sum of t over all dimensions but the last; f32 and f64. */
-int pc_column_sums(pc_tensor **out, const pc_tensor *t);
+/* out (rows of the last dimension) = sum of t over all dimensions but the last, where mask > 0 (NULL:
+ * everywhere); f32 and f64. */
+int pc_column_sums(pc_tensor **out, const pc_tensor *t, const pc_tensor *mask);
 
 /* Gradients of y = x W' + b, g = dL/dy (..., out): each wanted pointer (not NULL) gets
  * gx = g W in x's shape, gw = g' x (out,in), gb = sum of g (out). */

@@ -3,6 +3,7 @@
 #define PC_TENSOR_NN_H
 
 #include "tensor/attention.h"
+#include "tensor/composite.h"
 #include "tensor/conv.h"
 #include "tensor/mlp.h"
 #include "tensor/norm.h"

@@ -54,6 +54,52 @@ START_TEST(shapes_and_attention) {
 }
 END_TEST
 
+/* Every slot paints alone: with sigmoid masks or none, taking a slot away takes exactly its painting away. */
+START_TEST(broadcast_is_additive) {
+  for (int masks = PC_MASKS_SIGMOID; masks <= PC_MASKS_NONE; masks++) {
+    pc_broadcast_decoder_opts o = {
+        .slot_dim = 3, .height = 8, .width_px = 4, .channels = 2, .hidden = 5, .doublings = 2};
+    pc_module *m;
+    pc_tensor *z = NORMAL(PC_F32, 1, 2, 3, 3), *part, *all, *some, *last;
+    o.masks = (pc_masks)masks;
+    must(pc_decoder_broadcast(&m, &o));
+    all = first_of(m, z, NULL);
+    shape_is(all, "(2,8,4,2)");
+    must(pc_view_narrow(&part, z, 1, 0, 2, 1));
+    some = first_of(m, part, NULL);
+    pc_tensor_release(part);
+    must(pc_view_narrow(&part, z, 1, 2, 1, 1));
+    last = first_of(m, part, NULL);
+    for (int64_t i = 0; i < pc_numel(all); i++)
+      close_to((double)pc_f32(all)[i], (double)pc_f32(some)[i] + (double)pc_f32(last)[i], 1e-5);
+    pc_tensor *drop[] = {z, part, all, some, last};
+    for (int i = 0; i < 5; i++) pc_tensor_release(drop[i]);
+    pc_module_release(m);
+  }
+}
+END_TEST
+
+START_TEST(broadcast_masks_and_messages) {
+  pc_module *m;
+  pc_tensor *z = NORMAL(PC_F32, 1, 2, 3, 3), *out[PC_MAX_OUT];
+  must(pc_decoder_broadcast(&m, &(pc_broadcast_decoder_opts){.slots = 3, .slot_dim = 3, .height = 16, .hidden = 4}));
+  must(run_module(m, &z, 1, out));
+  shape_is(out[0], "(2,16,16,3)");
+  shape_is(out[1], "(2,256,3)");
+  pc_tensor *rows;
+  must(pc_contiguous(&rows, out[1]));
+  rows_sum_to_1(rows);
+  ck_assert_int_eq(pc_module_count(m), 3 * 2 + 3 + (3 * 25 * 4 + 4) + 2 * (4 * 25 * 4 + 4) + (4 * 25 * 4 + 4));
+  pc_tensor *drop[] = {z, rows, out[0], out[1]};
+  for (int i = 0; i < 4; i++) pc_tensor_release(drop[i]);
+  pc_module_release(m);
+  must_fail(pc_decoder_broadcast(&m, &(pc_broadcast_decoder_opts){.slot_dim = 3, .height = 20}), PC_EARG,
+            "an image of 20 x 20 is not a grid doubled 3 times");
+  must_fail(pc_decoder_broadcast(&m, &(pc_broadcast_decoder_opts){.slot_dim = 3, .kernel = 4}), PC_EARG,
+            "kernel must be odd and at least 3, not 4");
+}
+END_TEST
+
 START_TEST(the_control_has_no_attention) {
   pc_module *m;
   pc_tensor *z = NORMAL(PC_F32, 1, 5, 3, 2), *out[PC_MAX_OUT];
@@ -178,6 +224,12 @@ START_TEST(gradients) {
   gradcheck_module(m, &z, 1, 0, 0);
   gradcheck_module(m, &z, 1, 1, 0);
   pc_module_release(m);
+  must(pc_decoder_broadcast(
+      &m, &(pc_broadcast_decoder_opts){
+              .slots = 3, .slot_dim = 2, .height = 4, .channels = 1, .hidden = 3, .doublings = 1, .act = PC_NN_TANH}));
+  gradcheck_module(m, &z, 1, 0, 0);
+  gradcheck_module(m, &z, 1, 1, 0);
+  pc_module_release(m);
   must(pc_decoder_mlp(&m, &(pc_mlp_decoder_opts){.slots = 3, .slot_dim = 2, .height = 3, .channels = 1, .hidden = 4}));
   gradcheck_module(m, &z, 1, 0, 0);
   pc_module_release(m);
@@ -190,6 +242,8 @@ static Suite *decoders_suite(void) {
   TCase *tc = tcase_create("decoders");
   tcase_set_timeout(tc, 60);
   tcase_add_test(tc, shapes_and_attention);
+  tcase_add_test(tc, broadcast_is_additive);
+  tcase_add_test(tc, broadcast_masks_and_messages);
   tcase_add_test(tc, the_control_has_no_attention);
   tcase_add_test(tc, images_of_a_batch_are_independent);
   tcase_add_test(tc, patches_go_where_they_belong);
