@@ -79,7 +79,7 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # kernels are compiled with -O3: loops there are written to be vectorised
-$(BUILD)/engine/tensor/%.o $(BUILD)/engine/base/%.o $(BUILD)/engine/optim/%.o: OPT := -O3 -g
+$(BUILD)/engine/tensor/%.o $(BUILD)/engine/base/%.o $(BUILD)/engine/optim/%.o $(BUILD)/engine/inverter/%.o: OPT := -O3 -g
 
 # every Lua file of scripts/ is embedded as source, so that the program needs no path at run time
 $(BUILD)/gen/lua.c: $(LUA_SRC) bindings/embed.sh

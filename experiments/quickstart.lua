@@ -35,7 +35,7 @@ return percept.experiment{
     replay = {
       steps = 2000, batch = 24, id_batch = 8, lr = 1e-3, warmup = 50, final = 0.02, marginals = "empirical", log_every = 50,
     },
-    search = {steps = 60, lr = 0.1, prior = 0, tol = 1e-4, patience = 20, batch = 64},
+    search = {method = "adam", steps = 60, lr = 0.1, prior = 0, tol = 1e-4, patience = 20, batch = 64},
     readout = {hidden = 64, steps = 400, lr = 3e-3, weight_decay = 1e-4, noise = 0.3},
   },
   modules = perceive.modules,

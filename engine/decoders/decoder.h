@@ -86,6 +86,12 @@ typedef struct pc_mlp_decoder_opts {
 } pc_mlp_decoder_opts;
 int pc_decoder_mlp(pc_module **out, const pc_mlp_decoder_opts *o);
 
+/* The Jacobian of a decoder in closed form: z (b,K,m) -> d image / d z (b,K*m,H*W*C), new reference,
+ * without history; *units: its price in decodes of one image. */
+typedef int pc_jacobian_fn(void *ctx, pc_tensor *z, pc_tensor **jacobian, double *units);
+/* That of a module (ctx: the module), or NULL when its class has none. */
+pc_jacobian_fn *pc_decoder_jacobian(const pc_module *decoder);
+
 /* (B,gh*gw,patch*patch*C) <-> (B,gh*patch,gw*patch,C) */
 pc_tensor *pc_unpatch(pc_scope *s, pc_tensor *x, int64_t gh, int64_t gw, int64_t patch, int64_t channels);
 

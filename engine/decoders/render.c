@@ -1,6 +1,7 @@
 /* render.c: one layer of cross-attention with a value map for every position; see decoder.h. */
 #include <math.h>
 
+#include "base/parallel.h"
 #include "decoders/decoder.h"
 #include "grad/ops_linalg.h"
 #include "grad/ops_pointwise.h"
@@ -41,8 +42,99 @@ static void fwd_render(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin,
   out[1] = a;
 }
 
+/* ---- the Jacobian ----
+ * With v_kp = V_p h_k + c_p the patch is y_p = mean_p + sum_k a_pk v_kp. A number z_kj of slot k moves
+ * h_k by t = gelu'(W z_k + b + e_k) * W_:j, its score at p by s_p = q_p . (W_key t) / sqrt(key_dim), and so
+ *   d y_p / d z_kj = a_pk (V_p t + s_p (v_kp - sum_i a_pi v_ip))
+ * Only one slot's map is applied to each of the K*m tangents: m decodes' work in place of K*m. */
+
+static pc_tensor *gelu_slope(pc_scope *s, pc_tensor *x) {
+  pc_tensor *leaf = NULL, *y = NULL, *ones = NULL, *slope = NULL;
+  int was = pc_grad_set_enabled(1), rc = x ? pc_detach(&leaf, x) : PC_EARG;
+  if (rc == PC_OK) rc = pc_set_requires_grad(leaf, 1);
+  if (rc == PC_OK) rc = pc_apply(PC_OP_gelu, &y, &leaf, 1, NULL, 0);
+  if (rc == PC_OK) rc = pc_tensor_full(&ones, x->dtype, x->ndim, x->size, 1);
+  if (rc == PC_OK) rc = pc_grad(&slope, &y, &ones, 1, &leaf, 1, NULL);
+  pc_grad_set_enabled(was);
+  pc_tensor_release(leaf);
+  pc_tensor_release(y);
+  pc_tensor_release(ones);
+  if (rc < 0) return pc_note(s, rc), NULL;
+  return pc_own(s, slope);
+}
+
+typedef struct tangents {
+  const render_self *d;
+  const float *a, *v, *score; /* (B,Q,K), (B,K,Q*D), (B,K*m,Q) */
+  const float *map;           /* (B,K*m,Q*D): V t */
+  float *out;                 /* (B,K*m,H,W,C) */
+} tangents;
+
+static void compose_tangents(int64_t begin, int64_t end, void *ctx) { /* over B*K*m */
+  const tangents *t = ctx;
+  const pc_render_decoder_opts *o = &t->d->o;
+  const int64_t p = o->patch, gw = o->width_px / p, queries = o->height / p * gw, run = p * o->channels, each = p * run;
+  for (int64_t i = begin; i < end; i++) {
+    int64_t b = i / (o->slots * o->slot_dim), k = i / o->slot_dim % o->slots;
+    const float *map = t->map + i * queries * each, *v = t->v + b * o->slots * queries * each;
+    float *out = t->out + i * queries * each;
+    for (int64_t q = 0; q < queries; q++) {
+      const float *a = t->a + (b * queries + q) * o->slots, s = t->score[i * queries + q];
+      float *corner = out + q / gw * p * o->width_px * o->channels + q % gw * run;
+      for (int64_t e = 0; e < each; e++) {
+        float mean = 0;
+        for (int64_t l = 0; l < o->slots; l++) mean += a[l] * v[(l * queries + q) * each + e];
+        corner[e / run * o->width_px * o->channels + e % run] =
+            a[k] * (map[q * each + e] + s * (v[(k * queries + q) * each + e] - mean));
+      }
+    }
+  }
+}
+
+static int render_jacobian(void *module, pc_tensor *z, pc_tensor **jacobian, double *units) {
+  const render_self *d = ((pc_module *)module)->self;
+  const pc_render_decoder_opts *o = &d->o;
+  const int64_t k = o->slots, m = o->slot_dim, hidden = o->hidden;
+  pc_scope sc = {0}, *s = &sc;
+  int was = pc_grad_set_enabled(0);
+  *jacobian = NULL;
+  if (pc_check_slots(s, "decoder", z, k, m) && z->dtype != PC_F32)
+    pc_note(s, pc_fail(PC_EDTYPE, "decoder: slots are %s, the Jacobian is made in f32", pc_dtype_name(z->dtype)));
+  if (sc.rc == PC_OK) {
+    const int64_t b = z->size[0];
+    pc_tensor *pre = pc_add(s, pc_run1(s, d->code, z), d->identity), *h = pc_op1(s, PC_OP_gelu, pre);
+    pc_tensor *w = pc_reshape(s, pc_transpose(s, d->code->params[0].t, 0, 1), 4, (int64_t[]){1, 1, m, hidden});
+    pc_tensor *t =
+        pc_reshape(s, pc_mul(s, pc_unsqueeze(s, gelu_slope(s, pre), 2), w), 2, (int64_t[]){b * k * m, hidden});
+    pc_tensor *q = pc_mul_scalar(s, pc_run1(s, d->queries, d->positions), 1 / sqrt((double)o->key_dim));
+    pc_tensor *scores = pc_transpose(s, pc_linear(s, pc_run1(s, d->key, h), q, NULL), 1, 2); /* (B,Q,K) */
+    pc_tensor *a = pc_softmax(s, pc_add(s, scores, d->bias), 2), *v = pc_run1(s, d->value, h);
+    pc_tensor *map = pc_linear(s, t, d->value->params[0].t, NULL);
+    pc_tensor *score = pc_linear(s, pc_linear(s, t, d->key->params[0].t, NULL), q, NULL); /* (B*K*m,Q) */
+    if (sc.rc == PC_OK)
+      pc_note(s, pc_tensor_empty(jacobian, PC_F32, 5, (int64_t[]){b, k * m, o->height, o->width_px, o->channels}));
+    pc_tensor *flat[4] = {a, v, score, map};
+    for (int i = 0; i < 4 && sc.rc == PC_OK; i++)
+      if (pc_note(s, pc_contiguous(&flat[i], flat[i])) == PC_OK) pc_own(s, flat[i]);
+    if (sc.rc == PC_OK) {
+      tangents c = {d, pc_f32(flat[0]), pc_f32(flat[1]), pc_f32(flat[2]), pc_f32(flat[3]), pc_f32(*jacobian)};
+      pc_parallel_for(b * k * m, 1, compose_tangents, &c);
+    }
+  }
+  pc_grad_set_enabled(was);
+  *units = (double)(m + 1);
+  int rc = pc_scope_end(s, NULL, 0);
+  if (rc < 0) {
+    pc_tensor_release(*jacobian);
+    *jacobian = NULL;
+  }
+  return rc;
+}
+
 static const pc_module_class render_class = {
     "render_decoder", 1, 1, 2, fwd_render, NULL, "slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K)"};
+
+pc_jacobian_fn *pc_decoder_jacobian(const pc_module *m) { return m->cls == &render_class ? render_jacobian : NULL; }
 
 static int check(pc_render_decoder_opts *o) {
   if (!o->height) o->height = 64;

@@ -30,7 +30,7 @@ return percept.experiment{
     replay = {
       steps = 8000, batch = 24, id_batch = 8, lr = 1e-3, warmup = 50, final = 0.02, marginals = "empirical", log_every = 100,
     },
-    search = {steps = 100, lr = 0.1, prior = 0, tol = 1e-4, patience = 20, batch = 64},
+    search = {method = "adam", steps = 100, lr = 0.1, prior = 0, tol = 1e-4, patience = 20, batch = 64},
     readout = {hidden = 64, steps = 800, lr = 3e-3, weight_decay = 1e-4, noise = 0.3},
   },
   modules = perceive.modules,

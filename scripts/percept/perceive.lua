@@ -258,7 +258,8 @@ function perceive.search(o)
     local count = math.min(c.batch, n - from + 1)
     local x = o.dataset:images(o.index:narrow(1, from, count))
     local r = inverter.search(o.decoder, x, o.z0:narrow(1, from, count), {
-      steps = c.steps, lr = c.lr, prior = c.prior, tol = c.tol, patience = c.patience, batch = c.batch, trace = true,
+      method = c.method, steps = c.steps, lr = c.lr, prior = c.prior, tol = c.tol, patience = c.patience, batch = c.batch,
+      trace = true,
     })
     parts[#parts + 1] = r.z
     evaluations = evaluations + r.evaluations

@@ -65,6 +65,72 @@ check.test("search inverts a module, frozen or not", function()
   check.eq(d.value.weight.grad, nil)
 end)
 
+check.test("search: every method, on a Lua function and on a module", function()
+  T.manual_seed(4)
+  local a = T.randn(4, 12)
+  local function decode(z)
+    local flat = z:reshape(z:size(1), 4)
+    return (flat + flat:sin() * 0.5):matmul(a):reshape(z:size(1), 2, 2, 3)
+  end
+  local truth = T.randn(5, 2, 2)
+  local x = decode(truth)
+  for method, most in pairs{adam = 2000, lbfgs = 120, lm = 60} do
+    local r = inverter.search(decode, x, T.zeros(5, 2, 2), {method = method, steps = most, lr = 0.05, tol = 1e-7, trace = true})
+    check.near(r.z:to_table(), truth:to_table(), 2e-2)
+    check.eq({r.trace:shape(), r.cost:shape(), r.seconds:shape()}, {{5, most + 1}, {5}, {5}})
+    check.near(r.cost:sum():item(), r.evaluations)
+    check.ok(r.seconds:min():item() > 0)
+    check.ok(not r.z:requires_grad())
+  end
+  local d = decoders.render{slots = 2, slot_dim = 2, height = 8, patch = 4, hidden = 8, key_dim = 4}
+  x = T.no_grad(function() return (d(T.randn(3, 2, 2))) end)
+  local z0 = T.zeros(3, 2, 2)
+  local first = inverter.search(d, x, z0, {steps = 1, lr = 1e-9}).loss
+  for _, method in ipairs{"adam", "lbfgs", "lm"} do
+    check.ok(inverter.search(d, x, z0, {method = method, lr = 0.1}).loss:sum():item() < first:sum():item() / 4, method)
+    check.eq(d.value.weight.grad, nil)
+    check.ok(d.value.weight:requires_grad())
+  end
+end)
+
+check.test("search: several starts, a target, a readout", function()
+  T.manual_seed(6)
+  local a = T.randn(4, 12)
+  local function decode(z) return z:reshape(z:size(1), 4):sin():matmul(a):reshape(z:size(1), 2, 2, 3) end
+  local x = decode(T.randn(6, 2, 2))
+  local starts = {T.randn(6, 2, 2), T.randn(6, 2, 2) * 3, T.zeros(6, 2, 2)}
+  local best = inverter.search(decode, x, starts, {method = "lm"})
+  check.near(inverter.search(decode, x, T.stack(starts, {dim = 1}), {method = "lm"}).loss:to_table(), best.loss:to_table(), 1e-6)
+  for i, z0 in ipairs(starts) do
+    local one = inverter.search(decode, x, z0, {method = "lm"})
+    check.ok((best.loss - one.loss):max():item() < 1e-5)
+    check.near((best.loss - one.loss):to_table()[3] == 0 and best.start:to_table()[3] or i, i)
+  end
+  local eased = inverter.search(decode, x, starts[3], {method = "lbfgs", target = best.loss + 0.5, steps = 100})
+  check.ok((eased.loss - best.loss):min():item() >= -1e-5 and eased.evaluations > 0)
+  check.ok(inverter.search(decode, x, starts[3], {target = 1e9}).steps:max():item() == 0)
+  local readout = nn.linear(4, 5)
+  local function entropy(z)
+    local p = readout(z:reshape(z:size(1), 4)):log_softmax(2)
+    return -(p:exp() * p):sum(2)
+  end
+  for _, method in ipairs{"adam", "lbfgs", "lm"} do
+    local o = {method = method, steps = 200}
+    local plain = inverter.search(decode, x, starts[3], o)
+    o.entropy = 2
+    o.readout = function(z) return readout(z:reshape(z:size(1), 4)) end
+    local r = inverter.search(decode, x, starts[3], o)
+    T.no_grad(function()
+      local h = entropy(r.z)
+      check.near(r.loss:to_table(), ((decode(r.z) - x):pow(2):reshape(6, 12):sum(2) + h * 2):to_table(), 1e-4)
+      check.ok(h:mean():item() < entropy(plain.z):mean():item())
+    end)
+    check.eq(readout.weight.grad, nil)
+  end
+  local module = nn.sequential{nn.flatten(), nn.linear(4, 3)}
+  check.eq(inverter.search(decode, x, starts[3], {entropy = 0.1, readout = module, steps = 3}).z:shape(), {6, 2, 2})
+end)
+
 check.test("search: messages", function()
   local x, z = T.ones(1, 2, 2, 1), T.ones(1, 2, 2)
   check.error("~the decoder is number 3; a module or a function(z) -> image is expected", inverter.search, 3, x, z)
@@ -73,6 +139,19 @@ check.test("search: messages", function()
   check.error("~the decoder gives (1,2,2) for images of shape (1,2,2,1)", inverter.search, function(s) return s end, x, z)
   check.error("~both must be one float dtype", inverter.search, print, x:byte(), z)
   check.error("~unknown option 'step'", inverter.search, print, x, z, {step = 3})
+  local function same(s) return s:reshape(1, 2, 2, 1) end
+  check.error("~unknown method 'newton': known are adam, lm, lbfgs", inverter.search, same, x, z, {method = "newton"})
+  check.error("~the entropy term needs a readout", inverter.search, same, x, z, {entropy = 1})
+  check.error("~the readout is number 3; a module or a function(z) -> logits is expected", inverter.search, same, x, z, {readout = 3})
+  check.error("~result 2 of the readout is nil, not a tensor of logits", inverter.search, same, x, z,
+    {entropy = 1, readout = function(s) return s, nil end})
+  check.error("~readout 1 gives f32 logits of shape (2,2) for 1 images", inverter.search, same, x, z,
+    {entropy = 1, readout = function(s) return s:reshape(2, 2) end})
+  check.error("~expected slots (B,K,m) or a list of them, got string", inverter.search, same, x, "z")
+  check.error("~start 2 is number 3, not slots", inverter.search, same, x, {z, 3})
+  check.error("~got (1,1,3,2)", inverter.search, same, T.ones(2, 2, 2, 1), {T.ones(1, 3, 2)})
+  check.error("~1 images need one target or as many, got (2)", inverter.search, same, x, z, {target = T.ones(2)})
+  check.error("~readout broke", inverter.search, same, x, z, {entropy = 1, readout = function() error "readout broke" end})
   check.ok(T.is_grad_enabled())
 end)
 
