@@ -464,7 +464,10 @@ static int f_query(lua_State *L, pc_args *a) {
   rc = pc_query_rows(db, a->a[1].v.s, &(pc_query_opts){.params = p, .n_params = n, .write = write},
                      &(pc_row_sink){.ctx = &c, .begin = rows_begin, .row = rows_row});
   pc_db_close(db);
-  return rc < 0 ? rc : 1;
+  if (rc < 0) return rc;
+  lua_createtable(L, c.nnames, 0);
+  for (int i = 0; i < c.nnames; i++) lua_pushstring(L, c.names[i]), lua_rawseti(L, -2, i + 1);
+  return 2;
 }
 
 static int f_print(lua_State *L, pc_args *a) {
@@ -577,7 +580,10 @@ static const pc_luafn functions[] = {
      f_start, "opens a run and records its provenance -> run", 0},
     {"resume", "db:str, uid:str, step:int?", f_resume, "takes a run up again; rows behind the step go -> run", 0},
     {"query", "db:str, sql:str, params:table?, write:bool=false", f_query,
-     "rows of a query as tables by column name; '@name' is a shipped query; write: it may change the file", 0},
+     "rows of a query as tables by column name, and the names in order; '@name' is a shipped query; write: it may "
+     "change "
+     "the file",
+     0},
     {"print", "db:str, sql:str, format:str=table, write:bool=false, params:table?, bold:bool=false", f_print,
      "prints a query: table, csv, json, markdown, latex", 0},
     {"queries", "", f_queries, "the shipped queries: list of {name, title, text}", 0},

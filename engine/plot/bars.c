@@ -40,6 +40,17 @@ static void draw_error_bar(pc_canvas *c, double x, double a, double b, double ca
   pc_canvas_line(c, x - cap, b, x + cap, b, &pen);
 }
 
+/* The size of the largest value. */
+static double largest(const pc_plot *p) {
+  double lo, hi;
+  int64_t hidden = 0, whole = 1;
+  if (!pc_y_range(p, 0, &lo, &hi, &hidden)) return 0;
+  for (int i = 0; whole && i < p->nseries; i++)
+    for (int64_t k = 0; whole && k < p->series[i].n; k++)
+      whole = !isfinite(p->series[i].y[k]) || p->series[i].y[k] == floor(p->series[i].y[k]);
+  return whole ? INFINITY : fmax(fabs(lo), fabs(hi)); /* whole numbers are written as such */
+}
+
 /* One bar with its error bar and, if there is room, its number. */
 static void draw_bar(pc_canvas *c, const pc_plot *p, const pc_panel *a, const pc_axis *y, const pc_series *s, int g,
                      double x, double w) {
@@ -58,7 +69,7 @@ static void draw_bar(pc_canvas *c, const pc_plot *p, const pc_panel *a, const pc
   pc_canvas_unclip(c);
   if (!p->o.values) return;
   char text[32];
-  pc_format_number(text, sizeof text, s->y[g], p->o.digits ? p->o.digits : 3);
+  pc_format_among(text, sizeof text, s->y[g], largest(p), p->o.digits ? p->o.digits : 3);
   if (pc_label_width(text, PC_FONT_SMALL, 0) > w + 8) return;
   double at = s->y[g] < 0 ? end + PC_FONT_SMALL + 2 : end - 4;
   pc_canvas_text(c, x + w / 2, fmax(at, a->y - 2),
@@ -79,7 +90,7 @@ void pc_draw_bars(pc_canvas *c, const pc_plot *p, double top) {
   pc_panel a = {.y = top + (p->o.values ? 6 : 0)};
   a.h = fmax(p->o.height - a.y - PC_EDGE - below - (p->xlabel ? PC_FONT + 6 : 0), 20);
   pc_axis y;
-  pc_axis_make(&y, lo, hi, p->o.ylog, !p->o.has_ylim, (int)(a.h / 52));
+  pc_axis_make(&y, lo, hi, p->o.ylog, !p->o.has_ylim, (int)(a.h / 45));
   a.x = PC_EDGE + (p->ylabel || y.note[0] ? PC_FONT + 7 : 0) + pc_axis_width(&y) + 8;
   a.w = fmax(p->o.width - PC_EDGE - a.x, 20);
   pc_draw_axes(c, p, &a, NULL, &y);

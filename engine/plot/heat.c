@@ -19,20 +19,16 @@ static uint32_t cell_rgb(const pc_heat *h, double v) {
   return pc_colormap(span > 0 ? (v - h->low) / span : 0.5);
 }
 
-/* All numbers of a map have the same decimals, those that its largest one needs; very large and small ones have an
- * exponent each. */
+/* All numbers of a map have the same decimals; whole numbers have none. */
 static void cell_text(char *buf, int size, const pc_plot *p, double v) {
   const pc_heat *h = p->heat;
-  int digits = p->o.digits ? p->o.digits : 2;
-  double most = fmax(fabs(h->low), fabs(h->high));
-  if (!isfinite(v) || most >= 1e6 || most < 1e-3 || fabs(v) > most) {
-    pc_format_number(buf, size, v, digits);
-    return;
-  }
-  int decimals = digits - (most > 1 ? (int)floor(log10(most)) + 1 : 0), whole = 1;
+  int whole = 1;
   for (int64_t i = 0; whole && i < h->rows * h->cols; i++)
     whole = !isfinite(h->value[i]) || h->value[i] == floor(h->value[i]);
-  snprintf(buf, (size_t)size, "%.*f", whole || decimals < 0 ? 0 : decimals, v);
+  if (whole)
+    pc_format_number(buf, size, v, 1);
+  else
+    pc_format_among(buf, size, v, fmax(fabs(h->low), fabs(h->high)), p->o.digits ? p->o.digits : 2);
 }
 
 static void draw_cells(pc_canvas *c, const pc_plot *p, const pc_panel *a) {

@@ -31,12 +31,14 @@ uint32_t pc_ink_rgb(uint32_t ink, int dark) {
     uint32_t k = (ink - PC_INK_SERIES) % PC_SERIES_COLORS;
     return dark ? series[k].dark : series[k].light;
   }
+  if (ink > PC_INK_FRAME) ink = PC_INK_NONE;
   return dark ? roles[ink].dark : roles[ink].light;
 }
 
 const char *pc_ink_name(uint32_t ink) {
   if (ink & PC_INK_RGB) return NULL;
-  return ink >= PC_INK_SERIES ? series[(ink - PC_INK_SERIES) % PC_SERIES_COLORS].name : roles[ink].name;
+  if (ink >= PC_INK_SERIES) return series[(ink - PC_INK_SERIES) % PC_SERIES_COLORS].name;
+  return roles[ink <= PC_INK_FRAME ? ink : PC_INK_NONE].name;
 }
 
 uint32_t pc_colormap(double v) {

@@ -52,6 +52,16 @@ void pc_format_number(char *buf, int size, double v, int digits) {
   minus_sign(buf, size);
 }
 
+void pc_format_among(char *buf, int size, double v, double most, int digits) {
+  if (!isfinite(v) || !(most < 1e6) || most < 1e-3 || fabs(v) > most) {
+    pc_format_number(buf, size, v, digits);
+    return;
+  }
+  int decimals = digits - (most > 1 ? (int)floor(log10(most)) : 0);
+  snprintf(buf, (size_t)size, "%.*f", decimals < 0 ? 0 : decimals, v);
+  minus_sign(buf, size);
+}
+
 static double nice_step(double span, int want) {
   double raw = span / want, p = pow(10, floor(log10(raw))), f = raw / p;
   return (f < 1.5 ? 1 : f < 3.5 ? 2 : f < 7.5 ? 5 : 10) * p;
@@ -85,8 +95,8 @@ static void label_linear(pc_axis *a, double step) {
 
 static void make_linear(pc_axis *a, int round, int want) {
   if (a->lo == a->hi) { /* a single value gets room around it */
-    double half = a->lo == 0 ? 0.5 : fabs(a->lo) * 0.05;
-    a->lo -= half, a->hi += half;
+    double half = fabs(a->lo) * 0.05;
+    a->lo -= half, a->hi += a->lo == 0 ? 1 : half; /* nothing but zeros: counts, shares, errors */
   }
   /* a span below what doubles resolve there */
   double least = fmax(fabs(a->lo), fabs(a->hi)) * (64 * DBL_EPSILON);
@@ -143,7 +153,7 @@ void pc_axis_make(pc_axis *a, double lo, double hi, int log, int round, int want
   memset(a, 0, sizeof *a);
   a->lo = fmax(fmin(lo, most), log ? 1e-300 : -most);
   a->hi = fmax(fmin(hi, most), a->lo);
-  if (!log && a->hi - a->lo < 1e-290 && fabs(a->lo) < 1e-290) a->lo = -0.5, a->hi = 0.5;
+  if (!log && a->hi - a->lo < 1e-290 && fabs(a->lo) < 1e-290) a->lo = a->hi = 0;
   a->log = log;
   if (want < 2) want = 2;
   if (want > PC_MAX_TICKS / 2) want = PC_MAX_TICKS / 2;

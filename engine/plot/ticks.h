@@ -28,4 +28,8 @@ double pc_axis_map(const pc_axis *a, double v); /* -> [0,1]; NaN where the axis 
 /* A number for people: about `digits` significant ones, no exponent for moderate sizes. */
 void pc_format_number(char *buf, int size, double v, int digits);
 
+/* One number of several that are to be compared: decimals so that the largest, `most` in size, has `digits`
+ * of them or one more; pc_format_number for very large and small `most`. */
+void pc_format_among(char *buf, int size, double v, double most, int digits);
+
 #endif

@@ -41,7 +41,7 @@ static int64_t lay_out(frame *f, const pc_plot *p, double top, int *empty) {
   if (p->o.has_xlim) xlo = p->o.xlim[0], xhi = p->o.xlim[1];
   f->panel.y = top;
   f->panel.h = fmax(p->o.height - top - PC_EDGE - PC_FONT - 8 - (p->xlabel ? PC_FONT + 6 : 0), 20);
-  pc_axis_make(&f->y, lo, hi, p->o.ylog, !p->o.has_ylim, (int)(f->panel.h / 52));
+  pc_axis_make(&f->y, lo, hi, p->o.ylog, !p->o.has_ylim, (int)(f->panel.h / 45));
   f->panel.x = PC_EDGE + (p->ylabel || f->y.note[0] ? PC_FONT + 7 : 0) + pc_axis_width(&f->y) + 8;
   f->panel.w = fmax(p->o.width - PC_EDGE - 6 - f->panel.x, 20);
   /* points at the border stay whole */
