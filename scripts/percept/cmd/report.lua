@@ -28,8 +28,9 @@ local command = {
 -- "run", "sweep" or "query", and its name in full.
 local function kind_of(db, what)
   if what:sub(1, 1) == "@" or what:find "%s" then return "query", what end
-  local sweep = recorder.query(db, "select sweep from run where sweep = cast(:what as text) limit 1", {what = what})[1]
-  if sweep then return "sweep", sweep.sweep end
+  local sweep = recorder.query(db, [[select name from sweep where name = cast(:what as text)
+    union all select sweep from run where sweep = cast(:what as text) limit 1]], {what = what})[1]
+  if sweep then return "sweep", sweep.name end
   local ok, uid = pcall(recorder.find, db, what)
   if ok then return "run", uid end
   local sweeps = {}

@@ -84,6 +84,7 @@ local function header(r)
   local title = r.name and r.name .. " · " .. r.experiment or r.experiment
   local lead = {r.uid}
   if r.parent then lead[#lead + 1] = "child of " .. r.parent end
+  if r.repeats then lead[#lead + 1] = "repeats " .. r.repeats end
   if r.sweep then lead[#lead + 1] = "cell of " .. r.sweep end
   if r.tags then lead[#lead + 1] = "tags: " .. r.tags end
   return html.join(
@@ -181,7 +182,9 @@ local page = {results = results}
 --- The report of the run `uid`: title and body.
 function page.page(db, uid)
   local r = query(db, [[
-    select r.*, p.uid as parent, datetime(r.started_ms / 1000, 'unixepoch', 'localtime') as started,
+    select r.*, p.uid as parent,
+           (select o.uid from run o where o.id = r.repeats_id) as repeats,
+           datetime(r.started_ms / 1000, 'unixepoch', 'localtime') as started,
            (coalesce(r.ended_ms, r.heartbeat_ms) - r.started_ms) / 1000.0 as seconds,
            (select max(l.step) from metric_last l where l.run_id = r.id) as step,
            (select group_concat(t.tag, ', ') from tag t where t.run_id = r.id) as tags

@@ -210,6 +210,9 @@ function page.page(db, sweep, options)
     counts[#counts + 1] = ("%d %s"):format(r.n, r.status)
     total = total + r.n
   end
+  local waiting = recorder.query(db, "select count(*) as n from sweep_cell where sweep = :sweep and status = 'queued'",
+    {sweep = sweep})[1].n
+  if waiting > 0 then counts[#counts + 1] = ("%d queued"):format(waiting) end
   local parts, names, best, goal = {}, {}, nil, nil
   if main then
     goal = options.goal or goal_of(main, all)
@@ -243,7 +246,8 @@ function page.page(db, sweep, options)
     rows[i] = row
   end
   parts[#parts + 1] = html.join(
-    e.h1{sweep}, e.p{class = "lead", "sweep · ", ("%d configurations, %d runs: %s"):format(#list, total, table.concat(counts, ", "))})
+    e.h1{sweep}, e.p{class = "lead", "sweep · ", ("%d configuration%s, %d run%s: %s"):format(
+      #list, #list == 1 and "" or "s", total, total == 1 and "" or "s", table.concat(counts, ", "))})
   if best then
     local f = list[best].figures[main]
     parts[#parts + 1] = show.facts{
@@ -280,7 +284,7 @@ function page.page(db, sweep, options)
         show.seconds(((r.ended_ms or r.heartbeat_ms) - r.started_ms) / 1000), f and f.value or "–"}
     end
   end
-  parts[#parts + 1] = show.section("runs", "Runs",
+  parts[#parts + 1] = show.section("runs", "Runs", #runs > 0 and
     show.table({{"run"}, {"configuration", short = true}, {"seed", number = true}, {"status"}, {"took", number = true},
       {main or "figure", number = true}}, runs))
   return sweep, html.join(unpack(parts))
