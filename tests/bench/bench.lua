@@ -21,7 +21,7 @@ local function variants(cfg, row)
   local list = {{name = "default"}, {name = "heap", tuned = true, env = heap}}
   if row.dec then list[3] = {name = "subpixel", tuned = true, env = heap, args = {"dec=subpixel"}} end
   if cfg.compile then
-    list[#list + 1] = {name = "compile", tuned = true, env = heap, args = {"compile=1"}}
+    list[#list + 1] = {name = "compile", tuned = true, optional = true, env = heap, args = {"compile=1"}}
   end
   return list
 end
@@ -37,7 +37,7 @@ local function one_row(cfg, row, record)
   local sides = {{name = "ours", worker = measure.ours(cfg, row.id, 1)}}
   if cfg.peer ~= "" then
     for _, v in ipairs(variants(cfg, row)) do
-      sides[#sides + 1] = {name = v.name, tuned = v.tuned, worker = measure.theirs(cfg, row.id, 1, v)}
+      sides[#sides + 1] = {name = v.name, tuned = v.tuned, optional = v.optional, worker = measure.theirs(cfg, row.id, 1, v)}
     end
   end
   local flop = sides[1].worker:numbers "flops"[1]
@@ -101,6 +101,15 @@ local function operations(cfg, record)
   for _, side in ipairs(sides) do side.worker:stop() end
 end
 
+-- the peer's major version of PyTorch; says which one it is
+local function peer_version(cfg)
+  local child = measure.theirs(cfg, "a", 1, {})
+  local version = child:ask "version"
+  child:stop()
+  print("PyTorch " .. version .. (version:match "^1" and ": no torch.compile" or ""))
+  return tonumber(version:match "^(%d+)")
+end
+
 local function has(list, name)
   for _, x in ipairs(list) do if x == name then return true end end
   return false
@@ -131,6 +140,7 @@ return percept.experiment{
     T.set_num_threads(2)
     local both = sys.fma_peak(0.5)
     T.set_num_threads(threads)
+    if cfg.peer ~= "" then cfg.compile = peer_version(cfg) >= 2 end
     record("machine", {fma_peak_1 = cfg.fma_peak, fma_peak_2 = both})
     print(("tier %s: multiply-adds at most %.1f GFLOP/s on one thread, %.1f on two"):format(sys.tier(), cfg.fma_peak, both))
     for _, row in ipairs(chosen) do one_row(cfg, row, record) end

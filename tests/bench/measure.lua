@@ -74,8 +74,14 @@ end
 -- Gives each side cpu (median ms over the rounds), ratio (median over the rounds of its time over the first side's),
 -- rss (peak MiB), and stops its process.
 function measure.rounds(cfg, sides)
-  for _, side in ipairs(sides) do
-    side.worker:ask "run 0" -- the first step takes memory and warms caches
+  for i = #sides, 1, -1 do
+    local side = sides[i]
+    local ok, why = pcall(side.worker.ask, side.worker, "run 0") -- the first step takes memory and warms caches
+    if not ok and not side.optional then error(why, 0) end
+    if not ok then
+      print(("  %s is not available: %s"):format(side.name, why:gsub("%s+$", ""):match "[^\n]*$"))
+      table.remove(sides, i)
+    end
     side.times, side.ratios = {}, {}
   end
   for r = 1, cfg.rounds do
