@@ -1,16 +1,19 @@
-/* bwd_attention.c: gradients of attention and slot_attention. With w = softmax(S), O = W V:
+/* bwd_attention.c: gradients of attention and slot_attention. For attention, with w = softmax(S), O = W V:
  *   gW = gO V' + gw,  gS = w (gW - sum_m gW w),  gQ = gS K,  gK = gS' Q,  gV = W' gO */
 #include <math.h>
 
 #include "grad/bwd_nn.h"
 #include "grad/compose.h"
+#include "grad/formula.h"
+#include "grad/ops_nn.h"
+#include "grad/ops_reduce.h"
 
 #define BWD(name) void pc_bwd_##name(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin)
 #define IN(i)     pc_node_in(n, i)
 
-static void fused(pc_scope *s, const pc_node *n, pc_opcode op, int nv, pc_tensor *const *g, pc_tensor **gin) {
+static void fused(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {
   pc_tensor *out[PC_MAX_OUT] = {NULL}, *in[6] = {g[0], g[1], IN(0), IN(1), IN(2), pc_node_out(s, n, 1)};
-  if (s->rc < 0 || pc_note(s, pc_apply(op, out, in, 6, pc_node_val(n), nv)) < 0) return;
+  if (s->rc < 0 || pc_note(s, pc_apply(PC_OP_attention_backward, out, in, 6, pc_node_val(n), 2)) < 0) return;
   for (int i = 0; i < 3; i++) {
     pc_own(s, out[i]);
     if (pc_needs(n, i)) gin[i] = pc_to(s, out[i], pc_node_in_dtype(n, i));
@@ -41,7 +44,7 @@ static pc_tensor *softmax_grad(pc_scope *s, pc_tensor *w, pc_tensor *gw) {
 BWD(attention) {
   const pc_val *val = pc_node_val(n);
   if (!pc_grad_enabled()) {
-    fused(s, n, PC_OP_attention_backward, 2, g, gin);
+    fused(s, n, g, gin);
     return;
   }
   int64_t h = val[0].set ? val[0].i : 1, e = pc_node_in_shape(n, 0)->size[2] / h;
@@ -63,28 +66,39 @@ BWD(attention) {
         go ? pc_to(s, join_heads(s, pc_matmul_t(s, w, go, 1, 0)), pc_node_in_dtype(n, 2)) : pc_mul_scalar(s, IN(2), 0);
 }
 
+/* ---- slot attention ---- */
+
+/* With the heads' keys side by side, scores and contexts of an image are one product each. */
+static void formula(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin, pc_tensor **y) {
+  pc_tensor *x = in[PC_SLOT_X], *k = in[PC_SLOT_K], *val = in[PC_SLOT_V], *c = nin > PC_SLOT_C ? in[PC_SLOT_C] : NULL,
+            *bias = nin > PC_SLOT_BIAS ? in[PC_SLOT_BIAS] : NULL;
+  double eps = v[PC_SLOT_EPS].set ? v[PC_SLOT_EPS].d : 1e-5;
+  int64_t b = k->size[0], h = k->size[1], m = k->size[2], n = x->size[1];
+  pc_tensor *g = v[PC_SLOT_NORM].i ? pc_layer_norm(s, x, NULL, NULL, 1, eps) : x;
+  pc_tensor *scores = pc_matmul_t(s, g, pc_reshape(s, k, 3, (int64_t[]){b, h * m, k->size[3]}), 0, 1);
+  if (c) scores = pc_add(s, scores, pc_reshape(s, c, 3, (int64_t[]){b, 1, h * m}));
+  pc_tensor *w = pc_softmax(s, pc_reshape(s, scores, 4, (int64_t[]){b, n, h, m}), 3);
+  pc_tensor *flat = pc_reshape(s, w, 3, (int64_t[]){b, n, h * m});
+  pc_tensor *out = pc_matmul(s, flat, pc_reshape(s, val, 3, (int64_t[]){b, h * m, val->size[3]}));
+  if (bias) out = pc_add(s, out, bias);
+  y[0] = v[PC_SLOT_RESIDUAL].i ? pc_add(s, x, out) : out;
+  y[1] = pc_transpose(s, w, 1, 2);
+}
+
 BWD(slot_attention) {
-  if (!pc_grad_enabled()) {
-    fused(s, n, PC_OP_slot_attention_backward, 0, g, gin);
+  if (pc_grad_enabled()) {
+    pc_bwd_by_formula(s, n, g, gin, formula);
     return;
   }
-  const pc_shape *ks = pc_node_in_shape(n, 1);
-  pc_tensor *w = pc_node_out(s, n, 1), *k = IN(1), *v = IN(2), *gw = g[1];
-  /* every head sees x and the whole gradient of the output: a dimension of size 1 to broadcast */
-  const pc_shape *xs = pc_node_in_shape(n, 0);
-  pc_tensor *x = pc_reshape(s, IN(0), 4, (int64_t[]){xs->size[0], 1, xs->size[1], xs->size[2]}), *go = NULL;
-  if (g[0]) {
-    go = pc_reshape(s, g[0], 4, (int64_t[]){g[0]->size[0], 1, g[0]->size[1], g[0]->size[2]});
-    pc_tensor *t = pc_matmul_t(s, go, v, 0, 1);
-    gw = gw ? pc_add(s, gw, t) : t;
+  pc_tensor *in[PC_SLOT_INPUTS], *out[PC_SLOT_INPUTS], *w = pc_node_out(s, n, 1);
+  int nin = pc_node_nin(n);
+  uint64_t need = 0;
+  for (int i = 0; i < nin; i++) {
+    in[i] = IN(i);
+    if (pc_needs(n, i)) need |= (uint64_t)1 << i;
   }
-  pc_tensor *gs = softmax_grad(s, w, gw);
-  if (pc_needs(n, 0)) {
-    pc_shape one = {.ndim = 4, .size = {xs->size[0], 1, xs->size[1], xs->size[2]}};
-    gin[0] = pc_to(s, pc_reshape(s, pc_sum_to(s, pc_matmul(s, gs, k), &one), 3, xs->size), pc_node_in_dtype(n, 0));
-  }
-  if (pc_needs(n, 1)) gin[1] = pc_to(s, pc_sum_to(s, pc_matmul_t(s, gs, x, 1, 0), ks), pc_node_in_dtype(n, 1));
-  if (pc_needs(n, 2))
-    gin[2] = go ? pc_to(s, pc_sum_to(s, pc_matmul_t(s, w, go, 1, 0), pc_node_in_shape(n, 2)), pc_node_in_dtype(n, 2))
-                : pc_mul_scalar(s, v, 0);
+  if (s->rc < 0 || pc_note(s, pc_slot_attention_backward(out, g[0], g[1], w, in, nin, pc_node_val(n), need)) < 0)
+    return;
+  for (int i = 0; i < nin; i++)
+    if (out[i]) gin[i] = pc_to(s, pc_own(s, out[i]), pc_node_in_dtype(n, i));
 }

@@ -3,6 +3,7 @@
 
 #include "grad/bwd_nn.h"
 #include "grad/compose.h"
+#include "grad/formula.h"
 #include "grad/ops_nn.h"
 
 enum { MAX_IN = PC_MLP_W + 2 * PC_MLP_MAX };
@@ -63,9 +64,8 @@ pc_tensor *pc_mlp_composed(pc_scope *s, pc_tensor *x, const pc_mlp_form *f, pc_t
 
 /* ---- gradients ---- */
 
-static pc_mlp_form form_of(const pc_node *n, pc_tensor *const *in) {
-  const pc_val *v = pc_node_val(n);
-  pc_mlp_form f = {.n = (pc_node_nin(n) - PC_MLP_W) / 2,
+static void formula(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin, pc_tensor **y) {
+  pc_mlp_form f = {.n = (nin - PC_MLP_W) / 2,
                    .norm = v[PC_MLP_NORM].i != 0,
                    .norm_weight = in[PC_MLP_GAMMA],
                    .norm_bias = in[PC_MLP_BETA],
@@ -77,39 +77,12 @@ static pc_mlp_form form_of(const pc_node *n, pc_tensor *const *in) {
     f.weight[i] = in[PC_MLP_W + 2 * i];
     f.bias[i] = in[PC_MLP_W + 2 * i + 1];
   }
-  return f;
-}
-
-/* The formula, differentiated by the tape: for gradients of gradients. Inputs go in as views of
- * their own, so that the inner pass ends at them and finds nothing that lies behind. */
-static void composed(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {
-  int nin = pc_node_nin(n), nx = 0, place[MAX_IN], create = pc_grad_set_enabled(1);
-  pc_tensor *in[MAX_IN], *x[MAX_IN], *gx[MAX_IN], *y[2], *gy[2];
-  for (int i = 0; i < nin; i++) {
-    in[i] = pc_node_in(n, i);
-    if (!in[i] || !pc_needs(n, i)) continue;
-    in[i] = pc_reshape(s, in[i], in[i]->ndim, in[i]->size);
-    place[nx] = i;
-    x[nx++] = in[i];
-  }
-  pc_mlp_form f = form_of(n, in);
-  int ny = 0;
-  pc_tensor *p, *out = pc_mlp_composed(s, in[PC_MLP_X], &f, g[1] ? &p : NULL);
-  if (g[0]) y[ny] = out, gy[ny++] = g[0];
-  if (g[1] && p && pc_numel(g[1])) y[ny] = p, gy[ny++] = g[1];
-  memset(gx, 0, sizeof gx);
-  if (s->rc == PC_OK && ny)
-    pc_note(s, pc_grad(gx, y, gy, ny, x, nx, &(pc_grad_opts){.create_graph = create, .allow_unused = 1}));
-  pc_grad_set_enabled(create);
-  for (int k = 0; k < nx; k++) { /* all of them, whatever happens: they are ours now */
-    if (!gx[k] && s->rc == PC_OK) pc_note(s, pc_tensor_zeros(&gx[k], (pc_dtype)x[k]->dtype, x[k]->ndim, x[k]->size));
-    if (gx[k]) gin[place[k]] = pc_own(s, gx[k]);
-  }
+  y[0] = pc_mlp_composed(s, in[PC_MLP_X], &f, v[PC_MLP_KEEP].i ? &y[1] : NULL);
 }
 
 void pc_bwd_mlp(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {
   if (pc_grad_enabled() || g[1]) {
-    composed(s, n, g, gin);
+    pc_bwd_by_formula(s, n, g, gin, formula);
     return;
   }
   pc_tensor *in[MAX_IN], *out[MAX_IN], *kept = pc_node_out(s, n, 1);

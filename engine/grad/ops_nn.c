@@ -40,13 +40,14 @@ pc_tensor *pc_group_norm(pc_scope *s, pc_tensor *x, int groups, pc_tensor *weigh
 }
 
 /* Two results: the first is returned, the second goes to *w if wanted. */
-static pc_tensor *attend(pc_scope *s, pc_opcode op, pc_tensor *const *in, int nv, const pc_val *v, pc_tensor **w) {
+static pc_tensor *attend(pc_scope *s, pc_opcode op, int nin, pc_tensor *const *in, int nv, const pc_val *v,
+                         pc_tensor **w) {
   pc_tensor *out[PC_MAX_OUT] = {NULL};
   if (w) *w = NULL;
   if (s->rc < 0) return NULL;
   for (int i = 0; i < 3; i++)
     if (!in[i]) return pc_note(s, pc_fail(PC_EARG, "%s: operand %d is missing", pc_ops[op].name, i + 1)), NULL;
-  if (pc_note(s, pc_apply(op, out, in, 3, v, nv)) < 0) return NULL;
+  if (pc_note(s, pc_apply(op, out, in, nin, v, nv)) < 0) return NULL;
   pc_tensor *weights = pc_own(s, out[1]);
   if (w) *w = weights;
   return pc_own(s, out[0]);
@@ -54,11 +55,16 @@ static pc_tensor *attend(pc_scope *s, pc_opcode op, pc_tensor *const *in, int nv
 
 pc_tensor *pc_attention(pc_scope *s, pc_tensor *q, pc_tensor *k, pc_tensor *v, int heads, double scale, pc_tensor **w) {
   const pc_val val[2] = {PC_VI(heads), {.set = scale != 0, .d = scale}};
-  return attend(s, PC_OP_attention, (pc_tensor *[]){q, k, v}, 2, val, w);
+  return attend(s, PC_OP_attention, 3, (pc_tensor *[]){q, k, v}, 2, val, w);
 }
 
-pc_tensor *pc_slot_attention(pc_scope *s, pc_tensor *x, pc_tensor *k, pc_tensor *v, pc_tensor **w) {
-  return attend(s, PC_OP_slot_attention, (pc_tensor *[]){x, k, v}, 0, NULL, w);
+pc_tensor *pc_slot_attention(pc_scope *s, pc_tensor *x, pc_tensor *k, pc_tensor *v, const pc_slot_form *f,
+                             pc_tensor **w) {
+  static const pc_slot_form bare;
+  if (!f) f = &bare;
+  const pc_val val[PC_SLOT_VALUES] = {PC_VI(f->norm != 0), PC_VD(f->eps > 0 ? f->eps : 1e-5), PC_VI(f->residual != 0)};
+  pc_tensor *in[PC_SLOT_INPUTS] = {x, k, v, f->c, f->bias};
+  return attend(s, PC_OP_slot_attention, PC_SLOT_INPUTS, in, PC_SLOT_VALUES, val, w);
 }
 
 pc_tensor *pc_composite(pc_scope *s, pc_tensor *x, int sigmoid, pc_tensor **masks) {

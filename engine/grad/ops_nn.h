@@ -7,6 +7,7 @@
 #include "grad/op.h"
 #include "tensor/act.h"
 #include "tensor/mlp.h"
+#include "tensor/slot_attention.h"
 
 /* The zero value of an entry stands for its default: stride 1, padding 0, dilation 1, groups 1. */
 typedef struct pc_conv_opts {
@@ -30,8 +31,15 @@ pc_tensor *pc_group_norm(pc_scope *s, pc_tensor *x, int groups, pc_tensor *weigh
 /* q (B or 1,N,d), k (B,M,d), v (B,M,dv) -> out (B,N,dv) and, if w is not NULL, the weights (B,heads,N,M).
  * scale 0 stands for 1/sqrt(d/heads). */
 pc_tensor *pc_attention(pc_scope *s, pc_tensor *q, pc_tensor *k, pc_tensor *v, int heads, double scale, pc_tensor **w);
-/* Projections folded into few keys (tensor/attention.h): x (B or 1,N,D), k (B,H,M,D), v (B,H,M,Dv). */
-pc_tensor *pc_slot_attention(pc_scope *s, pc_tensor *x, pc_tensor *k, pc_tensor *v, pc_tensor **w);
+/* Projections folded into few keys (tensor/slot_attention.h): x (B or 1,N,D), k (B,H,M,D), v (B,H,M,Dv). */
+typedef struct pc_slot_form {
+  pc_tensor *c, *bias; /* (B,H,M), (Dv), or NULL */
+  int norm, residual;
+  double eps; /* 0: 1e-5 */
+} pc_slot_form;
+/* f may be NULL: none of it. */
+pc_tensor *pc_slot_attention(pc_scope *s, pc_tensor *x, pc_tensor *k, pc_tensor *v, const pc_slot_form *f,
+                             pc_tensor **w);
 
 /* Linear layers in a row, as one op (tensor/mlp.h). */
 typedef struct pc_mlp_form {

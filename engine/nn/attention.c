@@ -23,38 +23,60 @@ static pc_tensor *attend(pc_scope *s, pc_tensor *q, pc_tensor *k, pc_tensor *v, 
 }
 
 /* Few keys under many queries, as slots under pixels: the projections of q and o go into the keys and
- * values (tensor/attention.h), so that a query pays 4 heads M width multiply-adds in place of
- * 2 inner (width + M). k (B,M,heads·e) -> (B,heads,M,width) = k Wq / sqrt(e), v likewise with Wo. */
+ * values (tensor/slot_attention.h), so that a query pays 4 heads M width operations in place of
+ * 4 inner (width + M). */
 static int folds(const attention_self *a, const pc_tensor *x, const pc_tensor *context) {
   int64_t inner = a->q->params[0].t->size[0];
-  return a->q->nparams == 1 && x->ndim == 3 && context->ndim == 3 &&
-         (x->size[0] == 1 || x->size[0] == context->size[0]) && x->size[1] >= 8 * context->size[1] &&
-         2 * a->heads * context->size[1] <= inner;
+  return x && context && x->ndim == 3 && context->ndim == 3 && (x->size[0] == 1 || x->size[0] == context->size[0]) &&
+         x->size[1] >= 8 * context->size[1] && 2 * a->heads * context->size[1] <= inner;
 }
 
-static pc_tensor *attend_folded(pc_scope *s, const attention_self *a, pc_tensor *x, pc_tensor *k, pc_tensor *v,
-                                pc_tensor **weights) {
+/* t (B,M,heads e), by heads times `by` (heads,e,n) -> (B,heads,M,n): heads outermost on the way, so that all
+ * images' keys are rows of one product. */
+static pc_tensor *fold_into(pc_scope *s, pc_tensor *t, pc_tensor *by) {
+  if (!t || !by) return NULL;
+  int64_t b = t->size[0], m = t->size[1], h = by->size[0], e = by->size[1], n = by->size[2];
+  t = pc_transpose(s, pc_reshape(s, t, 3, (int64_t[]){b * m, h, e}), 0, 1);
+  t = pc_reshape(s, pc_matmul(s, t, by), 4, (int64_t[]){h, b, m, n});
+  return pc_transpose(s, t, 0, 1);
+}
+
+/* norm, if not NULL: a layer_norm of x; its weight and bias, and q's bias, go into k and c. around: x is added. */
+static pc_tensor *attend_folded(pc_scope *s, const attention_self *a, pc_tensor *x, pc_module *norm, pc_tensor *k,
+                                pc_tensor *v, int around, pc_tensor **weights) {
   pc_tensor *wq = a->q->params[0].t, *wo = a->o->params[0].t; /* (inner,width), (width,inner) */
+  pc_tensor *bq = a->q->nparams > 1 ? a->q->params[1].t : NULL;
+  pc_tensor *gamma = norm && norm->nparams ? norm->params[0].t : NULL,
+            *beta = norm && norm->nparams > 1 ? norm->params[1].t : NULL;
+  pc_slot_form f = {.bias = a->o->nparams > 1 ? a->o->params[1].t : NULL, .norm = norm != NULL, .residual = around};
   if (s->rc < 0) return NULL;
-  int64_t b = k->size[0], m = k->size[1], h = a->heads, inner = wq->size[0], e = inner / h, width = wq->size[1];
-  const int64_t split[4] = {b, m, h, e};
-  k = pc_transpose(s, pc_reshape(s, pc_mul_scalar(s, k, 1 / sqrt((double)e)), 4, split), 1, 2);
-  v = pc_transpose(s, pc_reshape(s, v, 4, split), 1, 2);
-  k = pc_matmul(s, k, pc_reshape(s, wq, 3, (int64_t[]){h, e, width}));
-  v = pc_matmul(s, v, pc_permute(s, pc_reshape(s, wo, 3, (int64_t[]){width, h, e}), (int[]){1, 2, 0}));
-  pc_tensor *y = pc_slot_attention(s, x, k, v, weights);
-  return a->o->nparams > 1 ? pc_add(s, y, a->o->params[1].t) : y;
+  int64_t h = a->heads, inner = wq->size[0], e = inner / h, width = wq->size[1];
+  if (norm) f.eps = pc_layer_norm_eps(norm);
+  k = pc_mul_scalar(s, k, 1 / sqrt((double)e));
+  if (beta) bq = pc_linear(s, beta, wq, bq);
+  if (bq) f.c = pc_select(s, fold_into(s, k, pc_reshape(s, bq, 3, (int64_t[]){h, e, 1})), 3, 0);
+  if (gamma) wq = pc_mul(s, wq, gamma);
+  k = fold_into(s, k, pc_reshape(s, wq, 3, (int64_t[]){h, e, width}));
+  wo = pc_permute(s, pc_reshape(s, wo, 3, (int64_t[]){width, h, e}), (int[]){1, 2, 0});
+  return pc_slot_attention(s, x, k, fold_into(s, v, wo), &f, weights);
+}
+
+/* x (+ around) attention of norm(x) to the context; norm may be NULL. */
+static pc_tensor *attention(pc_scope *s, const attention_self *a, pc_tensor *x, pc_module *norm, pc_tensor *context,
+                            int around, pc_tensor **weights) {
+  pc_tensor *n = NULL;
+  int self = context == NULL;
+  if (self) context = n = norm ? pc_run1(s, norm, x) : x;
+  pc_tensor *k = pc_run1(s, a->k, context), *v = pc_run1(s, a->v, context);
+  if (s->rc < 0) return NULL;
+  if (!self && folds(a, x, context)) return attend_folded(s, a, x, norm, k, v, around, weights);
+  if (!self) n = norm ? pc_run1(s, norm, x) : x;
+  pc_tensor *y = pc_run1(s, a->o, attend(s, pc_run1(s, a->q, n), k, v, a->heads, weights));
+  return around ? pc_add(s, x, y) : y;
 }
 
 static void fwd_attention(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
-  const attention_self *a = m->self;
-  pc_tensor *context = nin > 1 ? in[1] : in[0];
-  pc_tensor *k = pc_run1(s, a->k, context), *v = pc_run1(s, a->v, context);
-  if (s->rc < 0) return;
-  if (folds(a, in[0], context))
-    out[0] = attend_folded(s, a, in[0], k, v, &out[1]);
-  else
-    out[0] = pc_run1(s, a->o, attend(s, pc_run1(s, a->q, in[0]), k, v, a->heads, &out[1]));
+  out[0] = attention(s, m->self, in[0], NULL, nin > 1 ? in[1] : NULL, 0, &out[1]);
 }
 
 static const pc_module_class attention_class = {
@@ -101,22 +123,18 @@ typedef struct block_self {
 
 static void fwd_block(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
   const block_self *b = m->self;
-  pc_tensor *x = in[0], *y[PC_MAX_OUT];
+  pc_tensor *x = in[0];
   if (b->cross) {
     if (nin < 2) {
       pc_note(s, pc_fail(PC_EARG, "block: cross-attention needs a context as second input"));
       return;
     }
-    pc_tensor *qc[2] = {pc_run1(s, b->norm_cross, x), in[1]};
-    pc_module_run(s, b->cross, qc, 2, y);
-    x = pc_add(s, x, y[0]);
-    out[1] = y[1];
+    x = attention(s, b->cross->self, x, b->norm_cross, in[1], 1, &out[1]);
   }
   if (b->self) {
-    pc_tensor *n = pc_run1(s, b->norm_self, x);
-    pc_module_run(s, b->self, &n, 1, y);
-    x = pc_add(s, x, y[0]);
-    if (!b->cross) out[1] = y[1];
+    pc_tensor *w = NULL;
+    x = attention(s, b->self->self, x, b->norm_self, NULL, 1, &w);
+    if (!b->cross) out[1] = w;
   }
   pc_module *ff[3] = {b->ff->kids[0].m, b->ff->kids[1].m, b->ff->kids[2].m}; /* linear, GELU, linear */
   out[0] = pc_fuse_around(s, x, b->norm_ff, ff, 3);

@@ -10,17 +10,15 @@
 #include "tensor/gemm.h"
 #include "tensor/matmul.h"
 
-/* Both ops are batches of S = Q K', W = softmax(S), O = W V with row strides of their own:
- * attention has one such problem for each (b,h), slot_attention one for each b, whose rows of
- * H·M scores are softmaxed in groups of M. */
+/* A batch of S = Q K', W = softmax(S), O = W V, one for each (b,h), with row strides of their own. */
 enum { PARTS = 4 };
 
 typedef struct attn {
   pc_dtype d;
   size_t es;
-  int64_t b, h, n, m, e, ev;      /* e, ev: width of a head's query and value */
-  int64_t problems, keys, groups; /* problems an image; columns of S; softmax groups a row */
-  int64_t dq, dv;                 /* row strides of q, k and of v, out */
+  int64_t b, h, n, m, e, ev; /* e, ev: width of a head's query and value */
+  int64_t problems, keys;    /* problems an image; columns of S */
+  int64_t dq, dv;            /* row strides of q, k and of v, out */
   double scale;
   int64_t parts; /* of a shared q: runs of images with a gq each */
   int shared;    /* q has batch 1 */
@@ -74,13 +72,13 @@ static void softmax_grad(const attn *a, void *g, const void *w, int64_t rows) {
     softmax_grad_f64(g, w, rows, a->m, a->scale);
 }
 
-/* ---- one problem: image b, head h (or all heads) ---- */
+/* ---- one problem: image b, head h ---- */
 
 static char *at(const char *p, size_t es, int64_t elements) { return (char *)p + (int64_t)es * elements; }
 static char *q_of(const attn *a, const char *q, int64_t b, int64_t p) {
   return at(q, a->es, (a->shared ? 0 : b) * a->n * a->dq + p * a->e);
 }
-/* keys: (B,M,d) with heads side by side, or (B,H·M,D) */
+/* keys: (B,M,d) with heads side by side */
 static char *k_of(const attn *a, const char *k, int64_t b, int64_t p) {
   return at(k, a->es, b * a->keys * a->dq + p * a->e);
 }
@@ -106,7 +104,7 @@ static void forward(int64_t begin, int64_t end, void *ctx) {
       pc_mat w = PC_ROWS(at(w_of(a, a->w, b, p), a->es, r * a->keys), a->keys);
       pc_mat o = PC_ROWS(at(out_of(a, a->out, b, p), a->es, r * a->dv), a->dv);
       pc_gemm(a->d, rows, a->keys, a->e, a->scale, q, k, 0, w);
-      softmax(a, w.p, rows * a->groups);
+      softmax(a, w.p, rows);
       pc_gemm(a->d, rows, a->ev, a->keys, 1, w, v, 0, o);
     }
   }
@@ -126,7 +124,7 @@ static void backward_one(const attn *a, char *gs, int64_t tile, int64_t b, int64
       pc_gemm(a->d, a->keys, a->ev, rows, 1, PC_COLS(w, a->keys), PC_ROWS(go, a->dv), r > 0,
               PC_ROWS(v_of(a, a->gv, b, p), a->dv));
     }
-    softmax_grad(a, gs, w, rows * a->groups);
+    softmax_grad(a, gs, w, rows);
     if (a->gq)
       pc_gemm(a->d, rows, a->e, a->keys, 1, s, k, !first, PC_ROWS(at(q_of(a, a->gq, b, p), a->es, r * a->dq), a->dq));
     pc_gemm(a->d, a->keys, a->e, rows, 1, PC_COLS(gs, a->keys), q, r > 0, PC_ROWS(k_of(a, a->gk, b, p), a->dq));
@@ -185,12 +183,11 @@ static int backward_shared(attn *a) {
 #define PLAIN(T)                                                                                                       \
   static void plain_forward_##T(const attn *a) {                                                                       \
     int64_t hm = a->keys * a->problems; /* weights of a pixel */                                                       \
-    for (int64_t i = 0; i < a->b * a->problems * a->n * a->groups; i++) {                                              \
-      int64_t g = i % a->groups, n = i / a->groups % a->n, p = i / a->groups / a->n % a->problems,                     \
-              b = i / a->groups / a->n / a->problems;                                                                  \
+    for (int64_t i = 0; i < a->b * a->problems * a->n; i++) {                                                          \
+      int64_t n = i % a->n, p = i / a->n % a->problems, b = i / a->n / a->problems;                                    \
       const T *q = (const T *)q_of(a, a->q, b, p) + n * a->dq;                                                         \
-      const T *k = (const T *)k_of(a, a->k, b, p) + g * a->m * a->dq;                                                  \
-      T *w = (T *)w_of(a, a->w, b, p) + n * a->keys + g * a->m;                                                        \
+      const T *k = (const T *)k_of(a, a->k, b, p);                                                                     \
+      T *w = (T *)w_of(a, a->w, b, p) + n * a->keys;                                                                   \
       double top = -INFINITY, sum = 0;                                                                                 \
       for (int64_t m = 0; m < a->m; m++) {                                                                             \
         double s = 0;                                                                                                  \
@@ -226,11 +223,9 @@ static int backward_shared(attn *a) {
           gv[m * a->dv + e] += w[m] * go[e];                                                                           \
         }                                                                                                              \
       }                                                                                                                \
-      for (int64_t g = 0; g < a->groups; g++) {                                                                        \
-        double sum = 0;                                                                                                \
-        for (int64_t m = g * a->m; m < (g + 1) * a->m; m++) sum += gs[m] * w[m];                                       \
-        for (int64_t m = g * a->m; m < (g + 1) * a->m; m++) gs[m] = a->scale * w[m] * (gs[m] - sum);                   \
-      }                                                                                                                \
+      double sum = 0;                                                                                                  \
+      for (int64_t m = 0; m < a->keys; m++) sum += gs[m] * w[m];                                                       \
+      for (int64_t m = 0; m < a->keys; m++) gs[m] = a->scale * w[m] * (gs[m] - sum);                                   \
       for (int64_t m = 0; m < a->keys; m++)                                                                            \
         for (int64_t e = 0; e < a->e; e++) {                                                                           \
           gq[e] += (T)(gs[m] * k[m * a->dq + e]);                                                                      \
@@ -330,41 +325,10 @@ static int setup(attn *a, pc_tensor *const *t, const pc_val *v) {
               .ev = val->size[2] / h,
               .problems = h,
               .keys = k->size[1],
-              .groups = 1,
               .dq = q->size[2],
               .dv = val->size[2],
               .shared = q->size[0] == 1 && k->size[0] != 1};
   a->scale = v[1].set ? v[1].d : a->e ? 1 / sqrt((double)a->e) : 1;
-  return PC_OK;
-}
-
-static int slot_setup(attn *a, pc_tensor *const *t) {
-  const pc_tensor *x = t[0], *k = t[1], *v = t[2];
-  if (x->ndim != 3 || k->ndim != 4 || v->ndim != 4)
-    return pc_fail(PC_ESHAPE, "slot_attention: x %s, k %s, v %s must be (B,N,D), (B,H,M,D), (B,H,M,Dv)",
-                   pc_shape_str(x), pc_shape_str(k), pc_shape_str(v));
-  if (x->size[2] != k->size[3] || memcmp(k->size, v->size, 3 * sizeof(int64_t)) ||
-      (x->size[0] != k->size[0] && x->size[0] != 1))
-    return pc_fail(
-        PC_ESHAPE,
-        "slot_attention: x %s, k %s, v %s: x and k need the same width, k and v the same heads and keys, all the "
-        "same batch (x may have batch 1)",
-        pc_shape_str(x), pc_shape_str(k), pc_shape_str(v));
-  if (k->size[2] < 1)
-    return pc_fail(PC_ESHAPE, "slot_attention: k %s has no keys: softmax over nothing", pc_shape_str(k));
-  *a = (attn){.b = k->size[0],
-              .h = k->size[1],
-              .n = x->size[1],
-              .m = k->size[2],
-              .e = x->size[2],
-              .ev = v->size[3],
-              .problems = 1,
-              .keys = k->size[1] * k->size[2],
-              .groups = k->size[1],
-              .dq = x->size[2],
-              .dv = v->size[3],
-              .scale = 1,
-              .shared = x->size[0] == 1 && k->size[0] != 1};
   return PC_OK;
 }
 
@@ -432,34 +396,4 @@ int pc_fwd_attention_backward(pc_tensor **out, pc_tensor *const *in, int nin, co
   attn a;
   int rc = setup(&a, in + 2, v);
   return rc < 0 ? rc : do_backward(&a, out, in);
-}
-
-/* (B,N,H,M) seen as (B,H,N,M), or back. */
-static int swap_heads(pc_tensor **t) {
-  pc_tensor *v;
-  int rc = pc_view_permute(&v, *t, (int[]){0, 2, 1, 3});
-  if (rc < 0) return rc;
-  pc_tensor_release(*t);
-  *t = v;
-  return PC_OK;
-}
-
-int pc_fwd_slot_attention(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
-  attn a;
-  int rc = slot_setup(&a, in);
-  if (rc < 0 || (rc = do_forward(&a, out, in, (int64_t[]){a.b, a.n, a.h, a.m})) < 0) return rc;
-  if ((rc = swap_heads(&out[1])) < 0) drop(out, 2);
-  return rc;
-}
-
-int pc_fwd_slot_attention_backward(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
-  pc_tensor *t[MAX_OPERANDS] = {NULL};
-  attn a;
-  int rc = slot_setup(&a, in + 2);
-  for (int i = 0; i < MAX_OPERANDS; i++) t[i] = pc_tensor_retain(in[i]);
-  if (rc == PC_OK && t[1]) rc = swap_heads(&t[1]);
-  if (rc == PC_OK) rc = swap_heads(&t[5]);
-  if (rc == PC_OK) rc = do_backward(&a, out, t);
-  drop(t, MAX_OPERANDS);
-  return rc;
 }

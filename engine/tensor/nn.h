@@ -8,5 +8,6 @@
 #include "tensor/mlp.h"
 #include "tensor/norm.h"
 #include "tensor/pool.h"
+#include "tensor/slot_attention.h"
 
 #endif
