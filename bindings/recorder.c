@@ -1,4 +1,5 @@
 /* recorder.c: percept.recorder: runs and queries over db/. */
+#include <errno.h>
 #include <gnu/libc-version.h>
 #include <jansson.h>
 #include <math.h>
@@ -12,6 +13,7 @@
 #include "base/cpu.h"
 #include "base/parallel.h"
 #include "bindings/args.h"
+#include "bindings/json.h"
 #include "bindings/percept.h"
 #include "db/digest.h"
 #include "db/query.h"
@@ -24,80 +26,8 @@ typedef struct run_handle {
 } run_handle;
 #define RUN(arg) (((run_handle *)(arg).p)->r)
 
-/* ---- Lua tables as JSON ---- */
-
-static json_t *json_of(lua_State *L, int at, int depth) {
-  json_t *j = NULL;
-  switch (lua_type(L, at)) {
-    case LUA_TNIL: return json_null();
-    case LUA_TBOOLEAN: return json_boolean(lua_toboolean(L, at));
-    case LUA_TSTRING: return json_string(lua_tostring(L, at));
-    case LUA_TNUMBER: {
-      double v = lua_tonumber(L, at);
-      if (v == floor(v) && fabs(v) < 9e15) return json_integer((json_int_t)v);
-      return isfinite(v) ? json_real(v) : json_string(isnan(v) ? "nan" : v > 0 ? "inf" : "-inf");
-    }
-    case LUA_TTABLE: break;
-    default: return json_string(lua_typename(L, lua_type(L, at)));
-  }
-  if (depth > 20) return json_string("...");
-  int n = (int)lua_objlen(L, at);
-  luaL_checkstack(L, 4, "json");
-  if (n > 0) {
-    j = json_array();
-    for (int i = 1; i <= n; i++) {
-      lua_rawgeti(L, at, i);
-      json_array_append_new(j, json_of(L, lua_gettop(L), depth + 1));
-      lua_pop(L, 1);
-    }
-    return j;
-  }
-  j = json_object();
-  for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1))
-    if (lua_type(L, -2) == LUA_TSTRING)
-      json_object_set_new(j, lua_tostring(L, -2), json_of(L, lua_gettop(L), depth + 1));
-  return j;
-}
-
-static char *json_text(lua_State *L, int at) { /* from malloc; NULL for no table */
-  if (!at) return NULL;
-  json_t *j = json_of(L, at, 0);
-  char *text = json_dumps(j, JSON_SORT_KEYS | JSON_COMPACT);
-  json_decref(j);
-  return text;
-}
-
-static void push_json(lua_State *L, const json_t *j) {
-  luaL_checkstack(L, 4, "json");
-  switch (json_typeof(j)) {
-    case JSON_OBJECT: {
-      const char *key;
-      json_t *v;
-      lua_newtable(L);
-      json_object_foreach((json_t *)j, key, v) {
-        push_json(L, v);
-        lua_setfield(L, -2, key);
-      }
-      return;
-    }
-    case JSON_ARRAY:
-      lua_newtable(L);
-      for (size_t i = 0; i < json_array_size(j); i++)
-        push_json(L, json_array_get(j, i)), lua_rawseti(L, -2, (int)i + 1);
-      return;
-    case JSON_STRING: lua_pushstring(L, json_string_value(j)); return;
-    case JSON_INTEGER:
-    case JSON_REAL: lua_pushnumber(L, json_number_value(j)); return;
-    case JSON_TRUE:
-    case JSON_FALSE: lua_pushboolean(L, json_is_true(j)); return;
-    default: lua_pushnil(L);
-  }
-}
-
 static int f_json(lua_State *L, pc_args *a) {
-  json_t *j = json_of(L, a->a[0].at, 0);
-  char *text = json_dumps(j, JSON_SORT_KEYS | JSON_ENCODE_ANY);
-  json_decref(j);
+  char *text = pc_json_text(L, a->a[0].at, JSON_ENCODE_ANY);
   lua_pushstring(L, text);
   free(text);
   return 1;
@@ -107,7 +37,7 @@ static int f_parse_json(lua_State *L, pc_args *a) {
   json_error_t e;
   json_t *j = json_loads(a->a[0].v.s, JSON_DECODE_ANY, &e);
   if (!j) return pc_fail(PC_EFORMAT, "json: %s at line %d", e.text, e.line);
-  push_json(L, j);
+  pc_push_json(L, j);
   json_decref(j);
   return 1;
 }
@@ -245,7 +175,7 @@ static int f_start(lua_State *L, pc_args *a) {
   pc_kv env[MAX_ENV];
   pc_db *db;
   pc_run *r = NULL;
-  char *json = json_text(L, a->a[4].at);
+  char *json = pc_json_text(L, a->a[4].at, JSON_COMPACT);
   pc_run_config c = {.experiment = a->a[1].v.s,
                      .name = a->a[2].v.s,
                      .has_seed = a->a[3].v.set,
@@ -309,7 +239,7 @@ static int m_log(lua_State *L, pc_args *a) {
 static int m_flush(lua_State *L, pc_args *a) { return pc_run_flush(RUN(a->a[0])); }
 
 static int m_result(lua_State *L, pc_args *a) {
-  char *extra = json_text(L, a->a[7].at);
+  char *extra = pc_json_text(L, a->a[7].at, JSON_COMPACT);
   pc_result r = {.method = a->a[1].v.s,
                  .split = a->a[2].v.s,
                  .metric = a->a[3].v.s,
@@ -433,6 +363,11 @@ static int rows_row(void *ctx, int n, const pc_value *v) {
 
 enum { MAX_PARAMS = 32 };
 
+static pc_value number_value(double d) { /* whole numbers as such: SQL divides them so */
+  if (d == floor(d) && fabs(d) < 9e15) return (pc_value){.type = PC_SQL_INT, .i = (int64_t)d, .d = d};
+  return (pc_value){.type = PC_SQL_REAL, .d = d};
+}
+
 static int read_params(lua_State *L, int at, pc_sql_param *p) {
   int n = 0;
   for (lua_pushnil(L); at && lua_next(L, at); lua_pop(L, 1)) {
@@ -440,7 +375,7 @@ static int read_params(lua_State *L, int at, pc_sql_param *p) {
       return pc_fail(PC_EARG, "query: parameters are values by name, at most %d", MAX_PARAMS);
     p[n].name = lua_tostring(L, -2);
     if (lua_type(L, -1) == LUA_TNUMBER)
-      p[n].value = (pc_value){.type = PC_SQL_REAL, .d = lua_tonumber(L, -1)};
+      p[n].value = number_value(lua_tonumber(L, -1));
     else if (lua_type(L, -1) == LUA_TSTRING)
       p[n].value = pc_value_parse(lua_tostring(L, -1)); /* numbers as numbers */
     n++;
@@ -478,8 +413,12 @@ static int f_print(lua_State *L, pc_args *a) {
   o.n_params = n;
   if (rc == PC_OK) rc = open_for(&db, a->a[0].v.s, o.write);
   if (rc < 0) return rc;
-  rc = pc_query_print(db, a->a[1].v.s, &o, stdout);
-  fflush(stdout);
+  const char *to = a->a[6].v.s;
+  FILE *out = to ? fopen(to, "w") : stdout;
+  if (!out) rc = pc_fail(PC_EIO, "print: %s: %s", to ? to : "", strerror(errno));
+  if (out) rc = pc_query_print(db, a->a[1].v.s, &o, out);
+  if (out && to && fclose(out) && rc == PC_OK) rc = pc_fail(PC_EIO, "print: %s: %s", to, strerror(errno));
+  if (!to) fflush(stdout);
   pc_db_close(db);
   return rc;
 }
@@ -581,11 +520,10 @@ static const pc_luafn functions[] = {
     {"resume", "db:str, uid:str, step:int?", f_resume, "takes a run up again; rows behind the step go -> run", 0},
     {"query", "db:str, sql:str, params:table?, write:bool=false", f_query,
      "rows of a query as tables by column name, and the names in order; '@name' is a shipped query; write: it may "
-     "change "
-     "the file",
+     "change the file",
      0},
-    {"print", "db:str, sql:str, format:str=table, write:bool=false, params:table?, bold:bool=false", f_print,
-     "prints a query: table, csv, json, markdown, latex", 0},
+    {"print", "db:str, sql:str, format:str=table, write:bool=false, params:table?, bold:bool=false, to:str?", f_print,
+     "prints a query, to a file if `to` names one: table, csv, json, markdown, latex", 0},
     {"queries", "", f_queries, "the shipped queries: list of {name, title, text}", 0},
     {"find", "db:str, text:str", f_find, "full uid of the run whose uid begins so or whose name it is", 0},
     {"checkpoint", "db:str, uid:str", f_checkpoint,

@@ -168,6 +168,12 @@ local function store(opts, option, value)
   end
 end
 
+-- Is the next word the option's value? One that may be left out is not an option, nor, unless it may be anything, a script.
+local function follows(option, word)
+  if not word or not option.optional then return word ~= nil end
+  return not word:match "^%-" and (option.optional == "any" or not word:match "%.lua$")
+end
+
 --- Words to options; nil and what is wrong when they do not fit. With command.pass unknown options behind the first
 -- word are words, too: they are the script's.
 function options.parse(command, args)
@@ -186,7 +192,7 @@ function options.parse(command, args)
       local value = true
       if option.value then
         value = given
-        if value == nil and (args[i + 1] and not (option.optional and (args[i + 1]:match "^%-" or args[i + 1]:match "%.lua$"))) then
+        if value == nil and follows(option, args[i + 1]) then
           i = i + 1
           value = args[i]
         end

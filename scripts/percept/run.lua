@@ -15,6 +15,14 @@ local function is_file(path)
   return file and true or false
 end
 
+-- the script's own words, so that the run can be repeated
+local function with_args(env, arg)
+  if #arg == 0 then return env end
+  local out = {args = recorder.json({unpack(arg)})}
+  for key, value in pairs(env or {}) do out[key] = value end
+  return out
+end
+
 local function given(list) return list and #list > 0 and list or nil end
 
 -- A resumed run takes the children of its first life up again, so that none is there twice.
@@ -68,7 +76,7 @@ local function start(experiment, name, seed, config, db, tags, note, parent, swe
     run = recorder.start{
       db = db, experiment = experiment, name = ask.name or name, seed = seed, config = config, script = script,
       tags = given(ask.tags) or tags, note = ask.note or note, parent = parent, sweep = ask.sweep or sweep,
-      command = ask.command or script and table.concat({"percept", script, unpack(arg)}, " "), env = env,
+      command = ask.command or script and table.concat({"percept", script, unpack(arg)}, " "), env = with_args(env, arg),
       repeats = ask.repeats, other_data = ask.other_data,
     }
   end

@@ -55,8 +55,8 @@ function command.run(opts)
       print(options.help(name, options.command(name)))
     else
       local text = module_help(name)
-      if text:find("nothing is known of", 1, true) then
-        local near = require("percept").nearest(name, cli.commands())
+      local near = require("percept").nearest(name, cli.commands())
+      if text:find("nothing is known of", 1, true) or (near and text:find("nothing is called so", 1, true)) then
         io.stderr:write(("percept help: there is neither a command nor a function '%s'%s\n"):format(
           name, near and "; did you mean " .. near .. "?" or "; percept help lists the commands"))
         return 1

@@ -7,7 +7,7 @@ local command = {
   usage = {"UID", "UID --source [PATH]"},
   about = "With --csv and the like one table: section, key, value.",
   options = options.join({
-    {flag = "--source", value = "PATH", optional = true, text = "prints the text of its script, or of one of its modules, or git.diff"},
+    {flag = "--source", value = "PATH", optional = "any", text = "prints the text of its script, or of one of its modules, or git.diff"},
   }, options.formats, options.db),
   examples = {{"percept show 20260131-1"}, {"percept show 20260131-1 --source > script.lua", "the script as it ran"}},
   positional = {"uid"},
@@ -48,7 +48,9 @@ fact(rank, section, key, value) as (
             from r join run_dataset d on d.run_id = r.id join dataset s using (digest)
   union all select 32, 'sources', s.path, s.kind || ' ' || s.digest from r join run_source s on s.run_id = r.id
   union all select 40, 'parameters', p.key, coalesce(p.txt, p.num) from r join param p on p.run_id = r.id
-  union all select 50, 'metrics', n.name, printf('%.6g at step %d (min %.6g, max %.6g, %d rows)', l.last, l.step, l.min, l.max, l.n)
+  union all select 50, 'metrics', n.name, case when l.last is null then 'NaN' else printf('%.6g', l.last) end
+              || printf(' at step %d', l.step)
+              || case when l.min is null then '' else printf(' (min %.6g, max %.6g)', l.min, l.max) end || printf(', %d rows', l.n)
             from r join metric_last l on l.run_id = r.id join metric_name n on n.id = l.name_id
   union all select 60, 'results', x.method || '/' || x.split || '/' || x.metric || case x.factor when '' then '' else '/' || x.factor end,
             +x.value from r join result x on x.run_id = r.id
@@ -62,8 +64,8 @@ select section, key, value from fact where value is not null order by rank, key]
 
 local function print_source(db, uid, path)
   local rows = recorder.query(db, [[select s.path, s.kind, unzstd(b.body) as text from run_source s join run r on r.id = s.run_id
-    join source b using (digest) where r.uid = :uid and (:path is null and s.kind = 'script' or s.path = :path
-      or substr(s.path, -length(:path) - 1) = '/' || :path)]], {uid = uid, path = path})
+    join source b using (digest) where r.uid = :uid and (:path = '' and s.kind = 'script' or s.path = :path
+      or substr(s.path, -length(:path) - 1) = '/' || :path)]], {uid = uid, path = path or ""})
   if #rows == 0 then
     error(path and ("show: %s has no source %s; percept show %s lists them"):format(uid, path, uid)
       or ("show: of %s no script is recorded"):format(uid), 0)

@@ -1,0 +1,168 @@
+--- percept data: data sets: which there are, whether they are whole, what they look like.
+local options = require "percept.options"
+local percept = require "percept"
+local recorder = require "percept.recorder"
+local sys = require "percept.sys"
+local T = require "percept.tensor"
+
+local command = {
+  help = "lists data sets, checks them, draws contact sheets",
+  usage = {"", "check FOLDER", "sheet FOLDER -o FILE.png"},
+  about = "Alone: the data sets that runs of the database used, and the folders below --under that hold labels.csv. check "
+    .. "reads every image and mask and tells counts, factors and digest; with a database, whether runs used just this data. "
+    .. "sheet draws images spread over the set, beside them their masks.",
+  options = options.join({
+    {flag = "--under", value = "FOLDER", kind = "file", text = "where to look for data sets; experiments/data"},
+    {flag = "--size", value = "N", kind = "int", text = "height and width to read at; sheet: 64, check: as stored"},
+    {flag = "--count", short = "-n", value = "N", kind = "int", text = "images on the sheet; 24"},
+    {flag = "--by", value = "FACTOR", text = "sheet: a row for each value of this factor"},
+    {flag = "--output", short = "-o", value = "FILE.png", kind = "file", text = "where the sheet goes"},
+  }, options.formats, options.db),
+  examples = {
+    {"percept data"},
+    {"percept data check experiments/data/spar_cycles"},
+    {"percept data sheet experiments/data/spar_cycles --by world_name -o sheet.png"},
+  },
+}
+
+-- ---- list ----
+
+local function folders(under)
+  local out = {}
+  local pipe = io.popen(("find '%s' -maxdepth 3 -name labels.csv 2>/dev/null | sort"):format(under:gsub("'", "'\\''")))
+  for line in pipe:lines() do out[#out + 1] = line:match "^(.*)/labels%.csv$" end
+  pipe:close()
+  return out
+end
+
+local function images_of(folder)
+  local n = -1
+  for _ in io.lines(folder .. "/labels.csv") do n = n + 1 end
+  return math.max(n, 0)
+end
+
+local function list_all(opts)
+  local rows, seen, db = {}, {}, options.path(opts)
+  if sys.exists(db) then
+    for _, d in ipairs(recorder.query(db, [[select d.name, d.path, d.n, d.digest, count(distinct x.run_id) as runs
+        from dataset d left join run_dataset x using (digest) group by d.digest order by d.name, d.digest]])) do
+      rows[#rows + 1] = {d.name, d.path, d.n, d.runs, d.digest}
+      if d.path then seen[(d.path:gsub("/+$", ""))] = true end
+    end
+  end
+  for _, folder in ipairs(folders(opts.under or "experiments/data")) do
+    if not seen[folder] then rows[#rows + 1] = {folder:match "[^/]+$", folder, images_of(folder)} end
+  end
+  options.table(opts, {"name", "path", "images", "runs", "digest"}, rows)
+  return 0
+end
+
+-- ---- check ----
+
+local function check(opts, folder)
+  if not sys.exists(folder .. "/labels.csv") then
+    error(("data: %s holds no labels.csv; a data set is a folder with labels.csv and images (experiments/data/README.md)")
+      :format(folder), 0)
+  end
+  local size, cache = opts.size or 0, os.tmpname()
+  os.remove(cache)
+  sys.mkdir(cache) -- a check reads the files themselves, not what was decoded of them once
+  local ok, scenes = pcall(percept.datasets.scenes, folder, {height = size, width = size, on_error = "skip", cache_dir = cache})
+  local rows = {}
+  local function fact(key, value) rows[#rows + 1] = {key, value} end
+  local bad = false
+  if ok then
+    fact("images", scenes:count())
+    fact("size", ("%d x %d"):format(scenes:height(), scenes:width()))
+    local names, numeric = scenes:factors()
+    for _, f in ipairs(names) do
+      fact(f, ("%d values: %s"):format(#scenes:values(f), table.concat(scenes:values(f), ", "):sub(1, 80)))
+    end
+    for _, f in ipairs(numeric or {}) do fact(f, "numbers") end
+    local digest, note = scenes:digest(), scenes:note()
+    fact("digest", digest)
+    if note ~= "" then
+      fact("note", note)
+      bad = note:find "skip" ~= nil
+    end
+    local lowest, highest = math.huge, -math.huge
+    for from = 1, scenes:count(), 256 do
+      local x = scenes:images(T.arange(from, math.min(from + 255, scenes:count()) + 1, {dtype = "i64"}))
+      lowest, highest = math.min(lowest, x:min():item()), math.max(highest, x:max():item())
+    end
+    fact("values", ("%.3g to %.3g"):format(lowest, highest))
+    if highest <= lowest then
+      fact("wrong", "every pixel is the same")
+      bad = true
+    end
+  end
+  os.execute(("rm -rf '%s'"):format(cache))
+  if not ok then error("data: " .. tostring(scenes), 0) end
+  local db = options.path(opts)
+  if sys.exists(db) then
+    for _, d in ipairs(recorder.query(db, [[select d.digest, count(*) as runs, max(r.uid) as newest from dataset d
+        join run_dataset x using (digest) join run r on r.id = x.run_id where d.path = :path or d.path = :slash group by d.digest]],
+        {path = folder, slash = folder .. "/"})) do
+      fact("used by", ("%d runs, newest %s, with digest %s"):format(d.runs, d.newest, d.digest))
+    end
+  end
+  options.table(opts, {"what", "is"}, rows)
+  return bad and 1 or 0
+end
+
+-- ---- sheet ----
+
+-- indices, from 1, of n images spread over those where test(i) holds
+local function spread(count, n, test)
+  local all, out = {}, {}
+  for i = 1, count do
+    if not test or test(i) then all[#all + 1] = i end
+  end
+  for k = 1, math.min(n, #all) do out[k] = all[math.floor((k - 0.5) * #all / math.min(n, #all)) + 1] end
+  return out
+end
+
+local function index_of(list) return T.tensor(list, {dtype = "i64"}) end
+
+local function sheet(opts, folder)
+  if not opts.output then return options.mistake("data", "sheet: where to? -o FILE.png") end
+  local size, n = opts.size or 64, opts.count or 24
+  local scenes = percept.datasets.scenes(folder, {height = size, width = size})
+  local picture
+  if opts.by then
+    local known = scenes:factors()
+    local found = false
+    for _, f in ipairs(known) do found = found or f == opts.by end
+    if not found then
+      local near = percept.nearest(opts.by, known)
+      error(("data: there is no factor '%s'%s; there are %s"):format(opts.by, near and (", did you mean %s?"):format(near) or "",
+        table.concat(known, ", ")), 0)
+    end
+    local values, of = scenes:values(opts.by), scenes:factor(opts.by):to_table()
+    local per = math.max(1, math.min(8, math.ceil(n / #values)))
+    local columns, labels = {}, {}
+    local picks = {}
+    for v = 1, #values do picks[v] = spread(scenes:count(), per, function(i) return of[i] == v end) end
+    for k = 1, per do
+      local list = {}
+      for v = 1, #values do list[v] = picks[v][k] or picks[v][#picks[v]] or 1 end
+      columns[k], labels[k] = scenes:images(index_of(list)), tostring(k)
+    end
+    picture = percept.images.grid(columns, {column_labels = labels, row_labels = values})
+  else
+    picture = percept.images.grid(scenes:images(index_of(spread(scenes:count(), n))))
+  end
+  percept.images.write(opts.output, picture)
+  print(("%s: %d x %d pixels"):format(opts.output, picture:size(2), picture:size(1)))
+  return 0
+end
+
+function command.run(opts)
+  local verb, folder = opts[1], opts[2] and opts[2]:gsub("(.)/+$", "%1")
+  if not verb then return list_all(opts) end
+  if verb ~= "check" and verb ~= "sheet" then return options.mistake("data", "'%s' is neither check nor sheet", verb) end
+  if not folder then return options.mistake("data", "%s: which folder?", verb) end
+  return verb == "check" and check(opts, folder) or verb == "sheet" and sheet(opts, folder) or 0
+end
+
+return command
