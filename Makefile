@@ -10,7 +10,7 @@ V       ?= 0
 PACKAGES = gcc make pkg-config libc6-dev luajit libluajit-5.1-dev libopenblas-openmp-dev liblapacke-dev libsqlite3-dev \
            sqlite3 libpng-dev libcairo2-dev fonts-dejavu-core zlib1g-dev libzstd-dev libxxhash-dev libjansson-dev \
            libedit-dev check git ca-certificates
-DEV_PACKAGES = clang-tidy clang-format cppcheck lua-check valgrind
+DEV_PACKAGES = clang-tidy clang-format cppcheck lua-check valgrind tmux
 
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-unused-parameter \
           -Wno-missing-field-initializers
@@ -41,7 +41,7 @@ DB_OBJ     := $(call obj,$(DB_SRC)) $(BUILD)/gen/sql.o
 BIND_OBJ   := $(call obj,$(BIND_SRC)) $(BUILD)/gen/lua.o
 TESTS      := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 
-.PHONY: help deps dev-deps build tests quickstart test lint sanitize bench install uninstall clean
+.PHONY: help deps dev-deps build tests quickstart test lint sanitize bench docs install uninstall clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -135,6 +135,10 @@ ZSHC  = $(BUILD)/share/zsh/site-functions/_percept
 $(MAN) $(BASHC) $(ZSHC): $(BUILD)/percept
 	@mkdir -p $(@D)
 	@$(BUILD)/percept help $(if $(filter $(MAN),$@),--man,--completion $(if $(filter $(ZSHC),$@),zsh,bash)) > $@
+
+docs: build ## a page for every Lua module, as Markdown, into build/docs
+	@rm -rf $(BUILD)/docs
+	@$(BUILD)/percept -e 'print(require("percept.docs").write("$(BUILD)/docs") .. " pages: $(BUILD)/docs/README.md")'
 
 install: build ## install to $(PREFIX), by default /usr/local
 	@$(MAKE_ALL) $(MAN) $(BASHC) $(ZSHC)

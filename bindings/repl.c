@@ -74,18 +74,22 @@ static char *read_line(const char *prompt, volatile int *stopped) {
   return line;
 }
 
+/* Once: rl_initialize() forgets the history that add_history() was given before. */
+static void initialise(void) {
+  static int ready;
+  if (ready) return;
+  rl_readline_name = "percept";
+  rl_initialize();
+  rl_attempted_completion_function = complete;
+  rl_basic_word_break_characters = " \t\n\"'><=;|&{}(+-*/%^#~),";
+  rl_completer_word_break_characters = " \t\n\"'><=;|&{}(+-*/%^#~),";
+  ready = 1;
+}
+
 /* A line; nil and "interrupt" after Ctrl-C; nil at the end. */
 static int f_readline(lua_State *L, pc_args *a) {
-  static int ready;
   volatile int stopped;
-  if (!ready) {
-    rl_readline_name = "percept";
-    rl_initialize();
-    rl_attempted_completion_function = complete;
-    rl_basic_word_break_characters = " \t\n\"'><=;|&{}(+-*/%^#~),";
-    rl_completer_word_break_characters = " \t\n\"'><=;|&{}(+-*/%^#~),";
-    ready = 1;
-  }
+  initialise();
   reading = L;
   if (a->a[1].at) {
     lua_pushvalue(L, a->a[1].at);
@@ -108,6 +112,7 @@ static int f_readline(lua_State *L, pc_args *a) {
 
 static int f_add_history(lua_State *L, pc_args *a) {
   (void)L;
+  initialise();
   add_history(a->a[0].v.s);
   return 0;
 }

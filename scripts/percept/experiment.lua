@@ -195,6 +195,7 @@ experiment.finish = finish
 --- After an interrupt: the checkpoint of the loop that was cut off, and a word about it.
 function experiment.rescue()
   local ok, step, path = pcall(require("percept.train").rescue)
+  if sys.isatty(2) then io.stderr:write "\n" end -- behind the progress bar
   if ok and step and path then io.stderr:write(("checkpoint at step %d: %s\n"):format(step, path)) end
 end
 
@@ -218,7 +219,7 @@ function experiment.start(spec)
     return result
   end
   local killed = sys.interrupted() or result:find("interrupted", 1, true)
-  if killed then experiment.rescue() end
+  if killed then experiment.rescue() else require("percept.train").forget() end
   finish(run, killed and "killed" or "failed", trace or result)
   if spec.on_end then pcall(spec.on_end, run, killed and "killed" or "failed", result) end
   local own = {} -- where in the user's files it happened

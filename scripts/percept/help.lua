@@ -12,6 +12,41 @@ local function sorted_keys(t)
   return keys
 end
 
+local places -- function -> {module, name}
+
+local function place_of(fn)
+  if not places then
+    places = {}
+    for _, name in ipairs(require("percept.docs").modules()) do
+      local value = package.loaded[name]
+      if type(value) == "table" then
+        for k, v in pairs(value) do
+          if type(v) == "function" then places[v] = {name:match "[%w_]+$", k} end
+        end
+      end
+    end
+    for k, v in pairs(percept.tensor.methods) do places[v] = {"tensor", k} end
+    for k, v in pairs(require("percept.repl").tools()) do places[v] = {"prompt", k} end
+  end
+  if not places[fn] then -- a module that was loaded since
+    for name, value in pairs(package.loaded) do
+      local short = type(value) == "table" and name:match "^percept%.([%w_]+)$"
+      for k, v in pairs(short and value or {}) do
+        if v == fn then return {short, k} end
+      end
+    end
+  end
+  return places[fn]
+end
+
+local function add_example(fn, lines)
+  local place = place_of(fn)
+  local code = place and require("percept.examples").of(place[1], place[2])
+  if not code then return end
+  lines[#lines + 1] = "  example:"
+  for line in (code .. "\n"):gmatch "(.-)\n" do lines[#lines + 1] = "    " .. line end
+end
+
 local function describe_function(fn, lines)
   local usage, text, args = percept.usage(fn)
   if not usage then return false end
@@ -24,6 +59,7 @@ local function describe_function(fn, lines)
     local note = a.default and "default " .. a.default or a.optional and "optional" or ""
     lines[#lines + 1] = (("    %-" .. width .. "s  %s%s"):format(a.name, kind, note ~= "" and ", " .. note or ""))
   end
+  add_example(fn, lines)
   return true
 end
 
@@ -35,10 +71,16 @@ local function describe_source(fn, lines)
   end
   lines[#lines + 1] = ("a Lua function of %s, line %d"):format(info.short_src, info.linedefined)
   local path = info.source:match "^@(.*)$"
-  local file = path and io.open(path, "r")
-  if not file then return end
+  local own = path and path:match "^scripts/(percept/.*)%.lua$" -- of the workbench: the program holds its source
+  local text = own and percept.embedded((own:gsub("/", ".")))
+  local file = not text and path and io.open(path, "r")
+  if file then
+    text = file:read "*a"
+    file:close()
+  end
+  if not text then return end
   local comment, n = {}, 0
-  for line in file:lines() do -- the comment that ends right above the function
+  for line in (text .. "\n"):gmatch "(.-)\n" do -- the comment that ends right above the function
     n = n + 1
     if n == info.linedefined then break end
     if line:match "^%s*%-%-" then
@@ -47,7 +89,6 @@ local function describe_source(fn, lines)
       comment = {}
     end
   end
-  file:close()
   for _, line in ipairs(comment) do lines[#lines + 1] = line end
 end
 
@@ -98,13 +139,45 @@ local function find(word, lines)
 end
 
 local function overview(lines)
-  lines[#lines + 1] = "help(f) explains a function, help(module) lists it, help \"word\" searches; modules:"
-  local names = {}
-  for name in pairs(package.preload) do
-    if name:match "^percept%.[%w_]+$" then names[#names + 1] = name end
+  lines[#lines + 1] = 'help(f) explains a function, help(module) lists it, help "word" searches. To begin with:'
+  for _, e in ipairs(require("percept.examples").overview) do
+    lines[#lines + 1] = "  -- " .. e[2]
+    lines[#lines + 1] = "  " .. e[1]
   end
-  table.sort(names)
-  lines[#lines + 1] = "  " .. table.concat(names, " ")
+  lines[#lines + 1] = "globals of the prompt:"
+  local tools = require("percept.repl").tools()
+  for _, name in ipairs(sorted_keys(tools)) do
+    local _, text = percept.usage(tools[name])
+    if not text or text == "" then text = M.about[name] or "" end
+    if #text > 78 then text = text:sub(1, 78):gsub("%s+%S*$", "") .. " ..." end
+    lines[#lines + 1] = ("  %-10s %s"):format(name, text)
+  end
+  lines[#lines + 1] = "modules (percept help percept.inverter, in the shell, shows a whole page):"
+  local line = " "
+  for _, name in ipairs(require("percept.docs").modules()) do
+    if #line + #name + 1 > 96 then
+      lines[#lines + 1] = line
+      line = " "
+    end
+    line = line .. " " .. name
+  end
+  lines[#lines + 1] = line
+end
+
+M.about = {
+  help = "this; help(x), help \"word\"", who = "your globals with shapes and sizes",
+  db = 'rows of a query: db"select * from result", db"@paper"; db.file is the database',
+}
+
+-- The head of a module's page, for percept.x tables.
+local function describe_module(x, lines)
+  for name, value in pairs(package.loaded) do
+    if value == x and type(name) == "string" and name:match "^percept%.[%w_]+$" then
+      local head = require("percept.docs").head(name)
+      if head then lines[#lines + 1] = head end
+      return
+    end
+  end
 end
 
 --- The help text of a value as a string.
@@ -117,6 +190,7 @@ function M.text(...)
   elseif type(x) == "string" then
     find(x, lines)
   elseif type(x) == "table" then
+    describe_module(x, lines)
     describe_table(x, lines)
   else
     local meta = debug.getmetatable(x)
@@ -139,26 +213,21 @@ function M.system_globals()
   for k in pairs(_G) do system[k] = true end
 end
 
-local item_bytes = { f32 = 4, f64 = 8, i64 = 8, i32 = 4, u8 = 1 }
-
-local function size_text(bytes)
-  local units, u = { "B", "KiB", "MiB", "GiB" }, 1
-  while bytes >= 1024 and u < #units do bytes, u = bytes / 1024, u + 1 end
-  return u == 1 and ("%d B"):format(bytes) or ("%.1f %s"):format(bytes, units[u])
-end
-
 --- Prints the user's globals: name, type, shape, bytes.
 function M.who()
-  local T = percept.tensor
+  local T, inspect = percept.tensor, require "percept.inspect"
+  local size_text = inspect.size_text
   local total = 0
   for _, k in ipairs(sorted_keys(_G)) do
     local v = rawget(_G, k)
     if not system[k] then
       if T.is_tensor(v) then
-        local bytes = v:numel() * item_bytes[v:dtype()]
+        local bytes = inspect.bytes(v)
         total = total + bytes
         print(("  %-16s %s tensor (%s)  %s%s"):format(k, v:dtype(), table.concat(v:size(), ","), size_text(bytes),
           v:requires_grad() and "  requires_grad" or ""))
+      elseif inspect.is_module(v) then
+        print(("  %-16s module %s, %s numbers"):format(k, v:type(), inspect.count_text(v:count())))
       else
         print(("  %-16s %s"):format(k, type(v)))
       end

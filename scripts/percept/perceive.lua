@@ -3,6 +3,7 @@
 --
 -- Every piece is a function a study can call for itself; perceive.study runs them in
 -- the order the quickstart and the PUG studies share.
+local percept = require "percept"
 local T = require "percept.tensor"
 local nn = require "percept.nn"
 local optim = require "percept.optim"
@@ -191,6 +192,9 @@ function perceive.train_vae(o)
     best = new_attempt(o, o.seed * 1000 + 1)
   end
   loop(best, {name = "vae", steps = c.steps, first = resumed and 0 or math.min(c.attempt_steps, c.steps), checkpoint = o.checkpoint})
+  for _, path in ipairs(percept.edit.glob((o.checkpoint or ""):match "^(.-)[^/]*$" .. "attempt*.safetensors")) do
+    os.remove(path) -- of the attempts; the best one has gone on
+  end
   o.run:log(c.steps, {["vae/objective"] = validation(o, best)})
   return best.encoder, best.decoder
 end

@@ -1,5 +1,7 @@
 --- repl: the prompt.
--- Expressions print their value, `;` at the end keeps quiet, incomplete input goes on in the next line.
+-- Expressions print their value, also as the last statement of a line; `;` at the end keeps quiet; incomplete
+-- input goes on in the next line.
+-- %time CODE says how long it took, %prof CODE which ops took the time.
 -- _ is the last result, _1 .. _9 the last ones, newest first; they are weak: a result that nobody
 -- else holds may be collected.
 local percept = require "percept"
@@ -237,10 +239,32 @@ end
 
 -- ---- reading and running ----
 
+-- "x = 1; x + 1": what follows the last ; or line end may be an expression, whose value is printed.
+local function compile_last(text)
+  for at = #text, 2, -1 do
+    local c = text:sub(at, at)
+    if c == ";" or c == "\n" then
+      local head, tail = text:sub(1, at - 1), text:sub(at + 1)
+      if tail:match "%S" and loadstring(head, "=stdin") and loadstring("return " .. tail, "=stdin") then
+        return loadstring(head .. c .. "return " .. tail, "=stdin")
+      end
+    end
+  end
+end
+
 --- A function of the text; or nil, the message, and whether more input may help.
 function repl.compile(text)
+  local name, body = text:match "^%s*%%(%a+)%s+(.*)$"
+  if name and repl.magics[name] then
+    local chunk, why, incomplete = repl.compile(body)
+    return chunk and function() return repl.magics[name](chunk) end, why, incomplete
+  elseif text:match "^%s*%%" then
+    return nil, "%time CODE and %prof CODE are known"
+  end
   local expression = text:gsub("^%s*=", "")
   local chunk = loadstring("return " .. expression, "=stdin")
+  if chunk then return chunk end
+  chunk = text:find "[;\n]" and compile_last(text)
   if chunk then return chunk end
   local why
   chunk, why = loadstring(text, "=stdin")
@@ -250,7 +274,9 @@ function repl.compile(text)
 end
 
 local function trace(message)
-  if type(message) ~= "string" then
+  if type(message) == "string" then
+    message = message:gsub("^scripts/percept/[%w_/]+%.lua:%d+: ", "") -- a place in the workbench tells its user nothing
+  else
     local meta = getmetatable(message)
     if not (type(meta) == "table" and meta.__tostring) then
       message = ("(error object: %s)"):format(type(message))
@@ -269,6 +295,35 @@ end
 
 local function pack(...) return { n = select("#", ...), ... } end
 
+-- A training loop that was stopped: its checkpoint is written and its run closed, as `percept run` would have done.
+-- An experiment has done so itself.
+local function close_interrupted()
+  local train = package.loaded["percept.train"]
+  if not train then return end
+  local ok, step, path, owner = pcall(train.rescue)
+  if not ok or not step then return end
+  io.stderr:write(("checkpoint at step %d: %s\n"):format(step, path))
+  if owner then pcall(require("percept.experiment").finish, owner, "killed", "interrupted") end
+end
+
+local magics = {
+  time = function(chunk)
+    local wall, cpu, bytes = sys.time(), sys.cpu_time(), sys.memory().live
+    local got = pack(chunk())
+    print(("%.3f ms, %.3f ms of processor time, %+.1f KiB of tensors"):format(1e3 * (sys.time() - wall),
+      1e3 * (sys.cpu_time() - cpu), (sys.memory().live - bytes) / 1024))
+    return unpack(got, 1, got.n)
+  end,
+  prof = function(chunk)
+    local profile = require "percept.profile"
+    local got = pack(profile.run(chunk))
+    print(profile.text(got[1]))
+    return unpack(got, 2, got.n)
+  end,
+}
+
+repl.magics = magics
+
 -- Runs one entry. Returns false after an error.
 local function run(text)
   local quiet = text:match ";%s*$" ~= nil
@@ -280,9 +335,17 @@ local function run(text)
   local start = sys.time()
   local got = pack(xpcall(chunk, trace))
   local seconds = sys.time() - start
+  local interrupted = percept.signal() == "interrupted"
   edit.reset()
   if not got[1] then
     io.stdout:flush()
+    if interrupted then
+      if repl.interactive then io.stderr:write "\n" end
+      close_interrupted()
+      got[2] = tostring(got[2]):match "^[^\n]*" -- where it was is of no interest
+    elseif package.loaded["percept.train"] then
+      package.loaded["percept.train"].forget()
+    end
     io.stderr:write(got[2] == nil and "nil" or tostring(got[2]), "\n")
     return false
   end
@@ -304,7 +367,7 @@ local function next_line(first)
 end
 
 local function banner()
-  print(("percept %s: help(x) explains, who() lists, Tab completes, Ctrl-D leaves"):format(percept.version))
+  print(("percept %s: help() begins, help(x) explains, Tab completes, Ctrl-C stops, Ctrl-D leaves"):format(percept.version))
 end
 
 local function run_init()
@@ -345,14 +408,39 @@ local function loop()
   end
 end
 
+local lua_load = load
+
+-- load "UID" is a run; load(function) and load "text of a chunk" are Lua's own.
+local function load_run(what, modules, options)
+  local names_run = what == nil or type(what) == "string" and what:match "^[%w_][%w_.:/-]*$"
+    and (modules == nil or type(modules) == "table")
+  if not names_run then return lua_load(what, modules, options) end
+  options = options or {}
+  options.db = options.db or require("percept.rows").db.file
+  return require("percept.revive").load(what, modules, options)
+end
+
+--- The prompt's own globals: name -> value.
+function repl.tools()
+  local help = require "percept.help"
+  local profile = require "percept.profile"
+  return {
+    help = help.help, who = help.who, time = profile.time, prof = profile.prof,
+    show = require("percept.terminal").show, plot = require("percept.chart").plot,
+    inspect = require("percept.inspect").inspect, db = require("percept.rows").db,
+    load = percept.declare("load", "what:any?, modules:any?, options:table?", load_run,
+      'a run\'s modules with their weights: m = load "UID"; without a uid the newest run\'s; modules: what the weights go '
+        .. 'into where the script does not say; options: db, which = "best"'),
+  }
+end
+
 --- Starts the prompt; returns the exit code: 1 when input was not a terminal and an entry failed.
 function repl.start()
   repl.interactive = sys.isatty(0) and sys.isatty(1)
   rawset(_G, "percept", percept)
   rawset(_G, "T", percept.tensor)
   local help = require "percept.help"
-  rawset(_G, "help", help.help)
-  rawset(_G, "who", help.who)
+  for name, value in pairs(repl.tools()) do rawset(_G, name, value) end
   jit.off() -- compiled loops could not be interrupted
   require("percept.strict").on(_G, "warn", special)
   help.system_globals()

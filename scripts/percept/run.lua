@@ -63,6 +63,7 @@ local function start(experiment, name, seed, config, db, tags, note, parent, swe
   local ask = require("percept.experiment").request
   local arg = rawget(_G, "arg") or {}
   local run
+  if ask.capture then ask.capture() end -- load "UID" reads scripts up to here
   config = require("percept.experiment").configure(config or {}, ask.set)
   seed = ask.seed or seed
   if ask.plan then ask.plan(experiment, config, seed) end -- percept sweep asks what the script would run

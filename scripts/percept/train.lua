@@ -224,6 +224,9 @@ function train.rescue()
   return loop.t, loop:checkpoint(loop.t), loop.run
 end
 
+--- The loop that ran has ended by an error: a later interrupt is not about it.
+function train.forget() active = nil end
+
 local guarded
 local function guard() -- scripts that are interrupted outside of an experiment
   if guarded then return end
