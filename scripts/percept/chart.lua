@@ -1,11 +1,10 @@
---- chart: lines in the terminal, in braille dots.
+--- chart: lines in the terminal: what people have at hand, as percept.braille draws it.
+local braille = require "percept.braille"
 local percept = require "percept"
 local T = require "percept.tensor"
 local terminal = require "percept.terminal"
 
 local chart = {}
-
-local colours = {36, 33, 35, 32, 34, 31} -- cyan, yellow, magenta, green, blue, red
 
 -- ---- lines from what people have: lists, tensors, rows of a query ----
 
@@ -83,138 +82,22 @@ local function lines_of(data)
   return lines
 end
 
--- ---- axes ----
-
-local function finite(v) return v == v and v ~= math.huge and v ~= -math.huge end
-
-local function range(lines, key, logarithmic)
-  local low, high = math.huge, -math.huge
-  for _, line in ipairs(lines) do
-    for i = 1, #line.y do
-      local v = key == "y" and line.y[i] or line.x and line.x[i] or key == "x" and i
-      if finite(v) and (not logarithmic or v > 0) then low, high = math.min(low, v), math.max(high, v) end
-    end
-  end
-  if low > high then error("plot: there is no finite value" .. (logarithmic and " above 0" or ""), 0) end
-  if low == high then
-    local pad = low == 0 and 1 or math.abs(low) * 0.1
-    if logarithmic then return low / 2, high * 2 end
-    return low - pad, high + pad
-  end
-  return low, high
-end
-
-local function text_of(v)
-  if v == 0 then return "0" end
-  local a = math.abs(v)
-  if a >= 1e5 or a < 1e-3 then return (("%.2g"):format(v):gsub("e%+?(-?)0*(%d)", "e%1%2")) end
-  return ("%.4g"):format(v)
-end
-
--- ---- dots ----
-
-local bits = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}}
-
-local function utf8_braille(mask)
-  local code = 0x2800 + mask
-  return string.char(0xE0 + math.floor(code / 4096), 0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
-end
-
-local function canvas(width, height)
-  local masks, owner = {}, {}
-  for row = 1, height do
-    masks[row], owner[row] = {}, {}
-    for column = 1, width do masks[row][column] = 0 end
-  end
-  return {
-    masks = masks, owner = owner,
-    dot = function(px, py, who) -- from 0, (0,0) is below left
-      local column, row = math.floor(px / 2) + 1, height - math.floor(py / 4)
-      if row < 1 or row > height or column < 1 or column > width then return end
-      local bit = bits[4 - py % 4][px % 2 + 1]
-      if math.floor(masks[row][column] / bit) % 2 == 0 then masks[row][column] = masks[row][column] + bit end
-      owner[row][column] = who
-    end,
-  }
-end
-
-local function draw(c, line, who, to_x, to_y)
-  local px, py
-  for i = 1, #line.y do
-    local x, y = to_x(line.x and line.x[i] or i), to_y(line.y[i])
-    if x and y then
-      if px then -- the straight way from the last point
-        local n = math.max(math.abs(x - px), math.abs(y - py), 1)
-        for k = 0, n do
-          c.dot(math.floor(px + (x - px) * k / n + 0.5), math.floor(py + (y - py) * k / n + 0.5), who)
-        end
-      else
-        c.dot(x, y, who)
-      end
-    end
-    px, py = x and y and x or nil, y
-  end
-end
-
-local function scale_of(low, high, dots, logarithmic)
-  local f = logarithmic and math.log or function(v) return v end
-  local a, b = f(low), f(high)
-  return function(v)
-    if not finite(v) or (logarithmic and v <= 0) then return nil end
-    return math.floor((f(v) - a) / (b - a) * (dots - 1) + 0.5)
-  end, function(share) -- the value at a share of the axis
-    local v = a + share * (b - a)
-    return logarithmic and math.exp(v) or v
-  end
-end
-
--- ---- the whole ----
-
 --- A chart as text. data: a list of numbers, a tensor, {name = list, ...}, {{x = list, y = list}, ...}, or rows of a
--- query with columns x/step/seconds and y/value/mean; options: width, height (characters), log ("x", "y", "xy"),
--- title, colour.
+-- query with columns x/step/seconds and y/value/mean; options: width, height (characters), log = "y", title, colour.
 function chart.text(data, options)
   options = options or {}
-  local lines = lines_of(data)
-  local log = options.log or ""
-  local low, high = range(lines, "y", log:find "y")
-  local left, right = range(lines, "x", log:find "x")
-  local height = math.max(2, options.height or 12)
-  local columns = options.width or math.min(100, (terminal.size()))
-  local _, y_value = scale_of(low, high, 4 * height, log:find "y")
-  local labels, margin = {}, 0
-  for row = 1, height, math.max(1, math.floor((height - 1) / 4)) do
-    labels[row] = text_of(y_value((height - row) / (height - 1)))
-    margin = math.max(margin, #labels[row])
+  local series = {}
+  for i, line in ipairs(lines_of(data)) do
+    series[i] = {name = line.name, points = {}}
+    for k, y in ipairs(line.y) do series[i].points[k] = {line.x and line.x[k] or k, y} end
   end
-  local width = math.max(10, columns - margin - 2)
-  local to_y = scale_of(low, high, 4 * height, log:find "y")
-  local to_x = scale_of(left, right, 2 * width, log:find "x")
-  local c = canvas(width, height)
-  for i, line in ipairs(lines) do draw(c, line, i, to_x, to_y) end
-  local function paint(who, text)
-    if not options.colour or not who then return text end
-    return ("\27[%dm%s\27[0m"):format(colours[(who - 1) % #colours + 1], text)
-  end
-  local out = {options.title}
-  for row = 1, height do
-    local parts = {}
-    for column = 1, width do
-      local mask = c.masks[row][column]
-      parts[column] = mask == 0 and " " or paint(c.owner[row][column], utf8_braille(mask))
-    end
-    out[#out + 1] = ("%" .. margin .. "s %s%s"):format(labels[row] or "", labels[row] and "┤" or "│",
-      (table.concat(parts):gsub("%s+$", "")))
-  end
-  local a, b = text_of(left), text_of(right)
-  out[#out + 1] = (" "):rep(margin + 1) .. "└" .. ("─"):rep(width)
-  out[#out + 1] = (" "):rep(margin + 2) .. a .. (" "):rep(math.max(1, width - #a - #b)) .. b
-  local legend = {}
-  for i, line in ipairs(lines) do
-    if line.name ~= "" then legend[#legend + 1] = paint(i, "── " .. line.name) end
-  end
-  if #legend > 0 then out[#out + 1] = (" "):rep(margin + 2) .. table.concat(legend, "   ") end
-  return table.concat(out, "\n")
+  if options.log and options.log ~= "y" then error(("plot: log = '%s'; 'y' is known"):format(tostring(options.log)), 0) end
+  local lines, why = braille.plot(series, {
+    width = options.width or math.min(100, (terminal.size())), height = options.height or 12, log = options.log == "y",
+    colour = options.colour, title = options.title,
+  })
+  if not lines then error("plot: " .. why, 0) end
+  return table.concat(lines, "\n")
 end
 
 local option_names = {width = "number", height = "number", log = "string", title = "string"}

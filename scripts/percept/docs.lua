@@ -26,6 +26,8 @@ local about = {
   recorder = "Runs and queries: the SQLite file behind percept.run.",
   sys = "The little of the system that scripts need and Lua lacks.",
   edit = "The prompt's line editing.",
+  process = "Processes: starting, waiting, ending; for percept sweep.",
+  records = "Reading and writing what the command line needs of the database: sweeps and their cells, tags, notes.",
 }
 
 -- ---- functions and comments of a Lua source ----
@@ -138,7 +140,7 @@ local function page_of(name)
   local value = require("percept." .. short)
   local text = percept.embedded("percept." .. short)
   local source = text and read_source(text)
-  local intro = about[short] or source and source.intro or ""
+  local intro = about[short] or source and source.intro or "Functions written in C."
   local title, rest = intro:match "^(.-[.?])%f[%s] ?\n*(.*)$" -- the first sentence
   title = (title or intro):gsub("\n", " "):gsub("^[%w_.]+{?[. ]*}?: ", "")
   return {name = "percept." .. short, title = title, intro = rest or "", functions = functions_of(short, value, source),

@@ -40,6 +40,9 @@ for name, code in pairs{
   select = "T.rand(3, 2):select(1, 2)", squeeze = "T.rand(1, 3, 1):squeeze()", unsqueeze = "T.rand(3):unsqueeze(1)",
   flip = "T.arange(1, 5):flip(1)", roll = "T.arange(1, 5):roll(1)", tile = "T.tensor{1, 2}:tile(3)", pad = "T.ones(2):pad{1, 1}",
   one_hot = "T.tensor({1, 3}, {dtype = 'i64'}):one_hot(3)", item = "T.ones(2):sum():item()", to = 'T.rand(2):to "f64"',
+  conv2d_relu = "T.conv2d_relu(T.rand(1, 8, 8, 3), T.randn(16, 3, 3, 3), {padding = 1}):size()",
+  conv_transpose2d_relu = "T.conv_transpose2d_relu(T.rand(1, 4, 4, 8), T.randn(8, 2, 2, 3), {stride = 2}):size()",
+  composite = "image, masks = T.composite(T.randn(2, 3, 8, 8, 4)); image:size()",
   attention = "y, weights = T.attention(T.rand(1, 5, 8), T.rand(1, 3, 8), T.rand(1, 3, 8), 2); weights:size()",
   slot_attention = "y, weights = T.slot_attention(T.rand(1, 9, 8), T.rand(1, 2, 3, 8), T.rand(1, 2, 3, 4)); y:size()",
   ptr = 'ffi = require "ffi"; x = T.ones(3); ffi.cast("float *", x:ptr())[0]',
@@ -129,6 +132,7 @@ mean, log_std = e(T.rand(2, 16, 16, 3)); mean:size()]],
 }
 
 examples.decoders = {
+  broadcast = "d = percept.decoders.broadcast{slot_dim = 4, height = 16, hidden = 8}; image, masks = d(T.randn(2, 3, 4)); image:size()",
   cross = "d = percept.decoders.cross{slots = 3, slot_dim = 4, height = 16}; image, attention = d(T.randn(2, 3, 4)); image:size()",
   mlp = "d = percept.decoders.mlp{slots = 3, slot_dim = 4, height = 16}; d(T.randn(2, 3, 4)):size()",
   render = "d = percept.decoders.render{slots = 3, slot_dim = 4, height = 16}; image, attention = d(T.randn(2, 3, 4)); attention:size()",

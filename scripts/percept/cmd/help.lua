@@ -23,7 +23,8 @@ local command = {
 local function module_help(name)
   local help = require "percept.help"
   local module = name:match "^percept%.(.+)$"
-  if name:match "^percept%.[%w_.]+$" and package.preload[name] then return help.text(require(name)) end
+  local page = require("percept.docs").page(module and name or "percept." .. name)
+  if page then return page end
   if module then -- percept.inverter.search
     local owner, field = name:match "^(.+)%.([%w_]+)$"
     if package.preload[owner] then
