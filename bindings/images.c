@@ -1,6 +1,8 @@
-/* images.c: percept.images: PNG files, resizing. */
+/* images.c: percept.images: PNG files, resizing, grids, masks and numbers as colours. */
 #include "bindings/args.h"
+#include "images/color.h"
 #include "images/grid.h"
+#include "images/overlay.h"
 #include "images/png.h"
 #include "images/resize.h"
 
@@ -53,6 +55,7 @@ static int f_grid(lua_State *L, pc_args *a) {
                     .scale = (int)a->a[2].v.i,
                     .padding = (int)a->a[3].v.i,
                     .dark = (int)a->a[4].v.i,
+                    .font = a->a[7].v.d,
                     .column_labels = cols,
                     .row_labels = rows};
   o.ncolumn_labels = labels(L, a->a[5].at, cols);
@@ -77,10 +80,40 @@ static int f_grid(lua_State *L, pc_args *a) {
   return give(L, rc, rc < 0 ? NULL : t);
 }
 
+static int f_overlay(lua_State *L, pc_args *a) {
+  pc_tensor *t;
+  double alpha = a->a[2].v.d;
+  if (alpha == 0) alpha = 1e-9; /* asked for: none; to the engine 0 is the default */
+  int rc = pc_overlay(&t, a->a[0].t, a->a[1].t, &(pc_overlay_opts){.alpha = alpha, .outline = (int)a->a[3].v.i});
+  return give(L, rc, t);
+}
+
+static int f_colorize(lua_State *L, pc_args *a) {
+  pc_tensor *t;
+  int rc = pc_colorize(&t, a->a[0].t, a->a[1].v.d, a->a[2].v.d);
+  return give(L, rc, t);
+}
+
+static int f_labels_to_rgb(lua_State *L, pc_args *a) {
+  pc_tensor *t;
+  int rc = pc_labels_to_rgb(&t, a->a[0].t);
+  return give(L, rc, t);
+}
+
 static const pc_luafn functions[] = {
     {"grid",
-     "images:any, columns:int=0, scale:int=1, padding:int=2, dark:bool=false, column_labels:table?, row_labels:table?",
-     f_grid, "one picture u8 (H,W,3) of many: (N,H,W,C) row by row, or a list of batches, one a column", 0},
+     "images:any, columns:int=0, scale:int=1, padding:int=2, dark:bool=false, column_labels:table?, row_labels:table?, "
+     "font:num=0",
+     f_grid,
+     "one picture u8 (H,W,3) of many: (N,H,W,C) row by row, or a list of batches, one a column; font: size of "
+     "the labels' letters, 0 for small bitmap ones",
+     0},
+    {"overlay", "images:tensor, masks:tensor, alpha:num=0.5, outline:bool=false", f_overlay,
+     "masks as colours over (N,H,W,C) -> u8 (N,H,W,3); masks: u8 labels (N,H,W), or weights (N,h,w,K) as of attention",
+     0},
+    {"colorize", "values:tensor, low:num=0, high:num=1", f_colorize,
+     "numbers (H,W) or (N,H,W) as colours u8 (...,3): the brighter, the more; NaN is gray", 0},
+    {"labels_to_rgb", "labels:tensor", f_labels_to_rgb, "u8 labels (H,W) or (N,H,W) in twelve distinct colours", 0},
     {"read", "path:str, channels:int=3", f_read, "a PNG as u8 (H,W,C); channels 1, 3 or 4", 0},
     {"read_labels", "path:str", f_read_labels, "a label PNG as u8 (H,W): palette indices or gray levels as stored", 0},
     {"write", "path:str, image:tensor", f_write, "writes (H,W) or (H,W,C): u8, or floats in [0,1]", 0},

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "images/label.h"
 #include "images/png.h"
 
 /* Where everything stands, in pixels of the result. */
@@ -11,6 +12,7 @@ typedef struct plan {
   int64_t h, w; /* of one picture, before enlargement */
   int64_t rows, cols;
   int64_t pad, scale, font; /* font: of the labels */
+  double letters;           /* size of outline letters; 0: the bitmap font */
   int64_t left, top;        /* margins for labels */
   int64_t height, width;    /* of the result */
   uint8_t ground, ink;
@@ -23,12 +25,26 @@ static int64_t text_length(const char *s) {
   return n;
 }
 
+enum { LONGEST = 30 }; /* of an outline label, in font sizes */
+
+static void outline_margins(plan *p, const pc_grid_opts *o) {
+  char text[512];
+  double most = 0;
+  for (int i = 0; i < o->nrow_labels; i++)
+    most = fmax(most, pc_label_width(pc_text_clean(text, sizeof text, o->row_labels[i]), p->letters, 0));
+  most = fmin(most, LONGEST * p->letters);
+  p->left = most > 0 ? (int64_t)ceil(most + 0.6 * p->letters) : 0;
+  p->top = o->ncolumn_labels ? (int64_t)ceil(1.5 * p->letters) : 0;
+}
+
 static int make_plan(plan *p, int64_t h, int64_t w, int64_t rows, int64_t cols, const pc_grid_opts *o) {
   int64_t longest = 0;
   *p = (plan){.h = h, .w = w, .rows = rows, .cols = cols};
   p->pad = o->padding ? (o->padding < 0 ? 0 : o->padding) : 2;
   p->scale = o->scale ? o->scale : 1;
   p->font = o->label_scale ? o->label_scale : 1;
+  p->letters = o->font;
+  if (!(p->letters >= 0 && p->letters <= 200)) return pc_fail(PC_EARG, "grid: font = %g: 6 to 40 make sense", o->font);
   p->ground = o->dark ? 0 : 255;
   p->ink = (uint8_t)(255 - p->ground);
   if (p->scale < 1 || p->scale > 64 || p->font < 1 || p->font > 16 || p->pad > 1024)
@@ -41,6 +57,7 @@ static int make_plan(plan *p, int64_t h, int64_t w, int64_t rows, int64_t cols, 
   if (longest > 40) longest = 40;
   p->left = longest ? (6 * longest - 1) * p->font + 2 : 0;
   p->top = o->ncolumn_labels ? 8 * p->font + 1 : 0;
+  if (p->letters > 0) outline_margins(p, o);
   p->height = p->top + p->pad + rows * (h * p->scale + p->pad);
   p->width = p->left + p->pad + cols * (w * p->scale + p->pad);
   if (p->height > PC_IMAGE_MAX_SIDE || p->width > PC_IMAGE_MAX_SIDE || p->height * p->width > PC_IMAGE_MAX_PIXELS)
@@ -102,8 +119,32 @@ static void label(uint8_t *out, const plan *p, int64_t y, int64_t x, int64_t roo
   pc_draw_text(out, p->height, p->width, y, x, cut, ink, (int)p->font);
 }
 
+/* The same in outline letters; row labels end before the pictures. */
+static void outline_label(uint8_t *out, const plan *p, int row, int64_t at, int64_t room, const char *label_text) {
+  char text[512];
+  const uint8_t ink[3] = {p->ink, p->ink, p->ink};
+  pc_text_clean(text, sizeof text, label_text);
+  pc_text_fit(text, sizeof text, p->letters, 0, (double)room);
+  double w = pc_label_width(text, p->letters, 0);
+  double y = row ? (double)at + 0.36 * p->letters : 1.12 * p->letters;
+  double x = row ? (double)p->left - w - 0.3 * p->letters : (double)at - w / 2;
+  pc_label_draw(out, p->height, p->width, y, x, text, p->letters, 0, ink);
+}
+
+static void draw_outline_labels(uint8_t *out, const plan *p, const pc_grid_opts *o) {
+  int64_t w = p->w * p->scale, h = p->h * p->scale;
+  for (int i = 0; i < o->ncolumn_labels && i < p->cols; i++)
+    outline_label(out, p, 0, p->left + p->pad + i * (w + p->pad) + w / 2, w + p->pad, o->column_labels[i]);
+  for (int i = 0; i < o->nrow_labels && i < p->rows; i++)
+    outline_label(out, p, 1, p->top + p->pad + i * (h + p->pad) + h / 2, p->left - 2, o->row_labels[i]);
+}
+
 static void draw_labels(uint8_t *out, const plan *p, const pc_grid_opts *o) {
   int64_t cw = p->w * p->scale + p->pad, ch = p->h * p->scale + p->pad;
+  if (p->letters > 0) {
+    draw_outline_labels(out, p, o);
+    return;
+  }
   for (int i = 0; i < o->ncolumn_labels && i < p->cols; i++)
     label(out, p, 1, p->left + p->pad + i * cw, p->w * p->scale, 1, o->column_labels[i]);
   for (int i = 0; i < o->nrow_labels && i < p->rows; i++)
@@ -165,29 +206,5 @@ int pc_grid_columns(pc_tensor **out, const pc_tensor *const *batch, int n, const
     pc_tensor_release(*out);
     *out = NULL;
   }
-  return rc;
-}
-
-int pc_labels_to_rgb(pc_tensor **out, const pc_tensor *labels) {
-  static const uint8_t color[13][3] = {{40, 40, 40},    {230, 80, 60},  {70, 140, 230},  {90, 190, 90},  {240, 180, 50},
-                                       {160, 100, 210}, {60, 200, 200}, {240, 120, 180}, {150, 110, 70}, {170, 210, 70},
-                                       {120, 120, 240}, {250, 140, 70}, {180, 180, 180}};
-  pc_tensor *flat;
-  int64_t size[PC_MAX_DIM];
-  *out = NULL;
-  if (labels->dtype != PC_U8 || labels->ndim < 2 || labels->ndim > 3)
-    return pc_fail(labels->dtype != PC_U8 ? PC_EDTYPE : PC_ESHAPE,
-                   "labels_to_rgb: labels have shape %s, dtype %s; u8 (H,W) or (N,H,W) is needed", pc_shape_str(labels),
-                   pc_dtype_name((pc_dtype)labels->dtype));
-  memcpy(size, labels->size, sizeof size);
-  size[labels->ndim] = 3;
-  int rc = pc_contiguous(&flat, labels);
-  if (rc < 0) return rc;
-  if ((rc = pc_tensor_empty(out, PC_U8, labels->ndim + 1, size)) == PC_OK)
-    for (int64_t i = 0; i < pc_numel(flat); i++) {
-      int v = pc_u8(flat)[i];
-      memcpy(pc_u8(*out) + 3 * i, color[v ? (v - 1) % 12 + 1 : 0], 3);
-    }
-  pc_tensor_release(flat);
   return rc;
 }

@@ -1,5 +1,6 @@
 #include "plot/canvas.h"
 
+#include <cairo.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,17 +20,6 @@ struct pc_canvas {
 
 static const double dashes[4][4] = {{0}, {6, 4}, {1.5, 3}, {7, 3, 1.5, 3}};
 static const int ndash[4] = {0, 2, 2, 4};
-
-void pc_canvas_font(cairo_t *cr, double size, int bold) {
-  cairo_font_options_t *o = cairo_font_options_create();
-  cairo_font_options_set_hint_metrics(o, CAIRO_HINT_METRICS_OFF); /* widths that do not depend on the scale */
-  cairo_font_options_set_antialias(o, CAIRO_ANTIALIAS_GRAY);
-  cairo_set_font_options(cr, o);
-  cairo_font_options_destroy(o);
-  cairo_select_font_face(cr, "DejaVu Sans", CAIRO_FONT_SLANT_NORMAL,
-                         bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
-  cairo_set_font_size(cr, size);
-}
 
 static void put(pc_canvas *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void put(pc_canvas *c, const char *fmt, ...) {
@@ -251,7 +241,7 @@ void pc_canvas_text(pc_canvas *c, double x, double y, const pc_face *f, const ch
   }
   double w = f->anchor ? pc_label_width(clean, f->size, f->bold) : 0;
   cairo_save(c->cr);
-  pc_canvas_font(c->cr, f->size, f->bold);
+  pc_label_font(c->cr, f->size, f->bold);
   set_ink(c, f->ink, 1);
   cairo_translate(c->cr, x, y);
   cairo_rotate(c->cr, -f->angle * 3.14159265358979 / 180);

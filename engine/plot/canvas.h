@@ -5,17 +5,17 @@
  * cairo, because a report needs what cairo's SVG surface does not give: text as
  * text (to search, select, read aloud), no ids (several drawings live in one page),
  * and a class on each element that has a themed colour, so that a style sheet can
- * switch to dark: `f-<ink>` for fills, `s-<ink>` for strokes (text.h names the inks).
+ * switch to dark: `f-<ink>` for fills, `s-<ink>` for strokes (ink.h names them).
  * Colours of the chosen theme stand in the elements besides, for viewers without CSS.
  * Errors are sticky: drawing calls return nothing, the finishing call tells.
  */
 #ifndef PC_PLOT_CANVAS_H
 #define PC_PLOT_CANVAS_H
 
-#include <cairo.h>
 #include <stdint.h>
 
-#include "plot/text.h"
+#include "images/label.h"
+#include "plot/ink.h"
 #include "tensor/tensor.h"
 
 typedef struct pc_canvas pc_canvas;
@@ -55,8 +55,5 @@ void pc_canvas_unclip(pc_canvas *c);
 void pc_canvas_fail(pc_canvas *c, int rc);           /* what finishing will return */
 int pc_canvas_svg(char **out, pc_canvas *c);         /* from pc_malloc */
 int pc_canvas_pixels(pc_tensor **out, pc_canvas *c); /* u8 (H,W,3) */
-
-/* Selects the font all text is set in. */
-void pc_canvas_font(cairo_t *cr, double size, int bold);
 
 #endif

@@ -153,7 +153,7 @@ void pc_axis_make(pc_axis *a, double lo, double hi, int log, int round, int want
   memset(a, 0, sizeof *a);
   a->lo = fmax(fmin(lo, most), log ? 1e-300 : -most);
   a->hi = fmax(fmin(hi, most), a->lo);
-  if (!log && a->hi - a->lo < 1e-290 && fabs(a->lo) < 1e-290) a->lo = a->hi = 0;
+  if (!log && a->hi - a->lo < 1e-290 && fabs(a->lo) < 1e-290 && (a->lo != 0 || a->hi != 0)) a->lo = -0.5, a->hi = 0.5;
   a->log = log;
   if (want < 2) want = 2;
   if (want > PC_MAX_TICKS / 2) want = PC_MAX_TICKS / 2;

@@ -87,25 +87,10 @@ START_TEST(test_columns_and_labels) {
 }
 END_TEST
 
-START_TEST(test_palette) {
-  uint8_t v[4] = {0, 1, 2, 13};
-  int64_t size[2] = {2, 2};
-  pc_tensor *t, *r;
-  ok(pc_tensor_from(&t, PC_U8, 2, size, v));
-  ok(pc_labels_to_rgb(&r, t));
-  ck_assert_str_eq(pc_shape_str(r), "(2,2,3)");
-  ck_assert_int_eq(memcmp(pc_u8(r) + 3, pc_u8(r) + 9, 3), 0); /* 13 is 1 again */
-  ck_assert_int_ne(memcmp(pc_u8(r) + 3, pc_u8(r) + 6, 3), 0);
-  pc_tensor_release(r);
-  pc_tensor_release(t);
-}
-END_TEST
-
 static void add(TCase *c) {
   tcase_add_test(c, test_layout);
   tcase_add_test(c, test_floats_and_alpha);
   tcase_add_test(c, test_columns_and_labels);
-  tcase_add_test(c, test_palette);
 }
 
 int main(void) { return run_suite("grid", add); }

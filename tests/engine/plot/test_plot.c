@@ -3,7 +3,7 @@
 
 #include "base/alloc.h"
 #include "plot/plot.h"
-#include "plot/text.h"
+#include "plot/ink.h"
 #include "scratch.h"
 #include "svg.h"
 

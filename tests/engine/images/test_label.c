@@ -1,5 +1,5 @@
-/* text: what comes from users is made fit to draw; colours tell apart. */
-#include "plot/text.h"
+/* label: what comes from users is made fit to draw; letters land where they belong. */
+#include "images/label.h"
 #include "scratch.h"
 
 START_TEST(test_clean) {
@@ -43,38 +43,36 @@ START_TEST(test_fit) {
 }
 END_TEST
 
-static double distance(uint32_t a, uint32_t b) {
-  double sum = 0;
-  for (int k = 0; k < 3; k++) {
-    double d = (double)(a >> 8 * k & 255) - (double)(b >> 8 * k & 255);
-    sum += d * d;
-  }
-  return sum;
-}
-
-START_TEST(test_colors) {
-  for (int dark = 0; dark < 2; dark++)
-    for (uint32_t i = 0; i < PC_SERIES_COLORS; i++) {
-      uint32_t c = pc_ink_rgb(PC_INK_SERIES + i, dark);
-      ck_assert(distance(c, pc_ink_rgb(PC_INK_GROUND, dark)) > 60 * 60);
-      for (uint32_t k = 0; k < i; k++) ck_assert(distance(c, pc_ink_rgb(PC_INK_SERIES + k, dark)) > 50 * 50);
-    }
-  ck_assert_uint_eq(pc_colormap(0), 0x440154);
-  ck_assert_uint_eq(pc_colormap(1), 0xfde725);
-  ck_assert_uint_eq(pc_colormap(-3), 0x440154);
-  ck_assert_uint_eq(pc_colormap(9), 0xfde725);
-  ck_assert_uint_eq(pc_contrast_ink(0xfde725), PC_INK_RGB);
-  ck_assert_uint_eq(pc_contrast_ink(0x440154), PC_INK_RGB | 0xffffff);
-  ck_assert_str_eq(pc_ink_name(PC_INK_TEXT), "text");
-  ck_assert_str_eq(pc_ink_name(PC_INK_SERIES + 8), "s1");
-  ck_assert_ptr_null(pc_ink_name(PC_INK_RGB | 1));
+START_TEST(test_draw) {
+  enum { H = 40, W = 120 };
+  static uint8_t p[H * W * 3];
+  const uint8_t red[3] = {255, 0, 0};
+  memset(p, 255, sizeof p);
+  ok(pc_label_draw(p, H, W, 28, 10, "HIH", 20, 0, red));
+  double w = pc_label_width("HIH", 20, 0);
+  int left = W, right = -1, top = H, bottom = -1;
+  for (int y = 0; y < H; y++)
+    for (int x = 0; x < W; x++)
+      if (p[(y * W + x) * 3 + 1] < 128) {
+        left = x < left ? x : left, right = x > right ? x : right;
+        top = y < top ? y : top, bottom = y > bottom ? y : bottom;
+        ck_assert_int_eq(p[(y * W + x) * 3], 255);
+      }
+  ck_assert_int_ge(left, 10);
+  ck_assert_int_le(right, 10 + (int)w);
+  ck_assert_int_gt(right - left, (int)(0.8 * w));
+  ck_assert_int_eq(bottom, 27); /* on the baseline */
+  ck_assert(top >= 12 && top <= 15);
+  for (int x = -60; x < W + 60; x += 30) /* over every border */
+    for (int y = -30; y < H + 60; y += 20) ok(pc_label_draw(p, H, W, y, x, "over the border", 20, 1, red));
+  ok(pc_label_draw(p, H, W, 10, 10, "", 20, 1, red));
 }
 END_TEST
 
-static void tests(TCase *tc) {
-  tcase_add_test(tc, test_clean);
-  tcase_add_test(tc, test_fit);
-  tcase_add_test(tc, test_colors);
+static void add(TCase *c) {
+  tcase_add_test(c, test_clean);
+  tcase_add_test(c, test_fit);
+  tcase_add_test(c, test_draw);
 }
 
-int main(void) { return run_suite("plot text", tests); }
+int main(void) { return run_suite("label", add); }
