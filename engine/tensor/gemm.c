@@ -103,6 +103,9 @@ static void pack_panels(float *to, int64_t nr, int64_t k, int64_t n, pc_mat b, f
     if (cols < nr) memset(to, 0, sizeof *to * (size_t)(k * nr));
     if (b.cs != 1 && b.rs == 1) {
       pc_transpose_f32(to, nr, from, b.cs, cols, k);
+    } else if (b.cs == 1 && cols == nr) {
+      for (int64_t l = 0; l < k; l++)
+        for (int64_t q = 0; q < nr; q += 8) memcpy(to + l * nr + q, from + l * b.rs + q, 8 * sizeof *to);
     } else {
       for (int64_t l = 0; l < k; l++)
         for (int64_t q = 0; q < cols; q++) to[l * nr + q] = from[l * b.rs + q * b.cs];
