@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/parallel.h"
+#include "base/simd.h"
 #include "tensor/conv_impl.h"
 #include "tensor/gemm_kernel.h"
 #include "tensor/transpose.h"
@@ -45,8 +46,8 @@ static frame frame_of(const pc_conv_job *j) {
 }
 
 /* to = from[at..at+n), where mask > 0 (NULL: everywhere) */
-static void copy_masked(float *restrict to, const float *restrict from, const float *restrict mask, int64_t at,
-                        int64_t n) {
+PC_CLONES static void copy_masked(float *restrict to, const float *restrict from, const float *restrict mask,
+                                  int64_t at, int64_t n) {
   if (!mask)
     memcpy(to, from + at, sizeof *to * (size_t)n);
   else

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/parallel.h"
+#include "base/simd.h"
 #include "tensor/gemm.h"
 
 pc_dtype pc_float_dtype(const pc_tensor *a, const pc_tensor *b) {
@@ -383,7 +384,7 @@ typedef struct sums {
 } sums;
 
 #define SUM_CHUNK(T)                                                                    \
-  static void sum_chunk_##T(int64_t begin, int64_t end, void *ctx) {                    \
+  PC_CLONES static void sum_chunk_##T(int64_t begin, int64_t end, void *ctx) {          \
     const sums *s = ctx;                                                                \
     T *restrict o = (T *)s->part + begin / s->grain * s->n;                             \
     memset(o, 0, sizeof(T) * (size_t)s->n);                                             \
