@@ -33,27 +33,33 @@ function models.conv_encoder(n)
   }, function(b) return b * sum, b * forward[1] end
 end
 
+-- the same decoder as percept.decoders.broadcast with an activation of the caller's: (f) wants a smooth one
+local function smooth_broadcast(n, act)
+  local grid, up = models.coordinates(n / 8), {stride = 2, padding = 2, output_padding = 1}
+  local net = nn.module{
+    ["1"] = nn.conv_transpose2d(M, 64, 5, up), ["3"] = nn.conv_transpose2d(64, 64, 5, up),
+    ["5"] = nn.conv_transpose2d(64, 64, 5, up), ["7"] = nn.conv_transpose2d(64, 4, 5, {padding = 2}),
+    forward = function(self, x) return self["7"](act(self["5"](act(self["3"](act(self["1"](x))))))) end,
+  }
+  return nn.module{
+    position = nn.linear(2, M), net = net,
+    forward = function(self, z)
+      local b = z:size(1)
+      local x = self.net(z:reshape(b * K, 1, 1, M) + self.position(grid))
+      return (T.composite(x:reshape(b, K, n, n, 4)))
+    end,
+  }
+end
+
 --- Additive spatial-broadcast decoder: each slot alone, broadcast over n/8 x n/8 with a linear position embedding,
 -- three transposed 5x5 convolutions of stride 2 (64 channels), one of stride 1 to colour and mask; softmax over slots.
 function models.broadcast_decoder(n, activation)
-  local act = activation or function(x) return x:relu() end
   local side = n / 8
-  local grid = models.coordinates(side)
-  local up = {stride = 2, padding = 2, output_padding = 1}
   local forward = flops.conv(side ^ 2, 5, M, 64) + flops.conv(4 * side ^ 2, 5, 64, 64) + flops.conv(16 * side ^ 2, 5, 64, 64)
     + flops.conv(n * n, 5, 64, 4)
-  return nn.module{
-    pos = nn.linear(2, M),
-    c1 = nn.conv_transpose2d(M, 64, 5, up), c2 = nn.conv_transpose2d(64, 64, 5, up), c3 = nn.conv_transpose2d(64, 64, 5, up),
-    c4 = nn.conv_transpose2d(64, 4, 5, {padding = 2}),
-    forward = function(self, z)
-      local b = z:size(1)
-      local x = z:reshape(b * K, 1, 1, M) + self.pos(grid)
-      x = act(self.c3(act(self.c2(act(self.c1(x))))))
-      x = self.c4(x):reshape(b, K, n, n, 4)
-      return (x:narrow(5, 1, 3) * x:narrow(5, 4, 1):softmax(2)):sum(2)
-    end,
-  }, function(b) return b * K * forward, 0 end
+  local decoder = activation and smooth_broadcast(n, activation)
+    or percept.decoders.broadcast{slots = K, slot_dim = M, height = n}
+  return decoder, function(b) return b * K * forward, 0 end
 end
 
 -- operations of a pre-norm block over n tokens; m, context: of the cross-attention

@@ -36,27 +36,26 @@ class BroadcastDecoder(nn.Module):
     """Each slot alone: broadcast + position, 3 transposed 5x5 convolutions stride 2, one stride 1; softmax over slots."""
     def __init__(s, n, act=nn.ReLU):
         super().__init__()
-        s.n, s.act = n, act()
-        s.pos = nn.Linear(2, DZ)
+        s.n = n
+        s.position = nn.Linear(2, DZ)
         s.register_buffer("g", coords(n // 8), persistent=False)
-        s.layers()
-    def layers(s):
+        s.net = nn.Sequential(*s.layers(act))
+    def layers(s, act):
         up = lambda i: nn.ConvTranspose2d(i, 64, 5, 2, 2, 1)
-        s.c1, s.c2, s.c3, s.c4 = up(DZ), up(64), up(64), nn.ConvTranspose2d(64, 4, 5, 1, 2)
+        return up(DZ), act(), up(64), act(), up(64), act(), nn.ConvTranspose2d(64, 4, 5, 1, 2)
     def forward(s, z):
         b = z.shape[0]
-        x = z.reshape(b * K, DZ, 1, 1) + s.pos(s.g).permute(2, 0, 1)
-        x = s.c4(s.act(s.c3(s.act(s.c2(s.act(s.c1(x)))))))
-        o = x.view(b, K, 4, s.n, s.n)
+        x = z.reshape(b * K, DZ, 1, 1) + s.position(s.g).permute(2, 0, 1)
+        o = s.net(x).view(b, K, 4, s.n, s.n)
         return (o[:, :, :3] * o[:, :, 3:].softmax(1)).sum(1)
 
 
 class SubpixelDecoder(BroadcastDecoder):
     """The form of it that suits PyTorch best: stride-2 transposed convolutions as 3x3 convolution to 4 x channels + pixel
     shuffle (36 taps that cover the 25), which oneDNN runs; 1.13 sends conv_transpose2d to a GEMM an image and col2im."""
-    def layers(s):
+    def layers(s, act):
         up = lambda i: nn.Sequential(nn.Conv2d(i, 256, 3, 1, 1), nn.PixelShuffle(2))
-        s.c1, s.c2, s.c3, s.c4 = up(DZ), up(64), up(64), nn.Conv2d(64, 4, 5, 1, 2)
+        return up(DZ), act(), up(64), act(), up(64), act(), nn.Conv2d(64, 4, 5, 1, 2)
 
 
 class Attn(nn.Module):
