@@ -529,7 +529,10 @@ static int parse(lua_State *L, const pc_decl *d, pc_args *a) {
     a->a[k].at = 0;
     a->a[k].t = NULL;
     a->a[k].p = NULL;
-    a->a[k].v = d->p[k].def;
+    if (d->p[k].type <= PC_T_TENSORS) /* no value besides the tensor */
+      a->a[k].v.set = 0;
+    else
+      a->a[k].v = d->p[k].def;
   }
   for (int idx = 1; idx <= top; idx += used, i++) {
     used = 1;
@@ -568,8 +571,9 @@ lua_State *pc_lua_now(void) { return now ? now : home; }
 lua_State *pc_lua_home(void) { return home; }
 void pc_set_lua_home(lua_State *L) { home = L; }
 
-static int trampoline(lua_State *L) {
-  const pc_decl *d = lua_touserdata(L, lua_upvalueindex(1));
+static int trampoline(lua_State *L) { return pc_call_declared(L, lua_touserdata(L, lua_upvalueindex(1))); }
+
+int pc_call_declared(lua_State *L, const pc_decl *d) {
   lua_State *before = now;
   pc_args a;
   now = L;

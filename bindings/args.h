@@ -124,6 +124,10 @@ void pc_declare(lua_State *L, const char *module, const pc_luafn *fn, int op, in
 /* Sets each function of the list (ended by name NULL) in the table on top of the stack. */
 void pc_register(lua_State *L, const char *module, const pc_luafn *fns);
 
+/* Calls a declared function with what is on the stack, as Lua would: for metamethods, which get their arguments from
+ * Lua, too. Raises its errors. Something else must keep d. */
+int pc_call_declared(lua_State *L, const pc_decl *d);
+
 /* The declaration of the function at idx, or NULL. */
 const pc_decl *pc_decl_of(lua_State *L, int idx);
 

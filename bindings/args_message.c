@@ -149,7 +149,7 @@ const char *pc_lua_where(void) {
  * cycle costs about 1.5 times the Lua heap. Steps go in small bites, because
  * LuaJIT carries what is left of a bite at the end of a cycle over as debt. */
 void pc_gc_pace(lua_State *L) {
-  enum { LEAST = 8 << 20, QUANTUM = 1 << 19 };
+  enum { LEAST = 2 << 20, QUANTUM = 1 << 18 };
   static int64_t seen, budget = LEAST;
   int64_t fresh = pc_alloc_total() - seen;
   if (fresh < QUANTUM) return;

@@ -5,6 +5,16 @@
 
 static char tensor_key; /* registry[&tensor_key]: the metatable of tensors */
 
+/* Where that metatable is in the Lua state that opened percept last: every op asks, and a look into the
+ * registry costs more than the op's other checks together. The registry's address tells states apart;
+ * in another state the long way is gone. */
+static struct {
+  const void *registry, *meta;
+  int ref; /* registry[ref]: the same metatable */
+} known;
+
+static int is_known(lua_State *L) { return known.registry && lua_topointer(L, LUA_REGISTRYINDEX) == known.registry; }
+
 typedef struct handle {
   pc_tensor *t;
 } handle;
@@ -16,17 +26,27 @@ void pc_push_tensor(lua_State *L, pc_tensor *t) {
   }
   handle *h = lua_newuserdata(L, sizeof *h);
   h->t = t;
-  lua_pushlightuserdata(L, &tensor_key);
-  lua_rawget(L, LUA_REGISTRYINDEX);
+  if (is_known(L)) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, known.ref);
+  } else {
+    lua_pushlightuserdata(L, &tensor_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+  }
   lua_setmetatable(L, -2);
 }
 
 pc_tensor *pc_to_tensor(lua_State *L, int idx) {
   if (lua_type(L, idx) != LUA_TUSERDATA || !lua_getmetatable(L, idx)) return NULL;
-  lua_pushlightuserdata(L, &tensor_key);
-  lua_rawget(L, LUA_REGISTRYINDEX);
-  int same = lua_rawequal(L, -1, -2);
-  lua_pop(L, 2);
+  int same;
+  if (is_known(L)) {
+    same = lua_topointer(L, -1) == known.meta;
+    lua_pop(L, 1);
+  } else {
+    lua_pushlightuserdata(L, &tensor_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+  }
   return same ? ((handle *)lua_touserdata(L, idx))->t : NULL;
 }
 
@@ -52,6 +72,10 @@ void pc_push_tensor_class(lua_State *L) {
   lua_pushlightuserdata(L, &tensor_key);
   lua_pushvalue(L, -2);
   lua_rawset(L, LUA_REGISTRYINDEX);
+  lua_pushvalue(L, -1);
+  known.ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  known.meta = lua_topointer(L, -1);
+  known.registry = lua_topointer(L, LUA_REGISTRYINDEX);
 }
 
 /* ---- other classes ---- */

@@ -145,7 +145,10 @@ static int f_tier(lua_State *L, pc_args *a) {
 }
 
 static int f_fma_peak(lua_State *L, pc_args *a) {
-  lua_pushnumber(L, pc_fma_peak(a->a[0].v.d));
+  double seconds = a->a[0].v.d;
+  if (!(seconds > 0 && seconds <= 60))
+    return pc_fail(PC_EARG, "fma_peak: seconds must be above 0 and at most 60, got %g", seconds);
+  lua_pushnumber(L, pc_fma_peak(seconds));
   return 1;
 }
 

@@ -86,18 +86,15 @@ static int tensor_order(lua_State *L) {
                            "x:ge(y), or compare x:item()"));
 }
 
-/* Upvalue 1: the checked function of the op, 2: the sign written in Lua. */
+/* Upvalue 1: the declaration of the op, 2: the sign written in Lua. */
 static int tensor_operator(lua_State *L) {
   for (int i = 1; i <= 2; i++)
-    if (!pc_to_tensor(L, i) && lua_type(L, i) != LUA_TNUMBER)
+    if (lua_type(L, i) != LUA_TUSERDATA && lua_type(L, i) != LUA_TNUMBER)
       return finish(L, pc_fail(PC_EARG, "%s: operand %d: expected a tensor or a number, got %s",
                                lua_tostring(L, lua_upvalueindex(2)), i, pc_describe(L, i)));
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_settop(L, 3);
-  if (*lua_tostring(L, lua_upvalueindex(2)) == 'u') lua_settop(L, 2); /* unary minus passes its operand twice */
-  lua_call(L, lua_gettop(L) - 1, 1);
-  return 1;
+  const pc_decl *d = lua_touserdata(L, lua_upvalueindex(1));
+  lua_settop(L, d->n); /* unary minus passes its operand twice */
+  return pc_call_declared(L, d);
 }
 
 static void open_operators(lua_State *L, int meta, int tf) {
@@ -110,9 +107,11 @@ static void open_operators(lua_State *L, int meta, int tf) {
       lua_pop(L, 1);
       continue;
     }
+    lua_getupvalue(L, -1, 1);
     lua_pushstring(L, ops[i][2]);
     lua_pushcclosure(L, tensor_operator, 2);
     lua_setfield(L, meta, ops[i][0]);
+    lua_pop(L, 1);
   }
 }
 

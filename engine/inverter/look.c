@@ -74,7 +74,7 @@ int pc_search_decode(pc_search *s, pc_tensor *z, pc_tensor **image) {
 }
 
 int pc_search_begin(pc_search *s, pc_chunk *c) {
-  if (c->at && c->at->size[0] == c->nlive && c->at->refs == 1 && c->at->storage->refs == 1) {
+  if (c->at && c->at->size[0] == c->nlive && pc_is_sole(c->at)) {
     c->at->storage->version++;
     return PC_OK;
   }

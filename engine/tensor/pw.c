@@ -93,7 +93,26 @@ static void loop(char *const *p, const int64_t *s0, const int64_t *s1, int64_t n
   }
 }
 
+/* Few elements, all operands alike and dense, or one of two a number: no walk to plan. Returns 0 when it is not so. */
+static int run_dense(pc_tensor *out, int nin, pc_tensor *const *in, const pc_vec *f, const void *ctx) {
+  const void *x[PC_PW_MAXIN];
+  int64_t n = pc_numel(out);
+  int number = -1;
+  if (n > BUF || n == 0 || !pc_is_contiguous(out)) return 0;
+  for (int k = 0; k < nin; k++) {
+    x[k] = pc_data(in[k]);
+    if (pc_same_shape(in[k], out) && pc_is_contiguous(in[k])) continue;
+    if (nin != 2 || number >= 0 || pc_numel(in[k]) != 1) return 0;
+    number = k;
+  }
+  pc_vec_fn *form = number < 0 ? f->vv : number ? f->vs : f->sv;
+  if (!form) return 0;
+  form(pc_data(out), x, n, ctx);
+  return 1;
+}
+
 void pc_pw_run(pc_tensor *out, int nin, pc_tensor *const *in, const pc_vec *f, const void *ctx, int64_t grain) {
+  if (run_dense(out, nin, in, f, ctx)) return;
   job g = {.nin = nin, .f = f, .ctx = ctx};
   pc_tensor *op[PC_PW_MAXIN + 1] = {out};
   pc_iter it;
@@ -159,6 +178,7 @@ int pc_pw_out(pc_tensor **out, const char *op, pc_dtype d, int nin, pc_tensor *c
   *out = NULL;
   memcpy(size, in[0]->size, sizeof size);
   for (int k = 1; k < nin && rc == PC_OK; k++) {
+    if (in[k]->ndim == ndim && !memcmp(in[k]->size, size, sizeof(int64_t) * (size_t)ndim)) continue;
     pc_tensor so_far = {.ndim = (uint8_t)ndim};
     memcpy(so_far.size, size, sizeof size);
     rc = pc_broadcast_shape(op, &so_far, in[k], &ndim, size);

@@ -157,7 +157,8 @@ static pc_dtype comparable(pc_dtype d, const pc_tensor *a, const pc_tensor *b) {
 
 static int run(pc_tensor **out, const char *name, const pc_vec *table, int to_float, int to_bool, pc_tensor *const *in,
                int64_t grain) {
-  pc_operand a = {0}, b = {0};
+  pc_operand a, b;
+  a.own = b.own = NULL;
   *out = NULL;
   pc_dtype d = pc_pw_promote(in[0], in[1]);
   if (to_float && !pc_dtype_is_float(d)) d = PC_F32;

@@ -8,6 +8,18 @@
 
 void (*pc_tensor_ad_release)(struct pc_autograd *ad);
 
+/* A small tensor is one block in place of three: storage, handle, data. A chain of tiny ops is bound by
+ * allocations and by the cache lines they touch. The handle counts as one more reference to the storage it
+ * was made with, so that the block outlives a handle that moved to another storage and a view that
+ * outlives the handle. Under the address sanitizer every tensor has its own blocks, so that it sees their ends. */
+enum { AT_HANDLE = 64, AT_DATA = 64 * (1 + (sizeof(pc_tensor) + 63) / 64), WHOLE_UP_TO = 1024 };
+_Static_assert(sizeof(pc_storage) <= AT_HANDLE, "the storage must fit in front of the handle");
+#if defined(__SANITIZE_ADDRESS__)
+#define WHOLE(bytes) 0
+#else
+#define WHOLE(bytes) ((bytes) <= WHOLE_UP_TO)
+#endif
+
 static const struct {
   const char *name;
   size_t size;
@@ -62,6 +74,11 @@ int pc_is_contiguous(const pc_tensor *t) {
   return 1;
 }
 
+int pc_is_sole(const pc_tensor *t) {
+  const pc_storage *s = t->storage;
+  return t->refs == 1 && s->refs == 1 + (t->within && (const char *)s == (const char *)t - AT_HANDLE);
+}
+
 int pc_same_shape(const pc_tensor *a, const pc_tensor *b) {
   return a->ndim == b->ndim && !memcmp(a->size, b->size, sizeof(int64_t) * a->ndim);
 }
@@ -86,7 +103,7 @@ static void storage_release(pc_storage *s) {
   if (!s || --s->refs) return;
   if (s->release)
     s->release(s->owner);
-  else
+  else if (!s->whole)
     pc_free(s->data);
   pc_free(s);
 }
@@ -99,24 +116,38 @@ static void contiguous_strides(pc_tensor *t) {
   }
 }
 
-static int handle_new(pc_tensor **out, pc_dtype d, int ndim, const int64_t *size) {
-  *out = NULL;
+/* PC_OK and the bytes of the elements, if there can be such a tensor. */
+static int check_shape(int64_t *bytes, pc_dtype d, int ndim, const int64_t *size) {
   if (ndim < 0 || ndim > PC_MAX_DIM)
     return pc_fail(PC_ESHAPE, "a tensor has 0 to %d dimensions, not %d", PC_MAX_DIM, ndim);
-  int64_t n = (int64_t)dtypes[d].size;
+  int64_t n = (int64_t)dtypes[d].size, empty = 0;
   for (int i = 0; i < ndim; i++) {
+    empty |= size[i] == 0;
     if (size[i] < 0) return pc_fail(PC_ESHAPE, "negative size in shape %s", pc_dims_str(ndim, size));
     if (size[i] && __builtin_mul_overflow(n, size[i], &n))
       return pc_fail(PC_ENOMEM, "shape %s is too large to address", pc_dims_str(ndim, size));
   }
-  pc_tensor *t = pc_malloc(sizeof *t);
-  if (!t) return PC_ENOMEM;
+  *bytes = empty ? 0 : n;
+  return PC_OK;
+}
+
+static void handle_fill(pc_tensor *t, pc_dtype d, int ndim, const int64_t *size) {
   memset(t, 0, sizeof *t);
   t->refs = 1;
   t->dtype = (uint8_t)d;
   t->ndim = (uint8_t)ndim;
   if (ndim) memcpy(t->size, size, sizeof(int64_t) * (size_t)ndim);
   contiguous_strides(t);
+}
+
+static int handle_new(pc_tensor **out, pc_dtype d, int ndim, const int64_t *size) {
+  int64_t bytes;
+  int rc = check_shape(&bytes, d, ndim, size);
+  *out = NULL;
+  if (rc < 0) return rc;
+  pc_tensor *t = pc_malloc(sizeof *t);
+  if (!t) return PC_ENOMEM;
+  handle_fill(t, d, ndim, size);
   *out = t;
   return PC_OK;
 }
@@ -127,22 +158,41 @@ static pc_storage *storage_new(void) {
   return s;
 }
 
+/* The three in one block; NULL without memory. */
+static pc_tensor *whole_new(size_t bytes) {
+  char *block = pc_malloc(AT_DATA + bytes);
+  if (!block) return NULL;
+  pc_storage *s = (pc_storage *)block;
+  *s = (pc_storage){.refs = 2, .data = block + AT_DATA, .whole = 1};
+  return (pc_tensor *)(block + AT_HANDLE);
+}
+
+/* Each in its own; NULL without memory. */
+static pc_tensor *parts_new(size_t bytes, pc_storage **storage) {
+  pc_tensor *t = pc_malloc(sizeof *t);
+  pc_storage *s = t ? storage_new() : NULL;
+  if (s) s->data = pc_malloc(bytes);
+  if (s && s->data) return *storage = s, t;
+  pc_free(s);
+  pc_free(t);
+  return NULL;
+}
+
 int pc_tensor_empty(pc_tensor **out, pc_dtype d, int ndim, const int64_t *size) {
-  pc_tensor *t;
-  int rc = handle_new(&t, d, ndim, size);
+  int64_t bytes;
+  int rc = check_shape(&bytes, d, ndim, size), whole;
   *out = NULL;
   if (rc < 0) return rc;
-  size_t bytes = (size_t)pc_numel(t) * dtypes[d].size;
-  pc_storage *s = storage_new();
-  if (s) s->data = pc_malloc(bytes);
-  if (!s || !s->data) {
-    pc_free(s);
-    pc_free(t);
+  pc_storage *s = NULL;
+  whole = WHOLE(bytes);
+  pc_tensor *t = whole ? whole_new((size_t)bytes) : parts_new((size_t)bytes, &s);
+  if (!t)
     return pc_fail(PC_ENOMEM, "out of memory for a %s tensor of shape %s (%.1f MiB)", dtypes[d].name,
                    pc_dims_str(ndim, size), (double)bytes / (1 << 20));
-  }
-  s->bytes = bytes;
-  t->storage = s;
+  handle_fill(t, d, ndim, size);
+  t->within = (uint8_t)whole;
+  t->storage = whole ? (pc_storage *)((char *)t - AT_HANDLE) : s;
+  t->storage->bytes = (size_t)bytes;
   *out = t;
   return PC_OK;
 }
@@ -196,7 +246,10 @@ void pc_tensor_release(pc_tensor *t) {
   assert(t->refs == 0);
   if (t->ad) pc_tensor_ad_release(t->ad);
   storage_release(t->storage);
-  pc_free(t);
+  if (t->within)
+    storage_release((pc_storage *)((char *)t - AT_HANDLE));
+  else
+    pc_free(t);
 }
 
 void pc_tensor_rebase(pc_tensor *t, pc_storage *storage, int64_t offset) {

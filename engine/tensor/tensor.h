@@ -55,6 +55,7 @@ typedef struct pc_storage {
   uint32_t version;             /* +1 for each in-place change */
   void (*release)(void *owner); /* foreign memory (mmap): called instead of pc_free(data) */
   void *owner;
+  uint8_t whole; /* a small tensor: storage, handle and data are one block (tensor.c) */
 } pc_storage;
 
 typedef struct pc_tensor {
@@ -67,6 +68,7 @@ typedef struct pc_tensor {
   uint8_t dtype;          /* pc_dtype */
   uint8_t weak;           /* a number of the language above: takes no part in promotion within its kind */
   uint8_t requires_grad;  /* a leaf that wants a gradient */
+  uint8_t within;         /* lies in the block of the storage it was made with */
   struct pc_autograd *ad; /* owned by engine/grad; NULL for a plain tensor */
 } pc_tensor;
 
@@ -89,6 +91,7 @@ void pc_tensor_release(pc_tensor *t); /* accepts NULL */
 
 /* ---- facts ---- */
 int64_t pc_numel(const pc_tensor *t);
+int pc_is_sole(const pc_tensor *t); /* one reference, and nobody else sees its elements */
 int pc_is_contiguous(const pc_tensor *t);
 int pc_same_shape(const pc_tensor *a, const pc_tensor *b);
 void *pc_data(const pc_tensor *t); /* address of element 0 (of the view) */

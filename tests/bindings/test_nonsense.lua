@@ -70,7 +70,7 @@ end
 
 -- these would change the test's own state, wait for a terminal, or take long by design
 local skip = { ["edit.readline"] = true, ["edit.add_history"] = true, ["sys.memory_limit"] = true,
-  ["sys.fail_allocation"] = true, ["sys.mkdir"] = true, ["sys.tier"] = true, ["recorder.start"] = true,
+  ["sys.fail_allocation"] = true, ["sys.mkdir"] = true, ["sys.tier"] = true, ["sys.fma_peak"] = true, ["recorder.start"] = true,
   ["tensor.set_num_threads"] = true, ["tensor.set_grad_enabled"] = true, ["tensor.anomaly"] = true,
   ["tensor.set_default_dtype"] = true, ["tensor.printoptions"] = true }
 

@@ -355,7 +355,7 @@ START_TEST(out_of_memory) {
       ck_assert_int_eq(rc, PC_ENOMEM);
       ck_assert_ptr_null(out[0]);
     }
-    ck_assert_int_gt(nth, 3);
+    ck_assert_int_gt(nth, 1);
     pc_tensor_release(out[0]);
     if (k == 2) pc_tensor_release(out[1]);
     pc_alloc_get_stats(&after);

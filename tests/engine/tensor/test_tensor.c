@@ -64,12 +64,46 @@ START_TEST(creation_and_references) {
   pc_alloc_set_limit(live() + 100000);
   fails(pc_tensor_empty(&t, PC_F32, SZ(1000, 1000)), PC_ENOMEM, "(1000,1000)");
   pc_alloc_set_limit(0);
-  for (int n = 1; n <= 3; n++) {
+  for (int n = 1; n <= 3; n++) { /* handle, storage, data */
     pc_alloc_fail_nth(n);
-    ck_assert_int_lt(pc_tensor_zeros(&t, PC_F32, SZ(4)), 0);
+    ck_assert_int_lt(pc_tensor_zeros(&t, PC_F32, SZ(1000)), 0);
     ck_assert_ptr_null(t);
   }
+  pc_alloc_fail_nth(1); /* small: one block */
+  ck_assert_int_lt(pc_tensor_zeros(&t, PC_F32, SZ(4)), 0);
+  ck_assert_ptr_null(t);
   pc_alloc_fail_nth(0);
+  ck_assert_int_eq(live(), before);
+}
+END_TEST
+
+/* A small tensor is one block: it must outlive a handle whose view lives on, and a handle that moved to another
+ * storage. */
+START_TEST(life_of_small_tensors) {
+  int64_t before = live();
+  for (int64_t n = 1; n <= 1000; n += 333) { /* 1000: blocks of their own */
+    pc_tensor *t, *v, *w;
+    must(pc_tensor_full(&t, PC_F32, SZ(n), 3));
+    ck_assert_int_eq((intptr_t)pc_data(t) % 64, 0);
+    ck_assert(pc_is_sole(t));
+    must(pc_view_alias(&v, t));
+    ck_assert(!pc_is_sole(t) && !pc_is_sole(v));
+    pc_tensor_release(t);
+    ck_assert(pc_at(v, n - 1) == 3);
+    must(pc_view_alias(&w, v));
+    pc_tensor_release(v);
+    ck_assert(pc_at(w, 0) == 3);
+    pc_tensor_release(w);
+    must(pc_tensor_full(&t, PC_F32, SZ(n), 1));
+    must(pc_tensor_full(&v, PC_F32, SZ(n), 2));
+    must(pc_view_alias(&w, t));
+    pc_tensor_rebase(t, v->storage, 0);
+    pc_tensor_release(v);
+    ck_assert(pc_at(t, n - 1) == 2 && pc_at(w, n - 1) == 1 && pc_is_sole(t));
+    pc_tensor_release(w);
+    ck_assert(pc_at(t, 0) == 2);
+    pc_tensor_release(t);
+  }
   ck_assert_int_eq(live(), before);
 }
 END_TEST
@@ -337,6 +371,7 @@ int main(void) {
   TCase *tc = tcase_create("all");
   tcase_add_test(tc, creation_and_references);
   tcase_add_test(tc, names_of_dtypes);
+  tcase_add_test(tc, life_of_small_tensors);
   tcase_add_test(tc, views);
   tcase_add_test(tc, expand);
   tcase_add_test(tc, reshape);
