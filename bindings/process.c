@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -97,17 +98,27 @@ static int push_ended(lua_State *L, pid_t pid, int status) {
   return 2;
 }
 
-/* A child that ended, within so many seconds. */
+/* A child that ended, within so many seconds; looked for after 1 ms, 2 ms, … 50 ms. */
 static int f_wait(lua_State *L, pc_args *a) {
-  int left = (int)(a->a[0].v.d * 1000), status;
+  int left = (int)(a->a[0].v.d * 1000), pause = 1, status;
   for (;;) {
     pid_t pid = waitpid(-1, &status, WNOHANG);
     if (pid > 0) return push_ended(L, pid, status);
     if (pid < 0 && errno == ECHILD) return 0;
     if (left <= 0 || pc_interrupted()) return 0;
-    rest(left < 50 ? left : 50);
-    left -= 50;
+    if (pause > left) pause = left;
+    rest(pause);
+    left -= pause;
+    pause = pause < 25 ? 2 * pause : 50;
   }
+}
+
+static int f_children_cpu(lua_State *L, pc_args *a) {
+  struct rusage u;
+  getrusage(RUSAGE_CHILDREN, &u);
+  lua_pushnumber(L, (lua_Number)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                        1e-6 * (lua_Number)(u.ru_utime.tv_usec + u.ru_stime.tv_usec));
+  return 1;
 }
 
 static int f_kill(lua_State *L, pc_args *a) {
@@ -179,6 +190,7 @@ static const pc_luafn functions[] = {
     {"spawn", "command:table, env:table?, log:str?", f_spawn,
      "starts a program in a group of its own, {\"NAME=value\", ...} added to its environment -> pid", 0},
     {"wait", "seconds:num", f_wait, "a child that ended -> pid, exit code or nil, signal; nothing when none did", 0},
+    {"children_cpu", "", f_children_cpu, "seconds of processor time of the children that ended", 0},
     {"kill", "pid:int, signal:str", f_kill, "sends INT, TERM or KILL -> was there such a process?", 0},
     {"sleep", "seconds:num", f_sleep, "rests; a signal ends it early", 0},
     {"die_with_parent", "pid:int", f_die_with_parent, "SIGTERM to this process when its parent, pid, ends", 0},

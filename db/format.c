@@ -64,18 +64,25 @@ static int char_width(uint32_t c) {
   return 1;
 }
 
+static int is_ascii(const char *text) {
+  while (*text > 0) text++;
+  return !*text;
+}
+
 int pc_text_width(const char *text) {
   int w = 0;
+  if (is_ascii(text)) return (int)strlen(text);
   while (*text) w += char_width(decode(&text));
   return w;
 }
 
 /* shortest text that reads back as the same double */
 static void full_number(char out[40], double d) {
-  for (int digits = 15; digits <= 17; digits++) {
+  for (int digits = 15; digits <= 16; digits++) {
     snprintf(out, 40, "%.*g", digits, d);
-    if (strtod(out, NULL) == d) break;
+    if (strtod(out, NULL) == d) return;
   }
+  snprintf(out, 40, "%.17g", d);
 }
 
 static void short_number(char out[40], double d) {
@@ -191,6 +198,9 @@ static int json_row(pc_printer *p, const pc_value *v) {
 
 /* One line, control characters shown; Markdown and LaTeX escaped. */
 static char *one_line(const char *s, pc_format format) {
+  const char *plain = s;
+  while ((unsigned char)*plain >= 0x20 && *plain != 0x7f && !strchr("|\\~^&%$#_{}", *plain)) plain++;
+  if (!*plain && (format != PC_FORMAT_LATEX || is_ascii(s))) return pc_strdup(s);
   size_t cap = strlen(s) * 16 + 1;
   char *out = pc_malloc(cap), *c = out;
   if (!out) return NULL;
@@ -260,10 +270,9 @@ static int keep_row(pc_printer *p, const pc_value *v) {
 
 static void pad(FILE *out, const char *text, int width, int right, int last) {
   int blank = width - pc_text_width(text);
-  if (right)
-    fprintf(out, "%*s%s", blank > 0 ? blank : 0, "", text);
-  else
-    fprintf(out, "%s%*s", text, last || blank < 0 ? 0 : blank, "");
+  for (int k = 0; right && k < blank; k++) putc(' ', out);
+  fputs(text, out);
+  for (int k = 0; !right && !last && k < blank; k++) putc(' ', out);
 }
 
 /* numbers to the right: a column is numeric when its cells that are not empty are */

@@ -15,9 +15,10 @@ typedef struct line {
 
 struct pc_pivot {
   pc_row_sink to;
-  int keys, n_names;
-  char **names; /* key columns, then pivoted ones */
+  int keys, by, n_names; /* columns that stand before the pivoted ones; how many of them tell rows apart */
+  char **names;          /* key columns, then pivoted ones */
   int cap_names;
+  int last; /* the column found last */
   line *lines;
   int n_lines, cap_lines;
   int32_t *slots; /* open hash over lines: index + 1 */
@@ -68,14 +69,17 @@ static void clear(pc_pivot *p) {
     pc_free(p->lines[i].cells);
   }
   for (int i = 0; i < p->n_names; i++) pc_free(p->names[i]);
-  p->n_lines = p->n_names = 0;
+  p->n_lines = p->n_names = p->last = 0;
   if (p->slots) memset(p->slots, 0, (size_t)p->cap_slots * sizeof *p->slots);
 }
 
 /* index of a column, added when new; negative on lack of memory */
 static int column(pc_pivot *p, const char *name, int from) {
+  for (int i = p->last; i <= p->last + 1 && i < p->n_names;
+       i++) /* columns come in runs, or in the order of the row before */
+    if (i >= from && !strcmp(p->names[i], name)) return p->last = i;
   for (int i = from; i < p->n_names; i++)
-    if (!strcmp(p->names[i], name)) return i;
+    if (!strcmp(p->names[i], name)) return p->last = i;
   if (p->n_names == p->cap_names) {
     int cap = p->cap_names ? 2 * p->cap_names : 32;
     char **names = pc_realloc(p->names, (size_t)cap * sizeof *names);
@@ -103,14 +107,14 @@ static int grow_slots(pc_pivot *p) {
 }
 
 static line *find_line(pc_pivot *p, const pc_value *keys) {
-  uint64_t hash = hash_keys(keys, p->keys), at;
+  uint64_t hash = hash_keys(keys, p->by), at;
   line *l;
   if (p->n_lines * 2 >= p->cap_slots && grow_slots(p)) return NULL;
   for (at = hash & (uint64_t)(p->cap_slots - 1); p->slots[at]; at = (at + 1) & (uint64_t)(p->cap_slots - 1)) {
     int k = 0;
     l = &p->lines[p->slots[at] - 1];
-    while (k < p->keys && same(&l->keys[k], &keys[k])) k++;
-    if (k == p->keys) return l;
+    while (k < p->by && same(&l->keys[k], &keys[k])) k++;
+    if (k == p->by) return l;
   }
   if (p->n_lines == p->cap_lines) {
     int cap = p->cap_lines ? 2 * p->cap_lines : 64;
@@ -185,10 +189,11 @@ static int on_changed(void *ctx, int64_t rows) {
   return p->to.changed ? p->to.changed(p->to.ctx, rows) : PC_OK;
 }
 
-pc_pivot *pc_pivot_new(int keys, const pc_row_sink *to) {
+pc_pivot *pc_pivot_new(int keys, int by, const pc_row_sink *to) {
   pc_pivot *p = pc_calloc(1, sizeof *p);
   if (!p) return NULL;
   p->keys = keys;
+  p->by = by > 0 && by < keys ? by : keys;
   p->to = *to;
   return p;
 }

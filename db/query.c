@@ -223,9 +223,12 @@ static int may_run(pc_db *db, sqlite3_stmt *st, const pc_query_opts *o) {
 
 static int poll_interrupt(void *ctx) { return pc_interrupted(); }
 
-static int pivot_keys(const char *sql) {
+static int pivot_keys(const char *sql, int *by) {
   const char *c = strstr(sql, "-- pivot:");
-  return c ? atoi(c + 9) : 0;
+  int keys = 0;
+  *by = 0;
+  if (c) sscanf(c + 9, "%d by %d", &keys, by);
+  return keys;
 }
 
 static int run_all(pc_db *db, const char *sql, int embedded, const pc_query_opts *o, const pc_row_sink *sink) {
@@ -260,7 +263,7 @@ int pc_query_rows(pc_db *db, const char *sql, const pc_query_opts *opts, const p
   static const pc_query_opts plain;
   pc_row_sink front = *sink;
   pc_pivot *pivot = NULL;
-  int embedded, code, keys;
+  int embedded, code, keys, by;
   if (!opts) opts = &plain;
   if ((code = resolve(&sql, &embedded))) return code;
   if ((code = pc_db_lock(db, "sql"))) return code;
@@ -268,9 +271,9 @@ int pc_query_rows(pc_db *db, const char *sql, const pc_query_opts *opts, const p
     code = pc_fail(PC_ESTATE, "sql: runs are recorded through this handle; open %s once more to query it", db->path);
   pc_db_unlock(db);
   if (code != PC_OK) return code;
-  keys = pivot_keys(sql);
+  keys = pivot_keys(sql, &by);
   if (keys > 0) {
-    pivot = pc_pivot_new(keys, sink);
+    pivot = pc_pivot_new(keys, by, sink);
     if (!pivot) return PC_ENOMEM;
     front = pc_pivot_sink(pivot);
   }

@@ -9,7 +9,9 @@
  * comment default to NULL). Ctrl-C ends a query with PC_EINTR.
  *
  * A comment `-- pivot: k` in the text turns long rows into wide ones: the first
- * k columns name the row, the next one the column, the last is the cell.
+ * k columns name the row, the next one the column, the last is the cell. With
+ * `-- pivot: k by j` the first j tell rows apart; the rest is taken from a row's
+ * first line.
  *
  * Use a pc_db of its own for queries, not one that runs are recorded through
  * (PC_ESTATE): a transaction of the recorder must not meet a user's statement.

@@ -42,6 +42,7 @@ create index run_by_experiment on run(experiment, status);
 create index run_by_parent on run(parent_id) where parent_id is not null;
 create index run_by_sweep on run(sweep, config_digest, seed) where sweep is not null;
 create index run_by_status on run(status);
+create index run_by_start on run(started_ms);
 
 -- The configuration, flattened to a.b.c. Numbers are in num, words in txt; a boolean has both (1, 'true').
 -- A list is one parameter: its JSON text.

@@ -1,5 +1,6 @@
 -- 002.sql: version 1 to 2: blocks of metric rows, sweeps, repeated runs. Only adds.
 alter table run add column repeats_id integer references run(id) on delete set null;
+create index run_by_start on run(started_ms);
 
 -- Every 128 rows of a series in one: what did not stay below a threshold within them, or above, need not be looked
 -- for there. The blocks of a series cover its rows from the first one on without a gap; the rows behind the last

@@ -23,7 +23,10 @@ fact(side, rank, kind, key, value) as (
   union all select side, 4, 'data', d.role, group_concat(s.name || ' ' || d.digest, ', ')
             from pick join run_dataset d on d.run_id = id join dataset s using (digest) group by side, d.role
   union all select side, 5, 'source', s.kind || ' ' || s.path, +s.digest from pick join run_source s on s.run_id = id
-  union all select side, 6, 'figure', f.figure, +f.value from pick join figure f on f.run_id = id
+  union all select side, 6, 'figure', n.name, +l.last
+            from pick cross join metric_last l on l.run_id = pick.id join metric_name n on n.id = l.name_id
+  union all select side, 6, 'figure', x.method || '/' || x.split || '/' || x.metric || case x.factor when '' then '' else '/' || x.factor end,
+                   +x.value from pick cross join result x on x.run_id = pick.id
 ), keys as (select distinct rank, kind, key from fact)
 select k.kind, k.key, a.value as a, b.value as b
 from keys k

@@ -247,14 +247,14 @@ START_TEST(threshold) {
 }
 END_TEST
 
-START_TEST(sheet) {
+START_TEST(sheet) { /* parameters, metrics, then results in the order in which they were recorded */
   ANSWER("@sheet",
-         "uid|experiment|name|seed|status|act|model.dim|encoder+search/id/accuracy|encoder+search/ood/accuracy|"
-         "encoder/id/accuracy|encoder/ood/accuracy|loss\n"
-         "u4|grid||2|done|gelu|64|0.97|0.8|0.95|0.7|2\n"
-         "u3|grid||1|done|gelu|64|0.97|0.9|0.95|0.5|0.25\n"
-         "u2|grid||2|done|gelu|32|0.97|0.6|0.95|0.4|3\n"
-         "u1|grid||1|done|gelu|32|0.97|0.6|0.95|0.2|1\n",
+         "uid|experiment|name|seed|status|act|model.dim|loss|encoder/id/accuracy|encoder/ood/accuracy|"
+         "encoder+search/id/accuracy|encoder+search/ood/accuracy\n"
+         "u4|grid||2|done|gelu|64|2|0.95|0.7|0.97|0.8\n"
+         "u3|grid||1|done|gelu|64|0.25|0.95|0.5|0.97|0.9\n"
+         "u2|grid||2|done|gelu|32|3|0.95|0.4|0.97|0.6\n"
+         "u1|grid||1|done|gelu|32|1|0.95|0.2|0.97|0.6\n",
          "experiment", "grid");
   ANSWER("@sheet", "uid|experiment|name|seed|status|mse\nu6|invert|dead||running|\nu5|invert|kid||failed|0.125\n",
          "experiment", "invert");
