@@ -81,7 +81,9 @@ void pc_vgelu_both_f64(double *y, double *dx, const double *dy, const double *x,
 #define QUOTIENT(a, b, lo, r) FMA(FMA(-(a) * (r), (lo), FMA(-(a) * (r), (b), (a))), (r), (a) * (r))
 #define W                     8
 #define N(name)               avx2_##name
+#define ANY(m)                (_mm256_movemask_ps((__m256)(m)) != 0)
 #include "base/vmath_kernels.inc"
+#undef ANY
 #undef FMA
 #undef W
 #undef N
@@ -94,7 +96,9 @@ void pc_vgelu_both_f64(double *y, double *dx, const double *dy, const double *x,
 #define FMA(a, b, c) ((VF)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
 #define W            16
 #define N(name)      avx512_##name
+#define ANY(m)       (_mm512_movepi32_mask((__m512i)(m)) != 0)
 #include "base/vmath_kernels.inc"
+#undef ANY
 #undef FMA
 #undef W
 #undef N

@@ -127,13 +127,12 @@ static int room_new(room *w, const pc_mlp *k) {
   return PC_OK;
 }
 
-/* Layer 0's input: gb is the gradient of a_0, spare a free buffer. */
-static void finish_rows(const pc_mlp *k, int64_t r, int64_t rows, const char *gb, char *spare, char *sum) {
+/* Layer 0's input: ga is the gradient of a_0, spare a free buffer. */
+static void finish_rows(const pc_mlp *k, int64_t r, int64_t rows, const char *ga, char *spare, char *sum) {
   int64_t n = k->width[0];
   char *gx = k->gx ? at(k, k->gx, r * n) : spare;
-  if (k->norm)
-    pc_norm_rows_backward(k->d, rows, n, k->eps, gb, at(k, k->x, r * n), k->gamma, gx, at(k, sum, k->at_norm),
-                          at(k, sum, k->at_norm + n));
+  char *gw = k->need_norm ? at(k, sum, k->at_norm) : NULL, *gb = gw ? at(k, gw, n) : NULL;
+  if (k->norm) pc_norm_rows_backward(k->d, rows, n, k->eps, ga, at(k, k->x, r * n), k->gamma, gx, gw, gb);
   if (k->norm && k->residual && k->gx) add_to(k, gx, at(k, k->gy, r * n), rows * n);
 }
 
@@ -351,10 +350,9 @@ static void plan_backward(pc_mlp *k, uint64_t need) {
   int down = need & 1 || k->need_norm;
   k->low = down ? 0 : lowest + 1;
   k->bottom = down ? 0 : lowest;
-  int summed = k->sums || k->need_norm;
   k->at_norm = k->sums;
-  if (k->norm) k->sums += 2 * k->width[0]; /* the kernel adds them whether wanted or not */
-  int64_t tiles = (k->rows + k->tile - 1) / k->tile, most = summed ? PARTS : 64;
+  if (k->need_norm) k->sums += 2 * k->width[0];
+  int64_t tiles = (k->rows + k->tile - 1) / k->tile, most = k->sums ? PARTS : 64;
   if (flops(k) < serial_flops) most = 1;
   k->part_rows = (tiles + most - 1) / most * k->tile;
   k->parts = k->part_rows ? (k->rows + k->part_rows - 1) / k->part_rows : 0;

@@ -70,8 +70,8 @@ static int row_new(row *w, const pc_mlp *k) {
     T *sums = (T *)k->sum + k->at_norm;                                                                            \
     double m1 = 0, m2 = 0;                                                                                         \
     for (int64_t c = 0; c < n; c++) {                                                                              \
-      sums[c] += (T)(w->g[c] * w->h[c]);                                                                           \
-      sums[n + c] += (T)w->g[c];                                                                                   \
+      if (k->need_norm) sums[c] += (T)(w->g[c] * w->h[c]);                                                         \
+      if (k->need_norm) sums[n + c] += (T)w->g[c];                                                                 \
       w->g[c] *= gamma ? gamma[c] : 1;                                                                             \
       m1 += w->g[c] / (double)n;                                                                                   \
       m2 += w->g[c] * w->h[c] / (double)n;                                                                         \

@@ -15,7 +15,7 @@ typedef struct norm {
   double eps;
   const void *x, *g, *w, *b;
   void *y;       /* forward: y; backward: gx */
-  void *pw, *pb; /* backward: partial sums, (chunks, c) */
+  void *pw, *pb; /* backward: partial sums, (chunks, c); both NULL (rows): not wanted */
   int64_t grain;
 } norm;
 
@@ -53,7 +53,8 @@ typedef struct norm {
     const norm *k = ctx;                                                                                  \
     int64_t cg = k->c / k->groups;                                                                        \
     const T *w = k->w;                                                                                    \
-    T *pw = (T *)k->pw + begin / k->grain * k->c, *pb = (T *)k->pb + begin / k->grain * k->c;             \
+    int64_t part = begin / k->grain * k->c;                                                               \
+    T *pw = k->pw ? (T *)k->pw + part : NULL, *pb = k->pw ? (T *)k->pb + part : NULL;                     \
     for (int64_t n = begin; n < end; n++)                                                                 \
       for (int64_t q = 0; q < k->groups; q++) {                                                           \
         double mean, rstd, m1 = 0, m2 = 0, count = (double)(k->s * cg);                                   \
@@ -62,8 +63,8 @@ typedef struct norm {
           for (int64_t c = q * cg; c < (q + 1) * cg; c++) {                                               \
             int64_t i = (n * k->s + s) * k->c + c;                                                        \
             double g = ((const T *)k->g)[i], h = (((const T *)k->x)[i] - mean) * rstd;                    \
-            pw[c] += (T)(g * h);                                                                          \
-            pb[c] += (T)g;                                                                                \
+            if (pw) pw[c] += (T)(g * h);                                                                  \
+            if (pb) pb[c] += (T)g;                                                                        \
             m1 += g * (w ? w[c] : 1);                                                                     \
             m2 += g * (w ? w[c] : 1) * h;                                                                 \
           }                                                                                               \
@@ -80,36 +81,35 @@ PLAIN(double)
 
 /* ---- f32, rows (layer_norm) ---- */
 
+/* Four sums at a time, so that a row is not one chain of additions. */
 PC_INLINE float row_sum(const float *x, int64_t c) {
-  pc_vf a = {0}, b = {0};
+  pc_vf a[4] = {{0}};
   float s = 0;
   int64_t i = 0;
-  for (; i + 2 * PC_LANES <= c; i += 2 * PC_LANES) {
-    a += pc_vload(x + i);
-    b += pc_vload(x + i + PC_LANES);
-  }
-  for (; i + PC_LANES <= c; i += PC_LANES) a += pc_vload(x + i);
+  for (; i + 4 * PC_LANES <= c; i += 4 * PC_LANES)
+    for (int k = 0; k < 4; k++) a[k] += pc_vload(x + i + k * PC_LANES);
+  for (; i + PC_LANES <= c; i += PC_LANES) a[0] += pc_vload(x + i);
   for (; i < c; i++) s += x[i];
-  a += b;
-  return s + pc_vsum(&a);
+  a[0] = (a[0] + a[1]) + (a[2] + a[3]);
+  return s + pc_vsum(a);
 }
 
 PC_INLINE float row_squares(const float *x, float mean, int64_t c) {
-  pc_vf a = {0}, b = {0}, m = pc_vset(mean);
+  pc_vf a[4] = {{0}}, m = pc_vset(mean);
   float s = 0;
   int64_t i = 0;
-  for (; i + 2 * PC_LANES <= c; i += 2 * PC_LANES) {
-    pc_vf p = pc_vload(x + i) - m, q = pc_vload(x + i + PC_LANES) - m;
-    a += p * p;
-    b += q * q;
-  }
+  for (; i + 4 * PC_LANES <= c; i += 4 * PC_LANES)
+    for (int k = 0; k < 4; k++) {
+      pc_vf p = pc_vload(x + i + k * PC_LANES) - m;
+      a[k] += p * p;
+    }
   for (; i + PC_LANES <= c; i += PC_LANES) {
     pc_vf p = pc_vload(x + i) - m;
-    a += p * p;
+    a[0] += p * p;
   }
   for (; i < c; i++) s += (x[i] - mean) * (x[i] - mean);
-  a += b;
-  return s + pc_vsum(&a);
+  a[0] = (a[0] + a[1]) + (a[2] + a[3]);
+  return s + pc_vsum(a);
 }
 
 PC_TIERED(rows_forward, (int64_t begin, int64_t end, const norm *k), (begin, end, k)) {
@@ -120,10 +120,14 @@ PC_TIERED(rows_forward, (int64_t begin, int64_t end, const norm *k), (begin, end
     float *restrict y = (float *)k->y + r * c;
     float mean = row_sum(x, c) / (float)c;
     float rstd = 1 / sqrtf(row_squares(x, mean, c) / (float)c + (float)k->eps);
+    pc_vf vm = pc_vset(mean), vr = pc_vset(rstd);
+    int64_t i = 0;
     if (w && b)
-      for (int64_t i = 0; i < c; i++) y[i] = (x[i] - mean) * rstd * w[i] + b[i];
-    else
-      for (int64_t i = 0; i < c; i++) y[i] = (x[i] - mean) * rstd * (w ? w[i] : 1) + (b ? b[i] : 0);
+      for (; i + PC_LANES <= c; i += PC_LANES)
+        pc_vstore(y + i, (pc_vload(x + i) - vm) * vr * pc_vload(w + i) + pc_vload(b + i));
+    else if (!w && !b)
+      for (; i + PC_LANES <= c; i += PC_LANES) pc_vstore(y + i, (pc_vload(x + i) - vm) * vr);
+    for (; i < c; i++) y[i] = (x[i] - mean) * rstd * (w ? w[i] : 1) + (b ? b[i] : 0);
   }
 }
 
@@ -131,7 +135,11 @@ PC_TIERED(rows_forward, (int64_t begin, int64_t end, const norm *k), (begin, end
 PC_TIERED(rows_backward, (int64_t begin, int64_t end, const norm *k), (begin, end, k)) {
   int64_t c = k->c;
   const float *restrict w = k->w;
-  float *restrict pw = (float *)k->pw + begin / k->grain * c, *restrict pb = (float *)k->pb + begin / k->grain * c;
+  int sums = k->pw != NULL;
+  float *restrict pw = sums ? (float *)k->pw + begin / k->grain * c : NULL, *restrict pb =
+                                                                                sums ? (float *)k->pb +
+                                                                                           begin / k->grain * c
+                                                                                     : NULL;
   for (int64_t r = begin; r < end; r++) {
     const float *restrict x = (const float *)k->x + r * c, *restrict g = (const float *)k->g + r * c;
     float *restrict gx = (float *)k->y + r * c;
@@ -141,26 +149,31 @@ PC_TIERED(rows_backward, (int64_t begin, int64_t end, const norm *k), (begin, en
     int64_t i = 0;
     for (; i + PC_LANES <= c; i += PC_LANES) {
       pc_vf vg = pc_vload(g + i), h = (pc_vload(x + i) - vm) * vr;
-      pc_vstore(pw + i, pc_vload(pw + i) + vg * h);
-      pc_vstore(pb + i, pc_vload(pb + i) + vg);
+      if (sums) {
+        pc_vstore(pw + i, pc_vload(pw + i) + vg * h);
+        pc_vstore(pb + i, pc_vload(pb + i) + vg);
+      }
       if (w) vg *= pc_vload(w + i);
       s1 += vg;
       s2 += vg * h;
     }
     for (; i < c; i++) {
       float v = g[i], h = (x[i] - mean) * rstd;
-      pw[i] += v * h;
-      pb[i] += v;
+      if (sums) pw[i] += v * h;
+      if (sums) pb[i] += v;
       if (w) v *= w[i];
       m1 += v;
       m2 += v * h;
     }
     m1 = (m1 + pc_vsum(&s1)) / (float)c;
     m2 = (m2 + pc_vsum(&s2)) / (float)c;
-    if (w)
-      for (i = 0; i < c; i++) gx[i] = rstd * (g[i] * w[i] - m1 - (x[i] - mean) * rstd * m2);
-    else
-      for (i = 0; i < c; i++) gx[i] = rstd * (g[i] - m1 - (x[i] - mean) * rstd * m2);
+    pc_vf v1 = pc_vset(m1), v2 = pc_vset(m2);
+    for (i = 0; i + PC_LANES <= c; i += PC_LANES) {
+      pc_vf vg = pc_vload(g + i), h = (pc_vload(x + i) - vm) * vr;
+      if (w) vg *= pc_vload(w + i);
+      pc_vstore(gx + i, vr * (vg - v1 - h * v2));
+    }
+    for (; i < c; i++) gx[i] = rstd * (g[i] * (w ? w[i] : 1) - m1 - (x[i] - mean) * rstd * m2);
   }
 }
 

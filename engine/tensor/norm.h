@@ -17,7 +17,7 @@ pc_forward_fn pc_fwd_layer_norm_backward, pc_fwd_group_norm_backward;
  * contiguous elements of dtype d. w, b: c elements or NULL. */
 void pc_norm_rows(pc_dtype d, int64_t rows, int64_t c, double eps, const void *x, const void *w, const void *b,
                   void *y);
-/* Its gradients: gx (rows,c), no overlap with g or x; gw and gb (c) are added to. */
+/* Its gradients: gx (rows,c), no overlap with g or x; gw and gb (c) are added to; both NULL: not wanted. */
 void pc_norm_rows_backward(pc_dtype d, int64_t rows, int64_t c, double eps, const void *g, const void *x, const void *w,
                            void *gx, void *gw, void *gb);
 

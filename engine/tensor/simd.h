@@ -3,8 +3,8 @@
  *   PC_TIERED(scale, (float *y, const float *x, int64_t n), (y, x, n)) { ...body... }
  * defines static void scale(...), which runs the body built for pc_cpu_tier():
  * AVX-512, AVX2 + FMA or the x86-64 baseline (also for the reference tier:
- * callers branch to their plain loop before). The body may use pc_vf, sixteen
- * floats, which the compiler maps to whatever registers the tier has.
+ * callers branch to their plain loop before). The body may use pc_vf, eight
+ * floats.
  * Include last: it lets a*b+c contract to FMA in the file that includes it.
  */
 #ifndef PC_TENSOR_SIMD_H
@@ -17,9 +17,11 @@
 #pragma GCC optimize("fp-contract=fast")
 #pragma GCC diagnostic ignored "-Wpsabi"
 
-typedef float pc_vf __attribute__((vector_size(64)));
-typedef float pc_vhalf __attribute__((vector_size(32)));
-enum { PC_LANES = 16 };
+/* Eight: a register of AVX2. Vectors wider than a tier's registers live in memory there, so
+ * that AVX-512, whose wider ones would halve the work of some loops, is held to eight, too. */
+typedef float pc_vf __attribute__((vector_size(32)));
+typedef int pc_vi __attribute__((vector_size(32)));
+enum { PC_LANES = 8 };
 
 #define PC_INLINE static inline __attribute__((always_inline, unused))
 
@@ -35,15 +37,13 @@ PC_INLINE pc_vf pc_vload(const float *p) {
     memcpy((p), &pc_v_, sizeof pc_v_); \
   } while (0)
 
-PC_INLINE pc_vf pc_vset(float x) { return (pc_vf){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+PC_INLINE pc_vf pc_vset(float x) { return (pc_vf){x, x, x, x, x, x, x, x}; }
 
 PC_INLINE float pc_vsum(const pc_vf *v) { /* by address: vectors are not passed across tiers */
-  pc_vhalf h[2];
-  memcpy(h, v, sizeof h);
-  h[0] += h[1];
-  float s[PC_LANES / 2];
-  memcpy(s, h, sizeof s);
-  return ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
+  pc_vf s = *v + __builtin_shuffle(*v, (pc_vi){4, 5, 6, 7, 0, 1, 2, 3});
+  s += __builtin_shuffle(s, (pc_vi){2, 3, 0, 1, 6, 7, 4, 5});
+  s += __builtin_shuffle(s, (pc_vi){1, 0, 3, 2, 5, 4, 7, 6});
+  return s[0];
 }
 
 #define PC_TIERED(name, params, args)                                                                       \

@@ -157,7 +157,7 @@ typedef struct room {
 
 static int room_new(room *w, const pc_slots *a) {
   size_t h = (size_t)(a->tile * a->dx) * a->es, s = (size_t)(a->tile * a->padded) * a->es;
-  if (!(w->m = pc_malloc(2 * h + s + 2 * (size_t)a->dx * a->es + 1))) return PC_ENOMEM;
+  if (!(w->m = pc_malloc(2 * h + s + 1))) return PC_ENOMEM;
   w->h = w->m;
   w->g = w->m + h;
   w->s = w->m + 2 * h;
@@ -212,7 +212,6 @@ static void lay_weights_grad(const pc_slots *a, int64_t p, int64_t r, int64_t ro
 }
 
 static void rows_backward(const pc_slots *a, int64_t p, int64_t begin, int64_t end, room *t, char *sum) {
-  char *junk = at(a, t->s, a->tile * a->padded);
   for (int64_t r = begin; r < end; r += a->tile) {
     int64_t rows = end - r < a->tile ? end - r : a->tile;
     const char *x = x_at(a, p, r), *w = w_at(a, a->w, p, r), *h = x;
@@ -237,7 +236,7 @@ static void rows_backward(const pc_slots *a, int64_t p, int64_t begin, int64_t e
     if (!a->gx) continue;
     char *gx = at(a, a->gx, (p * a->n + r) * a->dx), *gh = a->norm ? t->g : gx;
     pc_gemm_packed(rows, PC_ROWS(t->s, a->padded), &a->pk[p], NULL, 0, PC_ROWS(gh, a->dx));
-    if (a->norm) pc_norm_rows_backward(a->d, rows, a->dx, a->eps, gh, x, NULL, gx, junk, at(a, junk, a->dx));
+    if (a->norm) pc_norm_rows_backward(a->d, rows, a->dx, a->eps, gh, x, NULL, gx, NULL, NULL);
     for (int64_t b = 0; a->residual && a->gout && b < a->images; b++)
       add_to(a, gx, out_at(a, a->gout, p, b, r), rows * a->dx);
   }

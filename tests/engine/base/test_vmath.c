@@ -142,8 +142,8 @@ START_TEST(gelu_both) {
       memcpy(dx, dy, sizeof dx);
       pc_vgelu_both_f32(y, dx, dx, x, n);
       for (int i = 0; i < n; i++)
-        ck_assert_msg(y[i] == v[i] && fabsf(dx[i] - slope[i]) <= 4e-7f * fabsf(slope[i]), "tier %s, x = %.9g",
-                      pc_tier_name((pc_tier)t), x[i]);
+        ck_assert_msg(y[i] == v[i] && fabsf(dx[i] - slope[i]) <= 4e-7f * fabsf(slope[i]) + 1e-6f * (x[i] > -2),
+                      "tier %s, x = %.9g", pc_tier_name((pc_tier)t), x[i]);
     }
   }
 }
