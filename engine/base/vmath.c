@@ -43,14 +43,14 @@ void pc_vgelu_grad_f64(double *dx, const double *dy, const double *x, int64_t n)
 static void ref_array_gelu_both(float *y, float *dx, const float *dy, const float *x, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
     float v = (float)ref_gelu((double)x[i]);
-    dx[i] = (float)(dy[i] * ref_slope((double)x[i]));
+    dx[i] = (float)((dy ? dy[i] : 1) * ref_slope((double)x[i]));
     y[i] = v;
   }
 }
 void pc_vgelu_both_f64(double *y, double *dx, const double *dy, const double *x, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
     double v = ref_gelu(x[i]);
-    dx[i] = dy[i] * ref_slope(x[i]);
+    dx[i] = (dy ? dy[i] : 1) * ref_slope(x[i]);
     y[i] = v;
   }
 }

@@ -20,7 +20,8 @@ PC_VMATH_MAP(X)
 void pc_vgelu_grad_f32(float *dx, const float *dy, const float *x, int64_t n);
 void pc_vgelu_grad_f64(double *dx, const double *dy, const double *x, int64_t n);
 
-/* y = gelu(x), dx = dy * gelu'(x): a backward pass that needs both pays one exponential. dx may be dy. */
+/* y = gelu(x), dx = dy * gelu'(x): a backward pass that needs both pays one exponential. dx may be dy.
+ * dy NULL: dx = gelu'(x). */
 void pc_vgelu_both_f32(float *y, float *dx, const float *dy, const float *x, int64_t n);
 void pc_vgelu_both_f64(double *y, double *dx, const double *dy, const double *x, int64_t n);
 

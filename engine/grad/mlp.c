@@ -35,15 +35,20 @@ pc_tensor *pc_mlp_run(pc_scope *s, pc_tensor *x, const pc_mlp_form *f) {
   if (s->rc < 0) return NULL;
   if (!x || f->n < 1 || f->n > PC_MLP_MAX)
     return pc_note(s, pc_fail(PC_EARG, "mlp: an input and 1 to %d layers are needed, not %d", PC_MLP_MAX, f->n)), NULL;
-  int nin = inputs(in, x, f), keep = 0;
+  int nin = inputs(in, x, f), keep = 0, weights = 0;
   for (int i = 0; i < nin; i++) {
     if (!in[i] && i >= PC_MLP_W && !((i - PC_MLP_W) & 1))
       return pc_note(s, pc_fail(PC_EARG, "mlp: weight %d is missing", (i - PC_MLP_W) / 2 + 1)), NULL;
-    keep |= pc_grad_enabled() && pc_requires_grad(in[i]);
+    int wants = pc_grad_enabled() && pc_requires_grad(in[i]);
+    keep |= wants;
+    weights |= wants && i >= PC_MLP_W;
   }
-  const pc_val v[PC_MLP_VALUES] = {
-      PC_VI(f->act), PC_VI(f->last_act), PC_VI(f->residual), PC_VI(f->norm != 0), PC_VD(f->eps > 0 ? f->eps : 1e-5),
-      PC_VI(keep)};
+  const pc_val v[PC_MLP_VALUES] = {PC_VI(f->act),
+                                   PC_VI(f->last_act),
+                                   PC_VI(f->residual),
+                                   PC_VI(f->norm != 0),
+                                   PC_VD(f->eps > 0 ? f->eps : 1e-5),
+                                   PC_VI(keep ? weights ? 1 : 2 : 0)};
   if (pc_note(s, pc_apply(PC_OP_mlp, out, in, nin, v, PC_MLP_VALUES)) < 0) return NULL;
   pc_tensor_release(out[1]);
   return pc_own(s, out[0]);
@@ -77,7 +82,7 @@ static void formula(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin,
     f.weight[i] = in[PC_MLP_W + 2 * i];
     f.bias[i] = in[PC_MLP_W + 2 * i + 1];
   }
-  y[0] = pc_mlp_composed(s, in[PC_MLP_X], &f, v[PC_MLP_KEEP].i ? &y[1] : NULL);
+  y[0] = pc_mlp_composed(s, in[PC_MLP_X], &f, v[PC_MLP_KEEP].i == 1 ? &y[1] : NULL);
 }
 
 void pc_bwd_mlp(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {

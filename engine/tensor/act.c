@@ -20,7 +20,7 @@
     for (int64_t i = 0; i < n; i++) {                                                         \
       const T v = x[i];                                                                       \
       y[i] = F;                                                                               \
-      gx[i] = g[i] * (SLOPE);                                                                 \
+      gx[i] = g ? g[i] * (SLOPE) : (SLOPE);                                                   \
     }                                                                                         \
   }
 SIMPLE(none, f32, float, v, 1)
@@ -55,7 +55,7 @@ enum { BLOCK = 256 };
         const T v = x[at + i];                                                      \
         (void)v;                                                                    \
         y[at + i] = F;                                                              \
-        gx[at + i] = g[at + i] * (SLOPE);                                           \
+        gx[at + i] = g ? g[at + i] * (SLOPE) : (SLOPE);                             \
       }                                                                             \
     }                                                                               \
   }
@@ -94,7 +94,7 @@ void pc_activation_both(pc_activation f, pc_dtype d, void *y, void *gx, const vo
     size_t es = pc_dtype_size(d);
     for (int64_t at = 0; at < n; at += BLOCK) {
       size_t off = (size_t)at * es;
-      pc_activation_both(f, d, t, (char *)gx + off, (const char *)g + off, (const char *)x + off,
+      pc_activation_both(f, d, t, (char *)gx + off, g ? (const char *)g + off : NULL, (const char *)x + off,
                          n - at < BLOCK ? n - at : BLOCK);
     }
     return;

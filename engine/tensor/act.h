@@ -19,7 +19,7 @@ typedef enum pc_activation {
 /* y = f(x), n numbers of dtype d (f32 or f64); y may be x. */
 void pc_activation_run(pc_activation f, pc_dtype d, void *y, const void *x, int64_t n);
 
-/* y = f(x) and gx = g f'(x); y may not overlap the others, gx may be g. y NULL: gx alone. */
+/* y = f(x) and gx = g f'(x); y may not overlap the others, gx may be g. y NULL: gx alone; g NULL: gx = f'(x). */
 void pc_activation_both(pc_activation f, pc_dtype d, void *y, void *gx, const void *g, const void *x, int64_t n);
 
 #endif

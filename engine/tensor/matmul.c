@@ -392,7 +392,10 @@ typedef struct sums {
       const T *restrict x = (const T *)s->x + r * s->n;                                 \
       const T *restrict k = s->mask ? (const T *)s->mask + r * s->n : NULL;             \
       if (k)                                                                            \
-        for (int64_t i = 0; i < s->n; i++) o[i] += k[i] > 0 ? x[i] : 0;                 \
+        for (int64_t i = 0; i < s->n; i++) {                                            \
+          T v = x[i]; /* read in any case: then the loop has no branch */               \
+          o[i] += k[i] > 0 ? v : 0;                                                     \
+        }                                                                               \
       else                                                                              \
         for (int64_t i = 0; i < s->n; i++) o[i] += x[i];                                \
     }                                                                                   \

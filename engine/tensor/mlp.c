@@ -33,6 +33,10 @@ static int has_act(const pc_mlp *k, int i) { return pc_mlp_has_act(k, i); }
   static PC_CLONES void columns_##T(T *restrict sum, const T *restrict x, int64_t rows, int64_t c) {                   \
     for (int64_t r = 0; r < rows; r++)                                                                                 \
       for (int64_t i = 0; i < c; i++) sum[i] += x[r * c + i];                                                          \
+  }                                                                                                                    \
+  static PC_CLONES void times_##T(T *y, const T *g, const T *s, int64_t n) {                                           \
+    PC_IVDEP                                                                                                           \
+    for (int64_t i = 0; i < n; i++) y[i] = g[i] * s[i];                                                                \
   }
 LOOPS(float)
 LOOPS(double)
@@ -66,9 +70,10 @@ static void lay_residual(const pc_mlp *k, char *y, const char *x, int64_t rows) 
 
 /* ---- forward ---- */
 
-/* Rows [r, r + rows) through the layers. buf: two of (tile, widest). p[i]: where p_i goes, or NULL: nowhere.
- * y NULL: only the p_i are wanted. */
-static void tile_forward(const pc_mlp *k, int64_t r, int64_t rows, char *const *buf, char *const *p, char *y) {
+/* Rows [r, r + rows) through the layers. buf: two of (tile, widest). p[i]: where p_i goes, or its slope, or NULL:
+ * nowhere. y NULL: only the p_i are wanted. */
+static void tile_forward(const pc_mlp *k, int64_t r, int64_t rows, char *const *buf, char *const *p, int slopes,
+                         char *y) {
   const char *x = at(k, k->x, r * k->width[0]), *a = x;
   if (k->norm) {
     pc_norm_rows(k->d, rows, k->width[0], k->eps, x, k->gamma, k->beta, buf[0]);
@@ -76,15 +81,18 @@ static void tile_forward(const pc_mlp *k, int64_t r, int64_t rows, char *const *
   }
   for (int i = 0; i < k->layers; i++) {
     int last = i + 1 == k->layers, act = has_act(k, i), around = last && k->residual && !act;
-    char *other = a == buf[0] ? buf[1] : buf[0], *to = !act ? y : p[i] ? p[i] : last ? y : other;
+    char *other = a == buf[0] ? buf[1] : buf[0], *to = !act ? y : p[i] && !slopes ? p[i] : last && !slopes ? y : other;
     if (!to) return;
     if (around) lay_residual(k, to, x, rows);
     pc_gemm_packed(rows, PC_ROWS((char *)a, k->width[i]), &k->ahead[i], around ? NULL : k->b[i], around,
                    PC_ROWS(to, k->width[i + 1]));
     if (!act) return;
     if (!y && (last || !has_act(k, i + 1))) return;
-    char *out = last ? y : other;
-    pc_activation_run(k->act, k->d, out, to, rows * k->width[i + 1]);
+    char *out = last ? y : !slopes ? other : to == buf[0] ? buf[1] : buf[0];
+    if (slopes)
+      pc_activation_both(k->act, k->d, out, p[i], NULL, to, rows * k->width[i + 1]);
+    else
+      pc_activation_run(k->act, k->d, out, to, rows * k->width[i + 1]);
     a = out;
   }
   if (k->residual) add_to(k, y, x, rows * k->width[k->layers]);
@@ -102,7 +110,7 @@ static void forward(int64_t begin, int64_t end, void *ctx) {
     int64_t r = t * k->tile, rows = k->rows - r < k->tile ? k->rows - r : k->tile;
     for (int i = 0; k->kept && i < k->layers; i++)
       if (has_act(k, i)) p[i] = pc_mlp_kept(k, i, r);
-    tile_forward(k, r, rows, buf, p, at(k, k->y, r * k->width[k->layers]));
+    tile_forward(k, r, rows, buf, p, k->kept && k->slopes, at(k, k->y, r * k->width[k->layers]));
   }
   pc_free(m);
 }
@@ -127,6 +135,16 @@ static int room_new(room *w, const pc_mlp *k) {
   return PC_OK;
 }
 
+/* gx = g act'(p), and a = act(p) unless NULL; p: what was kept. */
+static void through_act(const pc_mlp *k, char *a, char *gx, const char *g, const char *p, int64_t n) {
+  if (!k->kept || !k->slopes)
+    pc_activation_both(k->act, k->d, a, gx, g, p, n);
+  else if (k->d == PC_F32)
+    times_float((float *)gx, (const float *)g, (const float *)p, n);
+  else
+    times_double((double *)gx, (const double *)g, (const double *)p, n);
+}
+
 /* Layer 0's input: ga is the gradient of a_0, spare a free buffer. */
 static void finish_rows(const pc_mlp *k, int64_t r, int64_t rows, const char *ga, char *spare, char *sum) {
   int64_t n = k->width[0];
@@ -141,9 +159,9 @@ static void tile_backward(const pc_mlp *k, int64_t r, int64_t rows, room *w, cha
   const char *x = at(k, k->x, r * k->width[0]), *gy = at(k, k->gy, r * k->width[k->layers]), *g = gy;
   char **buf = w->buf, *p[PC_MLP_MAX];
   for (int i = 0; i < k->layers; i++) p[i] = k->kept && has_act(k, i) ? pc_mlp_kept(k, i, r) : w->p[i];
-  if (!k->kept) tile_forward(k, r, rows, buf, p, NULL);
+  if (!k->kept) tile_forward(k, r, rows, buf, p, 0, NULL);
   if (k->last_act) {
-    pc_activation_both(k->act, k->d, NULL, buf[0], gy, p[k->layers - 1], rows * k->width[k->layers]);
+    through_act(k, NULL, buf[0], gy, p[k->layers - 1], rows * k->width[k->layers]);
     g = buf[0];
   }
   for (int i = k->layers - 1; i >= k->bottom; i--) {
@@ -155,7 +173,7 @@ static void tile_backward(const pc_mlp *k, int64_t r, int64_t rows, room *w, cha
       if (!i && !k->norm) down = at(k, k->gx, r * in);
       if (around) memcpy(down, gy, (size_t)(rows * in) * k->es);
       pc_gemm_packed(rows, PC_ROWS((char *)g, out), &k->back[i], NULL, around, PC_ROWS(down, in));
-      if (i) pc_activation_both(k->act, k->d, k->need_w[i] ? spare : NULL, down, down, p[i - 1], rows * in);
+      if (i) through_act(k, k->need_w[i] ? spare : NULL, down, down, p[i - 1], rows * in);
     } else if (i && k->need_w[i]) {
       pc_activation_run(k->act, k->d, spare, p[i - 1], rows * in);
     }
@@ -207,6 +225,7 @@ static int setup(pc_mlp *k, pc_tensor *const *in, int nin, const pc_val *v) {
   k->last_act = v[PC_MLP_LAST_ACT].i != 0;
   k->residual = v[PC_MLP_RESIDUAL].i != 0;
   k->norm = v[PC_MLP_NORM].i != 0;
+  k->slopes = v[PC_MLP_KEEP].i == 2;
   k->eps = v[PC_MLP_EPS].set ? v[PC_MLP_EPS].d : 1e-5;
   k->d = pc_float_dtype(x, in[PC_MLP_W]);
   k->es = pc_dtype_size(k->d);
@@ -358,6 +377,13 @@ static void plan_backward(pc_mlp *k, uint64_t need) {
   k->parts = k->part_rows ? (k->rows + k->part_rows - 1) / k->part_rows : 0;
 }
 
+/* The gradient of a weight needs what came into its layer. */
+static int wants_values(const pc_mlp *k) {
+  for (int i = 1; i < k->layers; i++)
+    if (k->need_w[i]) return 1;
+  return 0;
+}
+
 static int run_backward(pc_mlp *k) {
   k->sum = pc_calloc((size_t)(k->parts * k->sums + 1), k->es);
   if (!k->sum) return PC_ENOMEM;
@@ -410,7 +436,7 @@ int pc_mlp_backward(pc_tensor **out, const pc_tensor *gy, const pc_tensor *kept,
   point(&k, t);
   k.gy = pc_data(g);
   k.gx = out[PC_MLP_X] ? pc_data(out[PC_MLP_X]) : NULL;
-  k.kept = kept && pc_numel(kept) ? pc_data(kept) : NULL;
+  k.kept = kept && pc_numel(kept) && !(k.slopes && wants_values(&k)) ? pc_data(kept) : NULL;
   if ((rc = run_backward(&k)) == PC_OK) rc = hand_out(out, &k, need);
   pc_free(k.sum);
   unpack(&k);

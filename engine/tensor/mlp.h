@@ -4,9 +4,11 @@
  *   y = p_L, or act(p_L);   with `residual` y += x
  * x (..., w_0), W_i (w_i, w_{i-1}), y (..., w_L). Rows are independent, so a tile of them goes
  * through all layers before the next one starts, and nothing between x and y leaves the cache.
- * For the backward pass the forward may keep p_i of every layer with an activation (`keep`),
- * which saves a third of the backward's work and costs the memory of those layers; without
- * them backward computes them again, tile by tile.
+ * For the backward pass the forward may keep p_i of every layer with an activation (`keep` 1),
+ * which saves a third of the backward's work and costs the memory of those layers; or, when no
+ * weight will want a gradient, act'(p_i) (`keep` 2): the frozen decoder of a search needs nothing
+ * else, and value and slope of an activation cost little more than one of them. What is not there,
+ * backward computes again, tile by tile.
  *
  *   g_L = gy (act'(p_L));   gW_i = g_i' a_{i-1};   gb_i = sum_rows g_i;   g_{i-1} = (g_i W_i) act'(p_{i-1})
  *   gx = the norm's gradient of g_1 W_1, + gy with `residual`
@@ -27,7 +29,7 @@ enum { PC_MLP_ACT, PC_MLP_LAST_ACT, PC_MLP_RESIDUAL, PC_MLP_NORM, PC_MLP_EPS, PC
 /* Places in in[]: x, gamma?, beta?, then W_1, b_1?, W_2, b_2?, ... */
 enum { PC_MLP_X, PC_MLP_GAMMA, PC_MLP_BETA, PC_MLP_W };
 
-/* act is a pc_activation. out: y and the kept p_i, (rows · widths), of size 0 without `keep`. */
+/* act is a pc_activation. out: y and what is kept, (rows · widths), of size 0 without `keep`. */
 pc_forward_fn pc_fwd_mlp;
 
 /* Gradients of those inputs i whose bit is set in `need`: out[i] new references, the others NULL.

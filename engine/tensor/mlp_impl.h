@@ -19,7 +19,8 @@ typedef struct pc_mlp {
   double eps;
   const char *x, *gamma, *beta, *w[PC_MLP_MAX], *b[PC_MLP_MAX]; /* gamma, beta, b: or NULL */
   char *y;
-  char *kept;                  /* p_i, layer after layer, each (rows, width); or NULL */
+  char *kept;                  /* p_i or act'(p_i), layer after layer, each (rows, width); or NULL */
+  int slopes;                  /* act'(p_i) it is */
   pc_packed ahead[PC_MLP_MAX]; /* W_i' */
 
   /* backward */

@@ -26,6 +26,12 @@ static int row_new(row *w, const pc_mlp *k) {
   return PC_OK;
 }
 
+static double slope(const pc_mlp *k, double p) {
+  double y;
+  pc_activation_both(k->act, PC_F64, NULL, &y, NULL, &p, 1);
+  return y;
+}
+
 #define PLAIN(T)                                                                                                   \
   static void ahead_##T(row *w, const pc_mlp *k, int64_t r) {                                                      \
     int64_t n = k->width[0];                                                                                       \
@@ -60,7 +66,7 @@ static int row_new(row *w, const pc_mlp *k) {
         ((T *)k->y)[r * n + c] = (T)(w->a[last][c] + (k->residual ? ((const T *)k->x)[r * n + c] : 0));            \
       for (int i = 0; k->kept && i < last; i++)                                                                    \
         for (int64_t c = 0; pc_mlp_has_act(k, i) && c < k->width[i + 1]; c++)                                      \
-          ((T *)pc_mlp_kept(k, i, r))[c] = (T)w->p[i][c];                                                          \
+          ((T *)pc_mlp_kept(k, i, r))[c] = (T)(k->slopes ? slope(k, w->p[i][c]) : w->p[i][c]);                     \
     }                                                                                                              \
   }                                                                                                                \
   /* g is the gradient of a_0 now */                                                                               \
