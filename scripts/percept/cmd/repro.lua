@@ -15,7 +15,8 @@ local command = {
     .. "runs all the same.\n"
     .. "Compared are all results, the last value of each metric, and its curve, to the last bit. Figures that are times by "
     .. "nature are left out: names that end in seconds, seconds_per_..., _ms, _s, or hold per_second or /s. The new run is "
-    .. "archived, tagged repro, and holds which run it repeats. Exit code 0: every figure is the same; 1: one differs.",
+    .. "archived, tagged repro, and holds which run it repeats. Child runs (inversions, replays) are compared with it. Exit "
+    .. "code 0: every figure is the same; 1: one differs.",
   options = options.join({
     {flag = "--force", text = "although sources, data or versions have changed"},
     {flag = "--dry", text = "compares sources and versions; runs nothing"},
@@ -96,24 +97,33 @@ local function is_time(name)
     or name:match "per_second" ~= nil or name:match "/s$" ~= nil
 end
 
+-- The run and its children (inversions, replays), told apart by what they are and their name.
+local family = [[
+with family as (
+  select id, '' as child from run where uid = :uid
+  union all
+  select c.id, c.experiment || ' ' || ifnull(c.name, '') || ': ' from run c join run p on p.id = c.parent_id where p.uid = :uid)
+]]
+
 -- Everything of a run that can be compared, in the order in which it came about.
 local function figures(db, uid)
   local out = {}
-  for _, row in ipairs(recorder.query(db, [[
-      select n.name, m.step, m.value from run r join metric m on m.run_id = r.id join metric_name n on n.id = m.name_id
-      where r.uid = :uid order by m.step, n.name]], {uid = uid})) do
-    if not is_time(row.name) then
-      out[#out + 1] = {name = ("%s at step %d"):format(row.name, row.step), value = row.value, key = row.name .. "\0" .. row.step}
-    end
+  local function add(name, at, value)
+    if not is_time(name) then out[#out + 1] = {name = name .. at, value = value, key = name .. "\0" .. at} end
   end
-  local curves = #out
-  for _, row in ipairs(recorder.query(db, [[
-      select x.method || '/' || x.split || '/' || x.metric || case x.factor when '' then '' else '/' || x.factor end as name,
-             ifnull(x.seed, '') as seed, x.value
-      from run r join result x on x.run_id = r.id where r.uid = :uid order by x.id]], {uid = uid})) do
-    if not is_time(row.name) then out[#out + 1] = {name = row.name, value = row.value, key = row.name .. "\0" .. row.seed} end
+  for _, row in ipairs(recorder.query(db, family .. [[
+      select f.child || n.name as name, m.step, m.value from family f join metric m on m.run_id = f.id
+      join metric_name n on n.id = m.name_id order by f.child <> '', m.step, n.name, f.child]], {uid = uid})) do
+    add(row.name, (" at step %d"):format(row.step), row.value)
   end
-  return out, curves
+  local rows = #out
+  for _, row in ipairs(recorder.query(db, family .. [[
+      select f.child || x.method || '/' || x.split || '/' || x.metric || case x.factor when '' then '' else '/' || x.factor end as name,
+             x.seed, x.value
+      from family f join result x on x.run_id = f.id order by x.id]], {uid = uid})) do
+    add(row.name, row.seed and (", seed %d"):format(row.seed) or "", row.value)
+  end
+  return out, rows
 end
 
 local function same(a, b, tolerance)
@@ -167,6 +177,12 @@ end
 
 -- ---- running ----
 
+local function archive(db, uid) -- with its children
+  for _, row in ipairs(recorder.query(db, family .. "select r.uid from family f join run r on r.id = f.id", {uid = uid})) do
+    records.archive(db, row.uid)
+  end
+end
+
 local function run_again(run, db, opts)
   local new
   experiment.request = {
@@ -179,7 +195,7 @@ local function run_again(run, db, opts)
   local ok, why = pcall(cli.run_script, run.script, args)
   experiment.request = {}
   if not ok then
-    if new and not opts.keep then records.archive(db, new) end
+    if new and not opts.keep then archive(db, new) end
     error(why, 0)
   end
   recorder.finish_open("done") -- what the script left open
@@ -210,7 +226,7 @@ function command.run(opts)
   end
   print(("repeating %s: %s, seed %s"):format(uid, run.script, tostring(run.seed or "none")))
   local new = run_again(run, db, opts)
-  if not opts.keep then records.archive(db, new) end
+  if not opts.keep then archive(db, new) end
   return tell(db, uid, new, compare(db, uid, new, opts.tolerance or 0))
 end
 
