@@ -35,7 +35,7 @@ local computed = {
   seconds = "round((coalesce(r.ended_ms, r.heartbeat_ms) - r.started_ms) / 1000.0, 1)",
   step = "(select max(l.step) from metric_last l where l.run_id = r.id)",
   tags = "(select group_concat(t.tag, ' ') from tag t where t.run_id = r.id)",
-  error = "nullif(substr(replace(coalesce(r.error, ''), char(10), ' '), 1, 60), '')",
+  error = "substr(substr(r.error, 1, instr(r.error || char(10), char(10)) - 1), 1, 60)",
   parent = "(select p.uid from run p where p.id = r.parent_id)",
   repeats = "(select p.uid from run p where p.id = r.repeats_id)",
   status = "case when r.uid in (select value from json_each(:stale)) then 'stale' else r.status end",

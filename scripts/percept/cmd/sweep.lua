@@ -240,9 +240,9 @@ local function terminal_view(sweep, total, db)
     local finished, elapsed = state.done + state.failed, now - state.began
     local open = total - finished - state.skipped
     local eta = finished > 0 and open > 0 and ", ETA " .. clock(elapsed / finished * open) or ""
-    local full = math.floor(20 * finished / math.max(1, total - state.skipped))
-    local lines = {("%s [%s%s] %d of %d done, %d failed, %d running  %s%s"):format(sweep.name, ("#"):rep(full), ("."):rep(20 - full),
-      state.done, total, state.failed, state.running, clock(elapsed), eta)}
+    local full = math.floor(12 * finished / math.max(1, total - state.skipped))
+    local lines = {("[%s%s] %d/%d done%s, %d running, %s%s  %s"):format(("#"):rep(full), ("."):rep(12 - full), state.done, total,
+      state.failed > 0 and (", %d failed"):format(state.failed) or "", state.running, clock(elapsed), eta, sweep.name)}
     local steps = progress_of(db, sweep.name)
     local jobs = {}
     for _, job in pairs(state.children) do jobs[#jobs + 1] = job end
@@ -266,6 +266,7 @@ local function terminal_view(sweep, total, db)
     tick = function(state) if sys.time() - shown > 0.5 then draw(state) end end,
     stopping = function(state)
       clear()
+      io.stderr:write "\r\27[J" -- the signal may have come in the middle of a line
       base.stopping(state)
     end,
     close = clear,
