@@ -7,6 +7,7 @@
 #endif
 
 #include "base/cpu.h"
+#include "base/simd.h"
 #include "base/parallel.h"
 
 /* Twelve chains, so that two units of latency four never wait for a result, and the factors
@@ -29,17 +30,15 @@ typedef float v4 __attribute__((vector_size(16)));
 KERNEL(base_chains, v4, MUL_ADD)
 
 #if defined(__x86_64__)
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
+PC_AVX2_BEGIN
 #define FMA256(a, m, c) _mm256_fmadd_ps(a, m, c)
 KERNEL(avx2_chains, __m256, FMA256)
-#pragma GCC pop_options
+PC_TARGET_END
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx2,fma")
+PC_AVX512_BEGIN
 #define FMA512(a, m, c) _mm512_fmadd_ps(a, m, c)
 KERNEL(avx512_chains, __m512, FMA512)
-#pragma GCC pop_options
+PC_TARGET_END
 #endif
 
 typedef struct job {

@@ -1,4 +1,5 @@
-/* simd.h: PC_CLONES before a function has its loops compiled for AVX2, too; the
+/* simd.h: what is compiled for more than the baseline, for gcc and clang.
+ * PC_CLONES before a function has its loops compiled for AVX2, too; the
  * loader picks. Only for loops whose result does not depend on vector width
  * (no reductions; the compiler contracts nothing into fused multiply-adds), so
  * that every CPU gives the same bits. Left out under the address sanitizer,
@@ -12,6 +13,25 @@
 #else
 #define PC_CLONES
 #endif
+#if defined(__clang__)
+#define PC_IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#else
 #define PC_IVDEP _Pragma("GCC ivdep")
+#endif
+
+/* PC_AVX2_BEGIN ... PC_TARGET_END: functions between are compiled for that tier; only code that
+ * asked pc_cpu_tier() may call them. */
+#if defined(__clang__)
+#define PC_AVX2_BEGIN _Pragma("clang attribute push(__attribute__((target(\"avx2,fma\"))), apply_to=function)")
+// clang-format off
+#define PC_AVX512_BEGIN _Pragma("clang attribute push(__attribute__((target(\"avx512f,avx512dq,avx512bw,avx512vl,avx2,fma\"))), apply_to=function)")
+// clang-format on
+#define PC_TARGET_END _Pragma("clang attribute pop")
+#else
+#define PC_AVX2_BEGIN _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,fma\")")
+#define PC_AVX512_BEGIN \
+  _Pragma("GCC push_options") _Pragma("GCC target(\"avx512f,avx512dq,avx512bw,avx512vl,avx2,fma\")")
+#define PC_TARGET_END _Pragma("GCC pop_options")
+#endif
 
 #endif

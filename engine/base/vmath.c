@@ -7,6 +7,7 @@
 #endif
 
 #include "base/cpu.h"
+#include "base/simd.h"
 
 /* ---- the reference, and f64: libm ---- */
 
@@ -73,8 +74,7 @@ void pc_vgelu_both_f64(double *y, double *dx, const double *dy, const double *x,
 #undef N
 
 #if defined(__x86_64__)
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
+PC_AVX2_BEGIN
 #define FMA(a, b, c) ((VF)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
 #undef QUOTIENT
 /* one step of correction makes up for the rounding of r and b */
@@ -87,10 +87,9 @@ void pc_vgelu_both_f64(double *y, double *dx, const double *dy, const double *x,
 #undef FMA
 #undef W
 #undef N
-#pragma GCC pop_options
+PC_TARGET_END
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")
+PC_AVX512_BEGIN
 #undef LDEXP
 #define LDEXP(x, n)  ((VF)_mm512_scalef_ps((__m512)(x), (__m512)(n)))
 #define FMA(a, b, c) ((VF)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
@@ -102,7 +101,7 @@ void pc_vgelu_both_f64(double *y, double *dx, const double *dy, const double *x,
 #undef FMA
 #undef W
 #undef N
-#pragma GCC pop_options
+PC_TARGET_END
 
 #define DISPATCH(f, ...)                                       \
   switch (pc_cpu_tier()) {                                     \

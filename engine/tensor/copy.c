@@ -36,7 +36,6 @@ static quad load4(const char *p) {
   return v;
 }
 static void transpose4(char *const *p, const int64_t *s0, const int64_t *s1, int64_t n0, int64_t n1, void *ctx) {
-  const quad lo = {0, 4, 1, 5}, hi = {2, 6, 3, 7}, low = {0, 1, 4, 5}, high = {2, 3, 6, 7};
   int64_t n1q = n1 & ~(int64_t)3, n0q = n0 & ~(int64_t)3;
   for (int64_t ii = 0; ii < n0q; ii += TILE) {
     int64_t ie = ii + TILE < n0q ? ii + TILE : n0q;
@@ -45,10 +44,10 @@ static void transpose4(char *const *p, const int64_t *s0, const int64_t *s1, int
         const char *s = p[1] + j * 4 + i * s0[1];
         char *d = p[0] + j * s1[0] + i * 4;
         quad a = load4(s), b = load4(s + s0[1]), c = load4(s + 2 * s0[1]), e = load4(s + 3 * s0[1]);
-        quad ab0 = __builtin_shuffle(a, b, lo), ab1 = __builtin_shuffle(a, b, hi);
-        quad ce0 = __builtin_shuffle(c, e, lo), ce1 = __builtin_shuffle(c, e, hi);
-        quad r[4] = {__builtin_shuffle(ab0, ce0, low), __builtin_shuffle(ab0, ce0, high),
-                     __builtin_shuffle(ab1, ce1, low), __builtin_shuffle(ab1, ce1, high)};
+        quad ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+        quad ce0 = __builtin_shufflevector(c, e, 0, 4, 1, 5), ce1 = __builtin_shufflevector(c, e, 2, 6, 3, 7);
+        quad r[4] = {__builtin_shufflevector(ab0, ce0, 0, 1, 4, 5), __builtin_shufflevector(ab0, ce0, 2, 3, 6, 7),
+                     __builtin_shufflevector(ab1, ce1, 0, 1, 4, 5), __builtin_shufflevector(ab1, ce1, 2, 3, 6, 7)};
         for (int k = 0; k < 4; k++) memcpy(d + k * s1[0], &r[k], sizeof(quad));
       }
   }

@@ -7,6 +7,7 @@
 #endif
 
 #include "base/cpu.h"
+#include "base/simd.h"
 
 #define ROWS6(X)  X(1) X(2) X(3) X(4) X(5) X(6)
 #define ROWS12(X) ROWS6(X) X(7) X(8) X(9) X(10) X(11) X(12)
@@ -22,8 +23,7 @@
 #undef FMA
 
 #if defined(__x86_64__)
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
+PC_AVX2_BEGIN
 #define W            8
 #define N(name)      avx2_##name
 #define FMA(a, b, c) ((N(vf))_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
@@ -33,17 +33,16 @@
 #undef FMA
 #undef ROWS
 #undef MR_OF_TIER
-#pragma GCC pop_options
+PC_TARGET_END
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")
+PC_AVX512_BEGIN
 #define ROWS         ROWS12
 #define MR_OF_TIER   12
 #define W            16
 #define N(name)      avx512_##name
 #define FMA(a, b, c) ((N(vf))_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
 #include "tensor/gemm_kernel.inc"
-#pragma GCC pop_options
+PC_TARGET_END
 #endif
 
 const pc_kernel *pc_gemm_kernel(void) {

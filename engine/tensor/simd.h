@@ -14,7 +14,9 @@
 
 #include "base/cpu.h"
 
+#if !defined(__clang__) /* contracts by itself */
 #pragma GCC optimize("fp-contract=fast")
+#endif
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 /* Eight: a register of AVX2. Vectors wider than a tier's registers live in memory there, so
