@@ -203,11 +203,9 @@ BWD(softplus) {
   gin[0] = pc_where(s, pc_gt(s, bx, pc_number(s, threshold)), g[0], pc_mul(s, g[0], pc_sigmoid(s, bx)));
 }
 
-/* Phi(x) + x phi(x), Phi = (1 + erf(x/sqrt 2))/2, phi = exp(-x^2/2)/sqrt(2 pi) */
-static pc_tensor *gelu_slope(pc_scope *s, pc_tensor *x) {
-  pc_tensor *cdf = pc_mul_scalar(s, pc_add_scalar(s, pc_erf(s, pc_mul_scalar(s, x, M_SQRT1_2)), 1), 0.5);
-  pc_tensor *pdf = pc_mul_scalar(s, pc_exp(s, pc_mul_scalar(s, pc_square(s, x), -0.5)), 0.3989422804014327);
-  return pc_add(s, cdf, pc_mul(s, x, pdf));
+/* a gelu^(order)(x) */
+static pc_tensor *gelu_derivative(pc_scope *s, pc_tensor *a, pc_tensor *x, int64_t order) {
+  return pc_op(s, PC_OP_gelu_derivative, 2, (pc_tensor *[]){a, x}, 1, &PC_VI(order), 0);
 }
 
 /* y = x/2 (1 + t), t = tanh(u), u = c0 (x + c1 x^3): (1 + t)/2 + x/2 (1 - t^2) c0 (1 + 3 c1 x^2) */
@@ -225,7 +223,15 @@ BWD(gelu) {
   int approximate = v && v[0].set && v[0].s && !strcmp(v[0].s, "tanh");
   pc_tensor *x = IN(0);
   TRY_FUSED(approximate ? PC_ACT_GELU_TANH : PC_ACT_GELU, x, 0, 0);
-  gin[0] = pc_mul(s, g[0], approximate ? gelu_tanh_slope(s, x) : gelu_slope(s, x));
+  gin[0] = approximate ? pc_mul(s, g[0], gelu_tanh_slope(s, x))
+                       : gelu_derivative(s, pc_to(s, g[0], pc_node_in_dtype(n, 0)), x, 1);
+}
+
+BWD(gelu_derivative) {
+  int64_t order = pc_node_val(n)[0].set ? pc_node_val(n)[0].i : 1;
+  pc_tensor *a = IN(0), *x = IN(1);
+  if (pc_needs(n, 0)) gin[0] = gelu_derivative(s, g[0], x, order);
+  if (pc_needs(n, 1)) gin[1] = gelu_derivative(s, pc_mul(s, g[0], a), x, order + 1);
 }
 
 BWD(dropout) {

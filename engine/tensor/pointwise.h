@@ -59,4 +59,10 @@ typedef enum pc_act {
 } pc_act;
 int pc_act_grad(pc_tensor **out, pc_act kind, pc_tensor *g, pc_tensor *t, const double *par);
 
+/* (a, x; order): a times the order-th derivative of GELU at x, order 1 to PC_GELU_ORDERS; a and x have one
+ * shape and float dtype. Its own gradients are of its kind, so that penalties on second derivatives stay
+ * one pass an activation. */
+enum { PC_GELU_ORDERS = 8 };
+pc_forward_fn pc_fwd_gelu_derivative;
+
 #endif

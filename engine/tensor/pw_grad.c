@@ -1,5 +1,6 @@
 /* pw_grad.c: fused gradients of activations; see pointwise.h. */
 #include <math.h>
+#include <string.h>
 
 #include "base/simd.h"
 #include "base/vmath.h"
@@ -77,5 +78,64 @@ int pc_act_grad(pc_tensor **out, pc_act kind, pc_tensor *g, pc_tensor *t, const 
   if (rc < 0) return rc;
   int cheap = kind == PC_ACT_RELU || kind == PC_ACT_LEAKY_RELU || kind == PC_ACT_CLAMP;
   pc_pw_run(*out, 2, (pc_tensor *[]){g, t}, &table[kind][g->dtype], par ? par : none, cheap ? 0 : PC_GRAIN_MATH);
+  return PC_OK;
+}
+
+/* ---- derivatives of GELU ---- */
+
+/* gelu'(x) = Phi(x) + x phi(x); from the second on gelu^(n)(x) = phi(x) p_n(x) with p_2 = 2 - x^2 and
+ * p_(n+1) = p_n' - x p_n, because phi' = -x phi. c: coefficients of p_n, from x^0 on, scaled by 1/sqrt(2 pi);
+ * after them its degree, n. */
+static void gelu_polynomial(double *c, int64_t order) {
+  memset(c, 0, sizeof *c * (PC_GELU_ORDERS + 1));
+  c[0] = 2 * 0.3989422804014327;
+  c[2] = -0.3989422804014327;
+  for (int64_t n = 2; n < order; n++) {
+    double next[PC_GELU_ORDERS + 1] = {0};
+    for (int i = 0; i < PC_GELU_ORDERS; i++) {
+      next[i] += (i + 1) * c[i + 1];
+      next[i + 1] -= c[i];
+    }
+    memcpy(c, next, sizeof next);
+  }
+  c[PC_GELU_ORDERS + 1] = (double)order;
+}
+
+/* y = a phi(x) p(x) by blocks; far out, where phi is 0, the polynomial must stay finite. */
+#define GELU_CURVE(T, sfx, vexp)                                                                        \
+  PC_CLONES static void gelu_curve_##sfx(void *y_, const void *const *x_, int64_t n, const void *ctx) { \
+    const T *a = x_[0], *x = x_[1];                                                                     \
+    const double *c = ctx;                                                                              \
+    T *y = y_, t[256], p[256];                                                                          \
+    for (int64_t at = 0; at < n; at += 256) {                                                           \
+      int64_t m = n - at < 256 ? n - at : 256;                                                          \
+      for (int64_t i = 0; i < m; i++) t[i] = (T)-0.5 * x[at + i] * x[at + i], p[i] = 0;                 \
+      vexp(t, t, m);                                                                                    \
+      for (int k = (int)c[PC_GELU_ORDERS + 1]; k >= 0; k--)                                             \
+        for (int64_t i = 0; i < m; i++) {                                                               \
+          T v = x[at + i] > 40 ? 40 : x[at + i] < -40 ? -40 : x[at + i];                                \
+          p[i] = p[i] * v + (T)c[k];                                                                    \
+        }                                                                                               \
+      for (int64_t i = 0; i < m; i++) y[at + i] = a[at + i] * t[i] * p[i];                              \
+    }                                                                                                   \
+  }
+GELU_CURVE(float, f32, pc_vexp_f32)
+GELU_CURVE(double, f64, pc_vexp_f64)
+
+int pc_fwd_gelu_derivative(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  static const pc_vec slope[2] = {{gelu_f32}, {gelu_f64}}, curve[2] = {{gelu_curve_f32}, {gelu_curve_f64}};
+  double c[PC_GELU_ORDERS + 2] = {0};
+  pc_tensor *a = in[0], *x = in[1];
+  int64_t order = v[0].set ? v[0].i : 1;
+  *out = NULL;
+  if (order < 1 || order > PC_GELU_ORDERS)
+    return pc_fail(PC_EARG, "gelu_derivative: order %lld is not within 1 to %d", (long long)order, PC_GELU_ORDERS);
+  if (!pc_same_shape(a, x) || a->dtype != x->dtype || !pc_dtype_is_float((pc_dtype)x->dtype))
+    return pc_fail(PC_ESHAPE, "gelu_derivative: factor %s %s, input %s %s", pc_dtype_name((pc_dtype)a->dtype),
+                   pc_shape_str(a), pc_dtype_name((pc_dtype)x->dtype), pc_shape_str(x));
+  int rc = pc_tensor_empty(out, (pc_dtype)x->dtype, x->ndim, x->size);
+  if (rc < 0) return rc;
+  if (order > 1) gelu_polynomial(c, order);
+  pc_pw_run(*out, 2, (pc_tensor *[]){a, x}, &(order > 1 ? curve : slope)[x->dtype], c, PC_GRAIN_MATH);
   return PC_OK;
 }
