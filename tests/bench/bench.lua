@@ -136,9 +136,10 @@ return percept.experiment{
     local everything = has(cfg.rows, "all")
     local threads = T.get_num_threads()
     T.set_num_threads(1)
-    cfg.fma_peak = sys.fma_peak(0.5)
+    local long = math.max(0.02, math.min(0.5, cfg.seconds / 2))
+    cfg.fma_peak = sys.fma_peak(long)
     T.set_num_threads(2)
-    local both = sys.fma_peak(0.5)
+    local both = sys.fma_peak(long)
     T.set_num_threads(threads)
     if cfg.peer ~= "" then cfg.compile = peer_version(cfg) >= 2 end
     record("machine", {fma_peak_1 = cfg.fma_peak, fma_peak_2 = both})

@@ -56,6 +56,17 @@ check.test("a child that dies says why", function()
   check.ok(text:find("ended while asked to", 1, true), text)
 end)
 
+check.test("scaling: times, peaks and slopes", function()
+  local db = os.tmpname()
+  local text, code = output(("%s run tests/bench/scaling.lua --db %s --set axes=size --set most=64 --set seconds=0"):format(program, db))
+  check.eq(code, 0, text)
+  local rows = recorder.query(db, "select count(*) as n, min(value) as least from result where method like '%/size/%'", {})
+  check.eq(rows[1].n, 8) -- two sizes, two kinds of step, two figures
+  check.ok(rows[1].least > 0)
+  check.ok(text:match "train   peak MiB .*slope %d%.%d", text)
+  os.execute(("rm -rf %s %s-wal %s-shm %s.runs"):format(db, db, db, db))
+end)
+
 check.test("a single operation", function()
   local text = output(("printf 'flops\\nrun 0\\nrow e_softmax4\\nrun 0\\nquit\\n' | %s tests/bench/child.lua e_matmul64"):format(program))
   check.ok(text:match "^524288 0\n%d+ [%d.]+ [%d.]+ [%d.]+\nok\n%d", text)
