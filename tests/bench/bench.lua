@@ -131,6 +131,7 @@ return percept.experiment{
   },
   run = function(cfg, run)
     local record = recorder(run)
+    io.stdout:setvbuf "line" -- rows appear as they are measured, in a pipe, too
     cfg.here, cfg.program = here, worker.program()
     local chosen = rows.choose(cfg.rows)
     local everything = has(cfg.rows, "all")
