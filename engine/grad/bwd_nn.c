@@ -6,6 +6,7 @@
 #include "grad/compose.h"
 #include "grad/ops_nn.h"
 #include "tensor/conv.h"
+#include "tensor/loss.h"
 #include "tensor/matmul.h"
 
 #define BWD(name) void pc_bwd_##name(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin)
@@ -165,4 +166,20 @@ BWD(group_norm) {
     gin[1] = back(s, n, 1, pc_sum_to(s, gh, pc_node_in_shape(n, 1)));
   }
   if (pc_needs(n, 2)) gin[2] = back(s, n, 2, pc_sum_to(s, g[0], pc_node_in_shape(n, 2)));
+}
+
+/* ---- losses ---- */
+
+BWD(squared_error) {
+  pc_tensor *in[2] = {IN(0), IN(1)}, *out[2];
+  uint64_t need = (uint64_t)pc_needs(n, 0) | (uint64_t)pc_needs(n, 1) << 1;
+  if (pc_grad_enabled()) {
+    pc_tensor *gx = pc_mul(s, pc_mul_scalar(s, g[0], 2), pc_sub(s, in[0], in[1]));
+    if (pc_needs(n, 0)) gin[0] = back(s, n, 0, gx);
+    if (pc_needs(n, 1)) gin[1] = back(s, n, 1, pc_neg(s, gx));
+    return;
+  }
+  if (s->rc < 0 || pc_note(s, pc_squared_error_backward(out, g[0], in, need)) < 0) return;
+  for (int i = 0; i < 2; i++)
+    if (out[i]) gin[i] = back(s, n, i, pc_own(s, out[i]));
 }

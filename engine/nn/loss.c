@@ -13,12 +13,15 @@ int pc_reduction_parse(pc_reduction *out, const char *name) {
   return pc_fail(PC_EARG, "reduction: unknown '%s': known are mean, sum, batch_mean", name);
 }
 
-static pc_tensor *reduce(pc_scope *s, pc_tensor *x, pc_reduction r) {
-  if (!x) return NULL;
+/* sum: over all elements of x's shape */
+static pc_tensor *scaled(pc_scope *s, pc_tensor *sum, const pc_tensor *x, pc_reduction r) {
   double n = (double)pc_numel(x), batch = x->ndim ? (double)x->size[0] : 1;
-  pc_tensor *sum = pc_sum(s, x, 0, NULL, 0);
   if (r == PC_REDUCE_SUM) return sum;
   return pc_mul_scalar(s, sum, 1 / (r == PC_REDUCE_MEAN ? n : batch));
+}
+
+static pc_tensor *reduce(pc_scope *s, pc_tensor *x, pc_reduction r) {
+  return x ? scaled(s, pc_sum(s, x, 0, NULL, 0), x, r) : NULL;
 }
 
 pc_tensor *pc_loss_mse(pc_scope *s, pc_tensor *x, pc_tensor *y, pc_reduction r) {
@@ -27,7 +30,7 @@ pc_tensor *pc_loss_mse(pc_scope *s, pc_tensor *x, pc_tensor *y, pc_reduction r) 
                        pc_shape_str(y)));
     return NULL;
   }
-  return reduce(s, pc_op1(s, PC_OP_square, pc_sub(s, x, y)), r);
+  return x && y ? scaled(s, pc_op2(s, PC_OP_squared_error, x, y), x, r) : NULL;
 }
 
 pc_tensor *pc_loss_cross_entropy(pc_scope *s, pc_tensor *logits, pc_tensor *target, double smoothing, pc_reduction r) {

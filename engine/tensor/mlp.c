@@ -12,8 +12,9 @@
 
 enum {
   TILE_BYTES = 384 << 10, /* of a tile's layers: with the packed weights they stay in L2 */
-  TILE_MAX = 256,
-  TILE_MIN = 32,
+  TILE_UNIT = 12,         /* rows of the widest kernel; narrower ones take a divisor of it */
+  TILE_MAX = 252,
+  TILE_MIN = 36,
   PARTS = 8 /* of the sums over rows, at most */
 };
 
@@ -254,9 +255,10 @@ static int setup(pc_mlp *k, pc_tensor *const *in, int nin, const pc_val *v) {
     return pc_fail(PC_ESHAPE, "mlp: x %s goes around the layers, so they must end %lld wide, not %lld", pc_shape_str(x),
                    (long long)k->width[0], (long long)k->width[layers]);
   int64_t bytes = (int64_t)k->es * (2 * k->widest + k->width[0] + 1);
-  k->tile = TILE_BYTES / bytes / 16 * 16;
+  k->tile = TILE_BYTES / bytes / TILE_UNIT * TILE_UNIT;
   if (k->tile > TILE_MAX) k->tile = TILE_MAX;
-  if (k->tile > k->rows / 4) k->tile = (k->rows / 4 + 15) / 16 * 16; /* few rows: still a part for each thread */
+  if (k->tile > k->rows / 4)
+    k->tile = (k->rows / 4 + TILE_UNIT - 1) / TILE_UNIT * TILE_UNIT; /* few rows: still a part for each thread */
   if (k->tile < TILE_MIN) k->tile = TILE_MIN;
   if (k->tile > k->rows) k->tile = k->rows ? k->rows : 1;
   return PC_OK;

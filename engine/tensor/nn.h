@@ -5,6 +5,7 @@
 #include "tensor/attention.h"
 #include "tensor/composite.h"
 #include "tensor/conv.h"
+#include "tensor/loss.h"
 #include "tensor/mlp.h"
 #include "tensor/norm.h"
 #include "tensor/pool.h"

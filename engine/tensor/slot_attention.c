@@ -13,8 +13,9 @@
 
 enum {
   TILE_BYTES = 256 << 10,
-  TILE_MAX = 256,
-  TILE_MIN = 16,
+  TILE_UNIT = 48, /* a multiple of the kernels' rows and of LANES */
+  TILE_MAX = 240,
+  TILE_MIN = 48,
   CHUNKS = 8, /* of a problem's rows, at most */
   VECTOR = 16 /* scores of a row are padded to whole vectors: the kernels store nothing narrower quickly */
 };
@@ -366,9 +367,9 @@ static int setup(pc_slots *a, pc_tensor *const *t, int nin, const pc_val *val) {
   if (a->residual && a->dx != a->dv)
     return pc_fail(PC_ESHAPE, "slot_attention: x %s goes around the attention, so v %s must be as wide",
                    pc_shape_str(x), pc_shape_str(v));
-  int64_t tile = TILE_BYTES / ((int64_t)a->es * (2 * a->dx + a->padded + a->dv) + 1) / 16 * 16, tiles;
+  int64_t tile = TILE_BYTES / ((int64_t)a->es * (2 * a->dx + a->padded + a->dv) + 1) / TILE_UNIT * TILE_UNIT, tiles;
   a->tile = tile > TILE_MAX ? TILE_MAX : tile < TILE_MIN ? TILE_MIN : tile;
-  if (a->problems < 4 && a->tile > a->n / 4) a->tile = a->n / 4 > TILE_MIN ? (a->n / 4 + 15) / 16 * 16 : TILE_MIN;
+  if (a->problems < 4 && a->tile > a->n / 4) a->tile = (a->n / 4 / TILE_UNIT + 1) * TILE_UNIT;
   if (a->tile > a->n) a->tile = a->n ? a->n : 1;
   tiles = (a->n + a->tile - 1) / a->tile;
   int64_t most = (CHUNKS + a->problems) / (a->problems + 1) + 1; /* many images: each is a task */
