@@ -48,7 +48,8 @@ static double largest(const pc_plot *p) {
   for (int i = 0; whole && i < p->nseries; i++)
     for (int64_t k = 0; whole && k < p->series[i].n; k++)
       whole = !isfinite(p->series[i].y[k]) || p->series[i].y[k] == floor(p->series[i].y[k]);
-  return whole ? INFINITY : fmax(fabs(lo), fabs(hi)); /* whole numbers are written as such */
+  double most = fmax(fabs(lo), fabs(hi));
+  return whole && most > 1 ? INFINITY : most; /* whole numbers are written as such, ones and zeros may be shares */
 }
 
 /* One bar with its error bar and, if there is room, its number. */

@@ -16,6 +16,7 @@ local datasets = require "percept.datasets"
 local images = require "percept.images"
 local readout = require "percept.readout"
 local train = require "percept.train"
+local pictures = require "percept.pictures"
 local progress = require "percept.progress"
 local report = require "percept.report"
 local sys = require "percept.sys"
@@ -386,38 +387,65 @@ function perceive.background(cfg, run)
     parts[#parts + 1] = ("%s %+.1f points"):format(m, 100 * (ood[m] - ood.encoder))
   end
   print(("\nanimals in combinations never seen: %s"):format(table.concat(parts, ", ")))
-  local picture = ("%s/%s.png"):format(run.folder, run.experiment)
-  images.write(picture, perceive.picture{out = out, dataset = dataset, index = split.ood, rows = 8})
-  run:artifact(picture, {kind = "picture"})
+  local picture = perceive.pictures{
+    out = out, run = run, dataset = dataset, split = split, config = cfg, animal = factors[1], place = factors[3],
+  }
   print(("picture: %s   (%.0f s in all)"):format(picture, sys.time() - began))
   return out
 end
 
---- A picture of what the methods see: input, the encoder's reconstruction, what each slot
--- paints (attention times image), replay and search, one row an image.
-function perceive.picture(o)
-  local out, n = o.out, math.min(o.rows or 8, o.index:size(1))
-  local step = math.max(1, math.floor(o.index:size(1) / n)) -- spread over the set: its order is by world
-  local index = o.index:narrow(1, 1, n, step)
-  local x = o.dataset:images(index)
-  return T.no_grad(function()
-    local z = out.slots.ood
-    local image, attention = out.decoder(z.encoder:narrow(1, 1, n, step))
-    local columns, labels = {x, image:clamp(0, 1)}, {"input", "encoder"}
-    local side = math.floor(math.sqrt(attention:size(2)) + 0.5)
-    local scale = math.floor(x:size(2) / side)
-    for k = 1, attention:size(3) do
-      local mask = attention:select(3, k):reshape(n, side, 1, side, 1, 1):expand(n, side, scale, side, scale, 1)
-      mask = mask:reshape(n, side * scale, side * scale, 1)
-      columns[#columns + 1] = image:clamp(0, 1) * mask + (1 - mask) * 0.5
-      labels[#labels + 1] = "slot " .. k
-    end
-    for _, method in ipairs{"search", "replay", "replay + search"} do
-      columns[#columns + 1] = out.decoder(z[method]:narrow(1, 1, n, step)):clamp(0, 1)
-      labels[#labels + 1] = method:gsub("replay %+ search", "both")
-    end
-    return images.grid(columns, {column_labels = labels, scale = math.max(1, math.floor(96 / x:size(2)))})
-  end)
+-- Is a factor of the images named right? 0 or 1 each: (N).
+local function right(out, dataset, index, z, factor)
+  return out.readouts:predict(z, factor):eq(dataset:factor(factor, index)):to("f32")
+end
+
+-- Accuracy for one factor per combination with another, ID validation and OOD together; cells without a training
+-- image are framed.
+local function combinations(o, method)
+  local out, dataset, split = o.out, o.dataset, o.split
+  local index = T.cat({split.id_val, split.ood}, {dim = 1})
+  local z = T.cat({out.slots.id[method], out.slots.ood[method]}, {dim = 1})
+  local rows, cols = dataset:values(o.animal), dataset:values(o.place)
+  local held = T.ones(#rows, #cols)
+  local a, b = dataset:factor(o.animal, split.id_train):to_table(), dataset:factor(o.place, split.id_train):to_table()
+  for i = 1, #a do held:narrow(1, a[i], 1):narrow(2, b[i], 1):fill_(0) end
+  return pictures.combinations(right(out, dataset, index, z, o.animal), dataset:factor(o.animal, index), dataset:factor(o.place, index),
+    rows, cols, {held = held, title = "left animal named right: " .. method, ylabel = "left animal", xlabel = "world"})
+end
+
+-- n indices spread over a set, whose order is by world.
+local function spread(index, n)
+  n = math.min(n, index:size(1))
+  local step = math.max(1, math.floor(index:size(1) / n))
+  return index:narrow(1, 1, n, step), n, step
+end
+
+--- The pictures of a study, as artifacts of its run: what the methods make of OOD images, attention, recombination,
+-- the search at work, accuracy per combination. o: out, run, dataset, split, config, animal, place (factors). Returns the
+-- path of the first.
+function perceive.pictures(o)
+  local out, run, decoder = o.out, o.run, o.out.decoder
+  local first
+  local function keep(name, picture)
+    local path = ("%s/%s.%s"):format(run.folder, name, T.is_tensor(picture) and "png" or "svg")
+    if T.is_tensor(picture) then images.write(path, picture) else picture:save(path) end
+    run:artifact(path, {kind = "picture"})
+    first = first or path
+  end
+  local index, n, step = spread(o.split.ood, 8)
+  local x, z = o.dataset:images(index), {}
+  for method, all in pairs(out.slots.ood) do z[method] = all:narrow(1, 1, n, step) end
+  keep(run.experiment, pictures.slots(decoder, z.encoder, {images = x, font = 13, extra = {
+    {"search", z.search}, {"replay", z.replay}, {"both", z["replay + search"]}}}))
+  local few = math.min(5, n)
+  keep("attention", pictures.attention(decoder, z.search:narrow(1, 1, few), {images = x:narrow(1, 1, few), font = 13}))
+  keep("left_animal_into_other_scenes", pictures.swap(decoder, z.search:narrow(1, 1, few), {out.slot_of[o.animal]},
+    {images = x:narrow(1, 1, few), font = 13}))
+  keep("search", (pictures.inversion(decoder, x:narrow(1, 1, few), z.encoder:narrow(1, 1, few),
+    {font = 13, search = {steps = o.config.search.steps, lr = o.config.search.lr, prior = o.config.search.prior}})))
+  keep("accuracy_encoder", combinations(o, "encoder"))
+  keep("accuracy_search", combinations(o, "search"))
+  return first
 end
 
 --- The four ways to perceive, in the order of the tables.

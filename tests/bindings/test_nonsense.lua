@@ -76,7 +76,7 @@ local skip = { ["edit.readline"] = true, ["edit.add_history"] = true, ["sys.memo
 
 local rounds = os.getenv "PERCEPT_SANITIZED" and 10 or 30
 for _, short in ipairs { "tensor", "nn", "optim", "metrics", "images", "formats", "interaction", "replay", "inverter",
-  "decoders", "encoders", "datasets", "recorder", "sys", "edit" } do
+  "decoders", "encoders", "datasets", "recorder", "sys", "edit", "plot", "pictures" } do
   local module = require("percept." .. short)
   check.test("percept." .. short, function()
     for name, fn in pairs(module) do

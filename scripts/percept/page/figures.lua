@@ -169,8 +169,9 @@ function figures.picture(file, caption, name)
   if #bytes > most_bytes then return missing(("%s is too large to be embedded (%d MiB)"):format(name, #bytes / 2 ^ 20)) end
   local kind = types[name:match("%.(%w+)$"):lower()]
   local width, height = png_size(bytes)
+  local wide = width and width > 640
   if width and width > 2200 then width, height = nil, nil end
-  return e.figure{class = "picture",
+  return e.figure{class = wide and "picture wide" or "picture",
     e.img{alt = caption, width = width, height = height, src = ("data:%s;base64,%s"):format(kind, html.base64(bytes))},
     e.figcaption{caption}}
 end

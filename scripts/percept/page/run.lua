@@ -173,7 +173,7 @@ local function files(db, r)
     rows[#rows + 1] = {a.path, a.kind, a.step and show.number(a.step) or "", show.bytes(a.bytes),
       a.digest and e.code{a.digest:sub(1, 12)} or ""}
   end
-  return #pictures > 0 and html.join(unpack(pictures)) or nil,
+  return #pictures > 0 and e.div{class = "pictures", pictures} or nil,
     #rows > 0 and show.table({{"file"}, {"kind"}, {"step", number = true}, {"size", number = true}, {"digest"}}, rows) or nil
 end
 

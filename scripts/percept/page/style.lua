@@ -52,8 +52,10 @@ tr.group td,tr.group th{border-top:2px solid var(--line)}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr));gap:14px;margin:12px 0}
 .card{border:1px solid var(--line);border-radius:10px;overflow:hidden;margin:0;min-width:0;background:var(--ground)}
 .card svg{display:block;width:100%;height:auto}
-figure.picture{margin:14px 0;border:1px solid var(--line);border-radius:10px;overflow:hidden}
-figure.picture img{display:block;max-width:100%;height:auto;margin:0 auto}
+.pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:14px;margin:14px 0}
+figure.wide{grid-column:1/-1}
+figure.picture{margin:0;display:flex;flex-direction:column;background:#fff;border:1px solid var(--line);border-radius:10px;overflow:hidden}
+figure.picture img{display:block;max-width:100%;height:auto;margin:auto;min-width:0}
 figcaption{padding:7px 14px;color:var(--muted);font-size:13px;background:var(--panel);overflow-wrap:anywhere}
 pre{margin:10px 0;padding:12px 14px;background:var(--panel);border:1px solid var(--line);border-radius:10px;overflow-x:auto;
 line-height:1.45;white-space:pre-wrap;overflow-wrap:anywhere}
