@@ -57,9 +57,9 @@ function Bar:show(done, values, last)
   io.stderr:flush()
 end
 
---- Draws the last state and ends the line.
-function Bar:finish(values)
-  self:show(self.total, values, true)
+--- Draws the last state and ends the line; done: where it stopped, if before the end.
+function Bar:finish(values, done)
+  self:show(done or self.total, values, true)
 end
 
 return progress

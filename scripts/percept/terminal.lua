@@ -285,8 +285,14 @@ local function show(x, attention, columns, labels, stretch, file)
     local across = columns and columns > 0 and columns or math.max(1, math.floor(width / (first:size(3) + 1)))
     across = math.min(across, first:size(1))
     local picture = grid(batches, T.is_tensor(batches) and {columns = across, padding = 1, dark = true} or {padding = 1, dark = true})
-    print(terminal.blocks(fit(picture, width, lines - 2), terminal.true_colour()))
-    if labels then print(table.concat(labels, "  ")) end
+    picture = fit(picture, width, lines - 2)
+    print(terminal.blocks(picture, terminal.true_colour()))
+    if labels then -- each under its column
+      local cell = math.floor(picture:size(2) / #labels)
+      local parts = {}
+      for i, label in ipairs(labels) do parts[i] = ("%-" .. math.max(#label + 1, cell) .. "s"):format(label) end
+      print((table.concat(parts):gsub("%s+$", "")))
+    end
   elseif kind == "sixel" then
     print(terminal.sixel(large(batches, options, 256)))
   else

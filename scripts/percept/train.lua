@@ -373,7 +373,7 @@ function train.loop(options)
   if t > began or self.stopped then
     if self.newest_step ~= t then self:checkpoint(t) end
   end
-  if self.bar then self.bar:finish(self.figures) end
+  if self.bar then self.bar:finish(self.figures, t) end
   if self.stopped then
     print(("%s: stopped at step %d: no better %s in %d evaluations"):format(options.name, t, self.watch.metric, self.watch.patience))
   end
