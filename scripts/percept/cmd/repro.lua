@@ -6,6 +6,7 @@ local process = require "percept.process"
 local recorder = require "percept.recorder"
 local records = require "percept.records"
 local sys = require "percept.sys"
+local T = require "percept.tensor"
 
 local command = {
   help = "runs a run again from what is recorded of it, and compares every figure",
@@ -191,6 +192,7 @@ local function run_again(run, db, opts)
     note = "repeats " .. run.uid, command = options.shell{"percept", "repro", unpack(opts.words)},
     opened = function(handle) new = new or handle:uid() end,
   }
+  if experiment.request.threads then T.set_num_threads(experiment.request.threads) end
   local args = run.env.args and recorder.parse_json(run.env.args) or {}
   local ok, why = pcall(cli.run_script, run.script, args)
   experiment.request = {}

@@ -4,6 +4,7 @@ local experiment = require "percept.experiment"
 local options = require "percept.options"
 local process = require "percept.process"
 local recorder = require "percept.recorder"
+local T = require "percept.tensor"
 
 local command = {
   help = "runs a study, or takes one up again",
@@ -83,6 +84,7 @@ function command.run(opts)
     threads = opts.threads, sweep = opts.sweep, command = options.shell{"percept", "run", unpack(opts.words)},
   }
   local script, rest = opts[1], {unpack(opts, 2)}
+  if opts.threads then T.set_num_threads(opts.threads) end
   if opts.child_of then process.die_with_parent(opts.child_of) end
   if opts.resume then
     if script then return options.mistake("run", "--resume goes on with the run's own script; '%s' is one word too many", script) end
