@@ -323,6 +323,22 @@ static void unregister_db(pc_db *db) {
   pthread_mutex_unlock(&pc_db_registry_lock);
 }
 
+/* Our queries ask for what this version has: an older file is brought up to date before it is read, where it may be
+ * written; where it may not, it is read as it is. */
+static void upgrade_before_reading(pc_db *db) {
+  int64_t version = PC_DB_VERSION, application = 0;
+  pc_db *writer;
+  if (pc_db_run_sql(db, &version, "open", "pragma user_version", "") != PC_OK || version >= PC_DB_VERSION) return;
+  if (pc_db_run_sql(db, &application, "open", "pragma application_id", "") != PC_OK || application != PC_DB_APPLICATION)
+    return;
+  if (pc_db_open(&writer, db->path, PC_DB_WRITE) == PC_OK)
+    pc_db_close(writer);
+  else
+    snprintf(db->note, sizeof db->note,
+             "%s: schema version %lld cannot be brought up to %d here; some queries will fail", db->path,
+             (long long)version, PC_DB_VERSION);
+}
+
 int pc_db_open(pc_db **out, const char *path, int flags) {
   int code;
   pthread_condattr_t attr;
@@ -346,6 +362,7 @@ int pc_db_open(pc_db **out, const char *path, int flags) {
   }
   code = open_handle(db, flags);
   if (code == PC_OK) code = pc_migrate_check(db);
+  if (code == PC_OK && !db->writable) upgrade_before_reading(db);
   if (code == PC_OK && db->writable) code = set_journal(db);
   if (code == PC_OK && db->writable) code = pc_migrate(db);
   /* set after the migration: within it rows may stand without their parents for a moment */

@@ -34,7 +34,7 @@ typedef struct pc_run pc_run;
 /* ---- the database ---- */
 
 enum {
-  PC_DB_READ = 0,   /* reads alone; a missing file is PC_ENOTFOUND */
+  PC_DB_READ = 0,   /* reads; an older schema is brought up to date where it may be. PC_ENOTFOUND */
   PC_DB_WRITE = 1,  /* reads and writes; brings an older schema up to date */
   PC_DB_CREATE = 2, /* PC_DB_WRITE, and makes the file */
 };

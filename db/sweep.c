@@ -18,7 +18,7 @@ int pc_config_digest(char out[33], const char *config_json) {
 /* ---- adding ---- */
 
 static int add_sweep(pc_db *db, const pc_sweep *s, const char *op) {
-  int64_t there, ours;
+  int64_t there = 0, ours = 0;
   int code = pc_db_run_sql(db, &there, op, "select count(*) from sweep where name = ?1", "s", s->name);
   if (code == PC_OK)
     code =
