@@ -15,7 +15,7 @@ address_and_undefined() {
   make --no-print-directory -j"$jobs" tests BUILD=$san OPT="-O1 -g" \
     SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" || exit 1
   # what these libraries allocate once and keep
-  printf 'leak:%s\n' libopenblas libgomp libedit >"$scratch/lsan.supp"
+  printf 'leak:%s\n' libopenblas libgomp libedit libfontconfig >"$scratch/lsan.supp"
   echo "AddressSanitizer and UndefinedBehaviorSanitizer: every suite"
   # PERCEPT_NO_CACHE: freed memory goes back to the sanitizer at once, which then sees its use
   ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1 \
