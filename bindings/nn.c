@@ -1,5 +1,7 @@
 /* nn.c: percept.nn: layers and losses. */
+#include "base/alloc.h"
 #include "bindings/module.h"
+#include "grad/checkpoint.h"
 #include "nn/layers.h"
 #include "nn/loss.h"
 
@@ -154,6 +156,87 @@ static int f_init(lua_State *L, pc_args *a) {
   return 1;
 }
 
+/* ---- checkpoint ---- */
+
+/* What a call needs to run again: references into the registry. */
+typedef struct again {
+  int fn, args; /* the function; its arguments as a table */
+  int nargs;
+  int nin, arg_of[32]; /* argument number of each tensor, from 1 */
+} again;
+
+static void again_release(void *ctx) {
+  again *c = ctx;
+  luaL_unref(pc_lua_home(), LUA_REGISTRYINDEX, c->fn);
+  luaL_unref(pc_lua_home(), LUA_REGISTRYINDEX, c->args);
+  pc_free(c);
+}
+
+static int again_run(void *ctx, pc_tensor *const *in, int nin, pc_tensor **out, int *nout) {
+  const again *c = ctx;
+  lua_State *L = pc_lua_now();
+  int top = lua_gettop(L), tensor = 0;
+  *nout = 0;
+  if (!lua_checkstack(L, c->nargs + 8)) return pc_fail(PC_ENOMEM, "checkpoint: Lua's stack is full");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, c->args);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, c->fn);
+  for (int i = 1; i <= c->nargs; i++) {
+    if (tensor < nin && c->arg_of[tensor] == i)
+      pc_push_tensor(L, pc_tensor_retain(in[tensor++]));
+    else
+      lua_rawgeti(L, top + 1, i);
+  }
+  int rc = pc_callback(L, c->nargs, LUA_MULTRET), n = lua_gettop(L) - top - 1;
+  if (rc == PC_OK && (n < 1 || n > PC_MAX_OUT))
+    rc = pc_fail(PC_EARG, "checkpoint: the function returned %d results; 1 to %d tensors are expected", n, PC_MAX_OUT);
+  for (int k = 0; k < n && rc == PC_OK; k++) {
+    pc_tensor *t = pc_to_tensor(L, top + 2 + k);
+    if (t)
+      out[(*nout)++] = pc_tensor_retain(t);
+    else
+      rc = pc_fail(PC_EARG, "checkpoint: result %d of the function is %s, not a tensor", k + 1,
+                   pc_describe(L, top + 2 + k));
+  }
+  for (int k = 0; rc < 0 && k < *nout; k++) {
+    pc_tensor_release(out[k]);
+    out[k] = NULL;
+  }
+  if (rc < 0) *nout = 0;
+  lua_settop(L, top);
+  return rc;
+}
+
+static int f_checkpoint(lua_State *L, pc_args *a) {
+  pc_tensor *in[32], *out[PC_MAX_OUT];
+  again c = {.nargs = a->nrest}, *keep;
+  int nout = 0, fn = a->a[0].at;
+  if (!pc_to_module(L, fn) && lua_type(L, fn) != LUA_TFUNCTION)
+    return pc_fail(PC_EARG, "checkpoint: argument 1 is %s; a module or a function is expected", pc_describe(L, fn));
+  for (int i = 0; i < a->nrest; i++) {
+    pc_tensor *t = pc_to_tensor(L, a->rest + i);
+    if (!t) continue;
+    if (c.nin == 32) return pc_fail(PC_EARG, "checkpoint: more than 32 tensors");
+    c.arg_of[c.nin] = i + 1;
+    in[c.nin++] = t;
+  }
+  if (!(keep = pc_malloc(sizeof *keep))) return PC_ENOMEM;
+  lua_pushvalue(L, fn);
+  c.fn = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_createtable(L, a->nrest, 0);
+  for (int i = 0; i < a->nrest; i++) {
+    if (pc_to_tensor(L, a->rest + i)) continue; /* the tape holds those */
+    lua_pushvalue(L, a->rest + i);
+    lua_rawseti(L, -2, i + 1);
+  }
+  c.args = luaL_ref(L, LUA_REGISTRYINDEX);
+  *keep = c;
+  int rc = pc_checkpoint(out, &nout, in, c.nin, (pc_recompute){keep, again_run, again_release});
+  if (rc < 0) return rc;
+  luaL_checkstack(L, nout, "too many results");
+  for (int k = 0; k < nout; k++) pc_push_tensor(L, out[k]);
+  return nout;
+}
+
 /* ---- losses ---- */
 
 static int loss_end(lua_State *L, pc_scope *s, pc_tensor *loss) {
@@ -228,6 +311,12 @@ static const pc_luafn functions[] = {
      "Fourier features of grid coordinates (height*width,4*octaves)", 0},
     {"init", "t:tensor, kind:str, gain:num=1", f_init,
      "fills a parameter in place: xavier_uniform, kaiming_normal, orthogonal, ...", 0},
+    {"checkpoint", "fn:any, ...", f_checkpoint,
+     "fn(...), keeping nothing of the way there: backward runs fn (a function or a module) again and differentiates "
+     "that; "
+     "the same values and gradients for less memory and fn once more (arXiv 1604.06174). Weights fn uses get their "
+     "gradients; results with history must be arguments",
+     0},
     {"mse", "x:tensor, y:tensor, reduction:str=mean", f_mse, "squared error; reduction mean, sum or batch_mean", 0},
     {"cross_entropy", "logits:tensor, target:tensor, label_smoothing:num=0, reduction:str=mean", f_cross_entropy,
      "logits (...,C), target (...) classes from 1", 0},

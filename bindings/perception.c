@@ -92,7 +92,8 @@ static int f_decoder_cross(lua_State *L, pc_args *a) {
                              .ff = I(10),
                              .octaves = I(11),
                              .slot_hidden = I(12),
-                             .qkv_bias = (int)I(13)};
+                             .qkv_bias = (int)I(13),
+                             .tile = I(14)};
   return pc_made_module(L, pc_decoder_cross(&m, &o), &m);
 }
 
@@ -143,9 +144,11 @@ static const pc_luafn decoder_functions[] = {
     {"cross",
      "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, width:int=64, "
      "width_kv:int=0, heads:int=4, "
-     "layers:int=2, ff:int=0, octaves:int=8, slot_hidden:int=0, bias:bool=false",
+     "layers:int=2, ff:int=0, octaves:int=8, slot_hidden:int=0, bias:bool=false, tile:int=0",
      f_decoder_cross,
-     "cross-attention Transformer: slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K) (arXiv 2411.07784)", 0},
+     "cross-attention Transformer: slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K) (arXiv 2411.07784); tile: "
+     "queries decoded at a time, recomputed in backward (0: all, or what a memory limit allows)",
+     0},
     {"render",
      "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, hidden:int=256, "
      "key_dim:int=96, "

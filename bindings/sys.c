@@ -125,8 +125,19 @@ static int f_fail_allocation(lua_State *L, pc_args *a) {
 }
 
 static int f_memory_limit(lua_State *L, pc_args *a) {
-  pc_alloc_set_limit((int64_t)a->a[0].v.d);
-  return 0;
+  int64_t bytes = 0;
+  int at = a->a[0].at, rc = PC_OK;
+  if (at) {
+    if (lua_type(L, at) == LUA_TNUMBER && lua_tonumber(L, at) >= 0)
+      bytes = (int64_t)lua_tonumber(L, at);
+    else if (lua_type(L, at) != LUA_TSTRING)
+      return pc_arg_fail(L, a, 0, "a number of bytes or a text like \"512M\"");
+    else if ((rc = pc_alloc_parse_bytes(&bytes, lua_tostring(L, at))) < 0)
+      return pc_error_prefix(rc, "memory_limit");
+    pc_alloc_set_limit(bytes);
+  }
+  lua_pushnumber(L, (lua_Number)pc_alloc_limit());
+  return 1;
 }
 
 static int f_tier(lua_State *L, pc_args *a) {
@@ -164,7 +175,10 @@ static const pc_luafn functions[] = {
     {"mkdir", "path:str", f_mkdir, "makes a folder and its parents", 0},
     {"interrupted", "", f_interrupted, "did a signal ask the program to stop?", 0},
     {"memory", "", f_memory, "bytes: live, peak, cached (tensors), rss, peak_rss (process)", 0},
-    {"memory_limit", "bytes:num", f_memory_limit, "the engine's live bytes may not exceed this; 0: no limit", 0},
+    {"memory_limit", "bytes:any?", f_memory_limit,
+     "the engine's live bytes may not exceed this: a number, or \"512M\", \"1.5G\"; 0: no limit. Tiles of decoders and "
+     "batches of searches are chosen to fit. Returns the limit",
+     0},
     {"fail_allocation", "nth:int", f_fail_allocation, "for tests: the nth allocation from now on fails", 0},
     {"tier", "name:str?", f_tier, "reads or forces the SIMD tier: ref, base, avx2, avx512", 0},
     {"fma_peak", "seconds:num=0.1", f_fma_peak,

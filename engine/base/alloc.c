@@ -165,7 +165,7 @@ static int gate(int64_t grow) {
   if (a.fail_in > 0 && --a.fail_in == 0)
     return pc_fail(PC_ENOMEM, "out of memory (injected): %lld bytes", (long long)grow);
   if (a.limit > 0 && a.st.live + grow > a.limit)
-    return pc_fail(PC_ENOMEM, "out of memory: %lld bytes live, %lld more wanted, the limit is %lld",
+    return pc_fail(PC_ENOMEM, "out of memory: %lld bytes live, %lld more wanted, the memory limit is %lld",
                    (long long)a.st.live, (long long)grow, (long long)a.limit);
   return PC_OK;
 }
@@ -319,4 +319,40 @@ void pc_alloc_set_limit(int64_t bytes) {
   pthread_mutex_lock(&lock);
   a.limit = bytes;
   pthread_mutex_unlock(&lock);
+}
+
+int64_t pc_alloc_limit(void) { return __atomic_load_n(&a.limit, __ATOMIC_RELAXED); }
+
+int64_t pc_alloc_mark(void) {
+  pthread_mutex_lock(&lock);
+  int64_t peak = a.st.peak;
+  a.st.peak = a.st.live;
+  pthread_mutex_unlock(&lock);
+  return peak;
+}
+
+int64_t pc_alloc_measure(int64_t mark) {
+  pthread_mutex_lock(&lock);
+  int64_t most = a.st.peak;
+  if (mark > most) a.st.peak = mark;
+  pthread_mutex_unlock(&lock);
+  return most;
+}
+
+int pc_alloc_parse_bytes(int64_t *out, const char *text) {
+  static const char units[] = "KMGT";
+  char *end;
+  double v = strtod(text, &end);
+  int none = end == text;
+  const char *unit = *end ? strchr(units, *end >= 'a' ? *end - 'a' + 'A' : *end) : NULL;
+  if (unit) {
+    for (int i = 0; i <= (int)(unit - units); i++) v *= 1024;
+    end++;
+    if (*end == 'i') end++; /* MiB is what is meant */
+    if (*end == 'B' || *end == 'b') end++;
+  }
+  if (none || *end || !(v >= 0) || v > 9e15)
+    return pc_fail(PC_EARG, "'%s' is no number of bytes; write 65536, 512M or 1.5G", text);
+  *out = (int64_t)v;
+  return PC_OK;
 }

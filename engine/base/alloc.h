@@ -41,5 +41,12 @@ void pc_alloc_trim(void); /* gives the cached blocks back to the system */
  * 0 switches it off. Also: a hard limit on live bytes (0 = none). */
 void pc_alloc_fail_nth(int64_t nth);
 void pc_alloc_set_limit(int64_t bytes);
+int64_t pc_alloc_limit(void); /* 0: none */
+/* The largest `live` while something runs, with the peak since start kept: mark, run, measure.
+ *   int64_t peak = pc_alloc_mark(); ...; int64_t most = pc_alloc_measure(peak); */
+int64_t pc_alloc_mark(void);
+int64_t pc_alloc_measure(int64_t mark);
+/* "512M", "1.5G", "65536": bytes with an optional K, M, G or T (of 1024); PC_EARG otherwise. */
+int pc_alloc_parse_bytes(int64_t *out, const char *text);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "decoders/decoder.h"
+#include "grad/checkpoint.h"
 #include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
@@ -29,22 +30,87 @@ int pc_check_slots(pc_scope *s, const char *who, const pc_tensor *z, int64_t slo
   return 0;
 }
 
-static void fwd_cross(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
-  const cross_self *d = m->self;
-  if (!pc_check_slots(s, "decoder", in[0], d->o.slots, d->o.slot_dim)) return;
-  pc_tensor *c = pc_run1(s, d->slots, in[0]), *attention = NULL;
-  pc_tensor *x = pc_run1(s, d->queries, m->params[0].t); /* (Q,width): position alone, once a step */
-  x = pc_unsqueeze(s, x, 0);
+/* x (1,q,width), c (B,K,width_kv) -> patches (B,q,patch*patch*channels), attention (B,q,K) */
+static void decode_queries(pc_scope *s, const cross_self *d, pc_tensor *x, pc_tensor *c, pc_tensor **out) {
+  pc_tensor *attention = NULL;
   for (int64_t l = 0; l < d->o.layers && s->rc == PC_OK; l++) {
     pc_tensor *xc[2] = {x, c}, *y[PC_MAX_OUT];
     pc_module_run(s, d->blocks[l], xc, 2, y);
     x = y[0];
     attention = attention ? pc_add(s, attention, y[1]) : y[1];
   }
-  /* (B,heads,Q,K) summed over layers -> (B,Q,K), rows sum to 1 */
+  /* (B,heads,q,K) summed over layers -> (B,q,K), rows sum to 1 */
   out[1] = pc_mul_scalar(s, pc_sum(s, attention, 1, (int[]){1}, 0), 1.0 / (double)(d->o.layers * d->o.heads));
-  int64_t p = d->o.patch;
-  out[0] = pc_unpatch(s, pc_run1(s, d->pixels, x), d->o.height / p, d->o.width_px / p, p, d->o.channels);
+  out[0] = pc_run1(s, d->pixels, x);
+}
+
+/* ---- tiles of queries ---- */
+
+static int run_tile(void *ctx, pc_tensor *const *in, int nin, pc_tensor **out, int *nout) {
+  pc_module *m = ctx;
+  pc_scope s = {0};
+  decode_queries(&s, m->self, in[0], in[1], out);
+  *nout = s.rc == PC_OK ? 2 : 0;
+  return pc_scope_end(&s, out, 2);
+}
+
+static void release_module(void *m) { pc_module_release(m); }
+
+/* Queries at a time. What one query of one image needs while it is recorded and differentiated, in
+ * floats: per layer the residual, normed and attended query and their gradients (8 widths), the hidden
+ * layer (2 ff) and the weights (2 heads K); then two hidden layers and the patch. */
+static int tile_of(const cross_self *d, const pc_tensor *c, int64_t queries, int64_t *tile) {
+  const pc_cross_decoder_opts *o = &d->o;
+  int64_t limit = pc_alloc_limit(), k = c->size[1];
+  int64_t floats =
+      o->layers * (8 * o->width + 2 * o->ff + 2 * o->heads * k) + 6 * o->width + 2 * o->patch * o->patch * o->channels;
+  int64_t bytes = (int64_t)pc_dtype_size(c->dtype) * floats * (c->size[0] ? c->size[0] : 1);
+  *tile = o->tile ? o->tile : queries;
+  if (o->tile || !limit) return PC_OK;
+  *tile = limit / 4 / bytes;
+  if (*tile < 1)
+    return pc_fail(PC_ENOMEM,
+                   "cross_decoder: a tile may take a quarter of the memory limit of %lld bytes, and one query of %lld "
+                   "images takes about %lld; decode fewer images at once or raise --memory-limit",
+                   (long long)limit, (long long)c->size[0], (long long)bytes);
+  int64_t tiles = (queries + *tile - 1) / *tile; /* of like sizes */
+  *tile = (queries + tiles - 1) / tiles;
+  return PC_OK;
+}
+
+static void decode_tiles(pc_scope *s, pc_module *m, pc_tensor *x, pc_tensor *c, int64_t tile, pc_tensor **out) {
+  int64_t queries = x->size[1], n = (queries + tile - 1) / tile;
+  pc_tensor **part = pc_calloc((size_t)(2 * n), sizeof *part);
+  if (!part) {
+    pc_note(s, PC_ENOMEM);
+    return;
+  }
+  for (int64_t i = 0; i < n && s->rc == PC_OK; i++) {
+    int64_t at = i * tile, length = queries - at < tile ? queries - at : tile;
+    pc_tensor *in[2] = {pc_narrow(s, x, 1, at, length, 1), c}, *y[PC_MAX_OUT];
+    int nout = 0;
+    if (s->rc < 0) break;
+    if (pc_note(s, pc_checkpoint(y, &nout, in, 2, (pc_recompute){pc_module_retain(m), run_tile, release_module})) < 0)
+      break;
+    part[i] = pc_own(s, y[0]);
+    part[n + i] = pc_own(s, y[1]);
+  }
+  for (int k = 0; k < 2; k++) out[k] = s->rc == PC_OK ? pc_cat(s, (int)n, part + k * n, 1) : NULL;
+  pc_free(part);
+}
+
+static void fwd_cross(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
+  const cross_self *d = m->self;
+  if (!pc_check_slots(s, "decoder", in[0], d->o.slots, d->o.slot_dim)) return;
+  pc_tensor *c = pc_run1(s, d->slots, in[0]);
+  pc_tensor *x = pc_unsqueeze(s, pc_run1(s, d->queries, m->params[0].t), 0); /* position alone, once a step */
+  int64_t p = d->o.patch, tile = 0;
+  if (s->rc < 0 || pc_note(s, tile_of(d, c, x->size[1], &tile)) < 0) return;
+  if (tile >= x->size[1])
+    decode_queries(s, d, x, c, out);
+  else
+    decode_tiles(s, m, x, c, tile, out);
+  out[0] = pc_unpatch(s, out[0], d->o.height / p, d->o.width_px / p, p, d->o.channels);
 }
 
 static const pc_module_class cross_class = {
@@ -68,6 +134,8 @@ static int check(pc_cross_decoder_opts *o) {
   if (o->patch < 1 || o->height < 1 || o->height % o->patch || o->width_px % o->patch)
     return pc_fail(PC_EARG, "cross_decoder: patches of %lld do not tile an image of %lld x %lld", (long long)o->patch,
                    (long long)o->height, (long long)o->width_px);
+  if (o->tile < 0)
+    return pc_fail(PC_EARG, "cross_decoder: tile must be at least 1, or 0, not %lld", (long long)o->tile);
   if (o->layers < 1 || o->layers > 16)
     return pc_fail(PC_EARG, "cross_decoder: 1 to 16 layers, not %lld", (long long)o->layers);
   return PC_OK;

@@ -17,7 +17,10 @@
  *   x = mlp_p(fourier(position)): 4 octaves -> 2 width -> width
  *   layers times: x += attention(norm x, c); x += mlp(norm x)
  *   pixels = mlp_o(x): width -> width -> width -> patch*patch*channels
- * One query a patch of patch x patch pixels (1: a query a pixel). */
+ * One query a patch of patch x patch pixels (1: a query a pixel).
+ * Queries never see each other, so they may be decoded `tile` at a time, each tile recomputed in
+ * backward (grad/checkpoint.h): the same image and gradients, memory for one tile, the decode
+ * once more. Under a memory limit (pc_alloc_set_limit) a tile is by default what takes about a quarter of it. */
 typedef struct pc_cross_decoder_opts {
   int64_t slots;                      /* K; 0: any number */
   int64_t slot_dim;                   /* m; required */
@@ -31,6 +34,7 @@ typedef struct pc_cross_decoder_opts {
   int64_t octaves;                    /* 0: 8 */
   int64_t slot_hidden;                /* 0: 4 width */
   int qkv_bias;                       /* of the attention's q, k and v */
+  int64_t tile;                       /* queries at a time; 0: all, or as the memory limit asks for */
 } pc_cross_decoder_opts;
 int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *o);
 

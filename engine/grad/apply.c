@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "grad/checkpoint.h"
 #include "grad/node.h"
 #include "grad/profile.h"
 
@@ -129,6 +130,43 @@ int pc_inplace_begin(const char *op, pc_tensor *t) {
         op, pc_shape_str(t));
   t->storage->version++;
   return PC_OK;
+}
+
+/* ---- watching: which tensors that want gradients go into ops (checkpoint.h) ---- */
+
+static pc_watch *watching; /* the innermost */
+
+void pc_watch_begin(pc_watch *w) {
+  *w = (pc_watch){.outer = watching};
+  watching = w;
+}
+
+void pc_watch_end(pc_watch *w) { watching = w->outer; }
+
+void pc_watch_release(pc_watch *w) {
+  for (int i = 0; i < w->n; i++) pc_tensor_release(w->t[i]);
+  pc_free(w->t);
+  *w = (pc_watch){0};
+}
+
+static void watch(pc_tensor *const *in, int nin) {
+  pc_watch *w = watching;
+  for (int i = 0; i < nin; i++) {
+    int known = !pc_requires_grad(in[i]);
+    for (int k = 0; k < w->n && !known; k++) known = w->t[k] == in[i];
+    if (known) continue;
+    if (w->n == w->cap) {
+      int cap = w->cap ? 2 * w->cap : 32;
+      pc_tensor **t = pc_realloc(w->t, sizeof *t * (size_t)cap);
+      if (!t) {
+        w->rc = PC_ENOMEM;
+        return;
+      }
+      w->t = t;
+      w->cap = cap;
+    }
+    w->t[w->n++] = pc_tensor_retain(in[i]);
+  }
 }
 
 /* ---- recording ---- */
@@ -274,6 +312,7 @@ int pc_apply(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const
   const pc_op_info *row = &pc_ops[op];
   int rc;
   for (int k = 0; k < row->nout; k++) out[k] = NULL;
+  if (watching) watch(in, nin);
   if (pc_interrupted() && (rc = pc_check_interrupt()) < 0) return rc;
   if (nv == 0) {
     v = none;
@@ -293,6 +332,7 @@ fail:
 }
 
 int pc_record_custom(pc_tensor **out, int nout, pc_tensor *const *in, int nin, const pc_custom *c) {
+  if (watching) watch(in, nin);
   if (!wants_node(in, nin) || nout > PC_MAX_OUT) {
     if (c->release) c->release(c->ctx);
     return nout > PC_MAX_OUT ? pc_fail(PC_EARG, "%s: at most %d outputs", c->name, PC_MAX_OUT) : PC_OK;

@@ -144,6 +144,8 @@ typedef struct pc_custom {
   void (*release)(void *ctx);
   /* gin[i] new references or NULL; returns 0 or negative with the error set */
   int (*backward)(void *ctx, pc_tensor *const *gout, int nout, pc_tensor **gin, int nin);
+  /* in place of it, for those who ask their node what is needed (pc_needs) */
+  int (*node_backward)(void *ctx, const pc_node *n, pc_tensor *const *gout, pc_tensor **gin);
 } pc_custom;
 /* Connects already computed outputs to inputs. Takes over c.ctx. */
 int pc_record_custom(pc_tensor **out, int nout, pc_tensor *const *in, int nin, const pc_custom *c);

@@ -218,7 +218,8 @@ static int backward_of(pass *p, entry *e, pc_tensor **gin) {
   int rc = check_versions(n);
   if (rc < 0) return rc;
   if (n->op < 0) {
-    rc = n->custom.backward(n->custom.ctx, e->g, n->nout, gin, n->nin);
+    rc = n->custom.node_backward ? n->custom.node_backward(n->custom.ctx, n, e->g, gin)
+                                 : n->custom.backward(n->custom.ctx, e->g, n->nout, gin, n->nin);
     return rc < 0 ? pc_error_prefix(rc, "backward of %s", n->custom.name) : rc;
   }
   pc_ops[n->op].backward(&s, n, e->g, gin);

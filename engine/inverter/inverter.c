@@ -80,7 +80,6 @@ static int fill_options(pc_invert_opts *o) {
                    o->entropy);
   if (o->entropy != 0 && !o->readout)
     return pc_fail(PC_EARG, "invert: the entropy term needs a readout: slots (b,K,m) -> class logits (b,...,classes)");
-  if (!o->batch) o->batch = 64;
   return PC_OK;
 }
 
@@ -133,6 +132,61 @@ static void choose(const pc_search *s, pc_invert_result *out) {
   }
 }
 
+/* ---- images at once ---- */
+
+enum { BATCH = 64 };
+static const double JACOBIANS = 256e6; /* bytes that those of a batch may take when nobody says otherwise */
+
+/* Most bytes beyond the live ones while n images are decoded and differentiated. */
+static int probe(pc_search *s, int64_t n, int64_t *bytes) {
+  pc_tensor *z = NULL, *image = NULL, *seed = NULL, *g = NULL;
+  const size_t w = pc_dtype_size(s->dtype) * (size_t)s->dim;
+  pc_alloc_stats before;
+  pc_alloc_get_stats(&before);
+  int64_t mark = pc_alloc_mark();
+  int rc = pc_tensor_empty(&z, s->dtype, 3, (int64_t[]){n, s->z0->size[1], s->z0->size[2]});
+  for (int64_t i = 0; rc == PC_OK && i < n; i++)
+    memcpy((char *)pc_data(z) + w * (size_t)i, (char *)pc_data(s->z0) + w * (size_t)(i % s->starts), w);
+  if (rc == PC_OK) rc = pc_set_requires_grad(z, 1);
+  pc_grad_set_enabled(1);
+  if (rc == PC_OK) rc = s->f(s->ctx, z, &image);
+  pc_grad_set_enabled(0);
+  if (rc == PC_OK) rc = pc_tensor_zeros(&seed, image->dtype, image->ndim, image->size);
+  if (rc == PC_OK && pc_requires_grad(image)) rc = pc_grad(&g, &image, &seed, 1, &z, 1, NULL);
+  *bytes = pc_alloc_measure(mark) - before.live;
+  pc_tensor_release(z);
+  pc_tensor_release(image);
+  pc_tensor_release(seed);
+  pc_tensor_release(g);
+  return rc;
+}
+
+/* The default: 64 images, for LM as many as have Jacobians of a quarter of a gigabyte, under a memory
+ * limit as many as fit it, judged by what one and two take. */
+static int choose_batch(pc_search *s) {
+  const double own =
+      (double)pc_dtype_size(s->dtype) * (double)s->pixels * (s->o.method == PC_INVERT_LM ? (double)s->dim + 4 : 2);
+  int64_t limit = pc_alloc_limit(), one = 0, two = 0;
+  pc_alloc_stats st;
+  if (s->o.batch) return PC_OK;
+  s->o.batch = BATCH;
+  if (s->o.method == PC_INVERT_LM && own * BATCH > JACOBIANS)
+    s->o.batch = own < JACOBIANS ? (int64_t)(JACOBIANS / own) : 1;
+  if (!limit || !s->starts) return PC_OK;
+  int rc = probe(s, 1, &one);
+  if (rc == PC_OK && s->starts > 1 && probe(s, 2, &two) < 0) two = limit;
+  pc_alloc_get_stats(&st);
+  double room = 0.9 * (double)(limit - st.live), each = fmax((double)(two - one), 0.25 * (double)one);
+  int64_t fit = (int64_t)((room - (double)one - own) / (each + own)) + 1;
+  if (rc == PC_ENOMEM || (rc == PC_OK && room < (double)one + own))
+    return pc_fail(PC_ENOMEM,
+                   "invert: not even one image at a time fits: it takes about %.0f bytes, %lld are live and the memory "
+                   "limit is %lld; raise --memory-limit, or give the decoder a smaller tile",
+                   (double)one + own, (long long)st.live, (long long)limit);
+  if (rc == PC_OK && fit < s->o.batch) s->o.batch = fit;
+  return rc;
+}
+
 /* ---- the search ---- */
 
 static int prepare(pc_search *s, pc_tensor *x, pc_tensor *z0) {
@@ -169,6 +223,7 @@ int pc_invert(pc_invert_result *out, pc_decode_fn *f, void *ctx, pc_tensor *x, p
   if (rc == PC_OK) rc = fill_options(&s.o);
   if (rc == PC_OK) rc = prepare(&s, x, z0);
   if (rc == PC_OK) rc = make_results(&s, out, x, z0);
+  if (rc == PC_OK) rc = choose_batch(&s);
   for (int64_t from = 0; rc == PC_OK && from < s.starts && s.images; from += s.o.batch)
     rc = chunk(&s, from, s.starts - from < s.o.batch ? s.starts - from : s.o.batch);
   if (rc == PC_OK) choose(&s, out);

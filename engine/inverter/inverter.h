@@ -52,7 +52,7 @@ typedef struct pc_invert_opts {
   int patience;             /* steps; 0: 20 (Adam), 5 (L-BFGS, LM) */
   const pc_tensor *target;  /* (B) or (), any dtype: an image at or below it is done; NULL: none */
   int trace;                /* keep the loss where each image stands after every step */
-  int64_t batch;            /* images at once; 0: 64, fewer where the memory limit asks for it */
+  int64_t batch;            /* images at once; 0: 64, fewer where LM's Jacobians or the memory limit ask for it */
   pc_jacobian_fn *jacobian; /* of the decoder (decoders/decoder.h), with ctx of f; NULL: forward differences */
 } pc_invert_opts;
 

@@ -163,4 +163,34 @@ check.test("modules are collected", function()
   check.ok(require("percept.sys").memory().live - before < 4e6, "modules stay")
 end)
 
+check.test("checkpoint", function()
+  T.manual_seed(1)
+  local net = nn.sequential{nn.linear(3, 16), nn.activation("gelu"), nn.dropout(0.3), nn.linear(16, 2)}
+  local x, scale = T.randn(5, 3):requires_grad_(), T.randn(1):requires_grad_()
+  local function gradients(f)
+    T.manual_seed(2)
+    net:zero_grad()
+    local gx, gs, gw = unpack(T.grad(f(x):pow(2):sum() + T.grad(f(x):pow(3):sum(), x, {create_graph = true}):pow(2):sum(),
+      {x, scale, net["1"].weight}))
+    return gx:to_table(), gs:to_table(), gw:to_table()
+  end
+  local function plain(z, k) return net(z) * scale * (k or 1) end
+  local want = {gradients(plain)}
+  local got = {gradients(function(z) return nn.checkpoint(plain, z) end)}
+  for i = 1, 3 do check.near(got[i], want[i], 1e-5) end
+  -- arguments that are no tensors are passed on; several results; modules
+  local a, b = nn.checkpoint(function(z, k, w) return z * k, w:sum() + z:sum() end, x, 2, scale)
+  check.near(a:to_table(), (x * 2):to_table())
+  check.near(T.grad(b, {x, scale})[1]:to_table(), T.ones(5, 3):to_table())
+  check.near(T.grad(nn.checkpoint(net["1"], x):sum(), x):to_table(), T.grad(net["1"](x):sum(), x):to_table(), 1e-6)
+  check.ok(not T.no_grad(function() return nn.checkpoint(plain, x) end):requires_grad())
+  check.error("~argument 1 is number 3; a module or a function is expected", nn.checkpoint, 3, x)
+  check.error("~the function returned 0 results; 1 to 4 tensors are expected", nn.checkpoint, function() end, x)
+  check.error("~result 2 of the function is string", nn.checkpoint, function(z) return z, "y" end, x)
+  check.error("~uses a result with history of shape (5,3) that is none of its arguments", nn.checkpoint,
+    function(z) return z * a end, x)
+  check.error("f broke", nn.checkpoint, function() error "f broke" end, x)
+  check.ok(T.is_grad_enabled())
+end)
+
 check.done()

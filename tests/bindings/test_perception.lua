@@ -155,6 +155,40 @@ check.test("search: messages", function()
   check.ok(T.is_grad_enabled())
 end)
 
+check.test("search under a memory limit", function()
+  local sys = require "percept.sys"
+  T.manual_seed(7)
+  local d = decoders.cross{slots = 3, slot_dim = 2, height = 32, patch = 1, width = 16, layers = 1}
+  local x = T.no_grad(function() return (d(T.randn(12, 3, 2))) end)
+  local z0 = T.zeros(12, 3, 2)
+  for _, method in ipairs{"adam", "lbfgs", "lm"} do
+    local o = {method = method, steps = 3, tol = -1}
+    collectgarbage()
+    local free = inverter.search(d, x, z0, o)
+    collectgarbage()
+    local limit = sys.memory().live + 3e6
+    check.eq(sys.memory_limit(limit), limit)
+    local tight = inverter.search(d, x, z0, o) -- the limit is a hard one
+    o.batch = 12
+    local ok, why = pcall(function()
+      local all = decoders.cross{slots = 3, slot_dim = 2, height = 32, patch = 1, width = 16, layers = 1, tile = 32 * 32}
+      inverter.search(all, x, z0, o)
+    end)
+    sys.memory_limit(0)
+    check.ok(not ok and why:find("out of memory", 1, true), why)
+    check.near(tight.loss:to_table(), free.loss:to_table(), 2e-2)
+  end
+  sys.memory_limit(sys.memory().live + 1e5)
+  local ok, why = pcall(inverter.search, d, x, z0)
+  sys.memory_limit(0)
+  check.ok(not ok and (why:find("memory limit", 1, true)), why)
+  check.eq(sys.memory_limit("1.5K"), 1536)
+  check.eq(sys.memory_limit(), 1536)
+  check.eq(sys.memory_limit(0), 0)
+  check.error("~memory_limit: '5Q' is no number of bytes; write 65536, 512M or 1.5G", sys.memory_limit, "5Q")
+  check.error('~expected a number of bytes or a text like "512M"', sys.memory_limit, {})
+end)
+
 check.test("replay", function()
   local bank = T.arange(12):reshape(3, 2, 2)
   local z = replay.sample(bank, 50)

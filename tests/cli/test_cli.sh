@@ -32,6 +32,9 @@ check help 0 "usage: percept" "$P" --help
 check "unknown option" 2 "unknown option --nope" "$P" --nope
 check "no such file" 2 "'nosuch' is neither a command nor a file" "$P" nosuch
 check "no such script" 1 "cannot open nosuch.lua" "$P" nosuch.lua
+echo 'print(("limit %d"):format(require("percept").sys.memory_limit()))' >limit.lua
+check "run --memory-limit" 0 "limit 536870912" "$P" run limit.lua --memory-limit 512M
+check "run --memory-limit 5Q" 2 "--memory-limit: '5Q' is no number of bytes; write 65536, 512M or 1.5G" "$P" run limit.lua --memory-limit 5Q
 check "-e value" 0 "3" "$P" -e '1 + 2'
 check "-e statement" 0 "hello" "$P" -e 'print("hello")'
 check "-e tensor" 0 "f32 (2,2)" "$P" -e 'T.ones(2,2)'

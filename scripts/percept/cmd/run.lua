@@ -4,6 +4,7 @@ local experiment = require "percept.experiment"
 local options = require "percept.options"
 local process = require "percept.process"
 local recorder = require "percept.recorder"
+local sys = require "percept.sys"
 local T = require "percept.tensor"
 
 local command = {
@@ -22,6 +23,8 @@ local command = {
     {flag = "--resume", value = "UID", optional = true, kind = "uid",
       text = "goes on with a run from its newest checkpoint; without UID: the newest one that was cut off"},
     {flag = "--threads", value = "N", kind = "int", text = "threads of kernels and BLAS"},
+    {flag = "--memory-limit", value = "BYTES",
+      text = "bytes that tensors may take, as 512M or 2G: decoders and searches go by tiles that fit"},
   }, options.db),
   hidden = {
     {flag = "--sweep", value = "NAME"}, -- the run is a cell of this sweep
@@ -73,6 +76,10 @@ function command.run(opts)
   local set, why = command.settings(opts.set)
   if not set then return options.mistake("run", "%s", why) end
   if opts.threads and opts.threads < 1 then return options.mistake("run", "--threads needs a number from 1 on") end
+  if opts.memory_limit then
+    local ok, mistake = pcall(sys.memory_limit, opts.memory_limit)
+    if not ok then return options.mistake("run", "--memory-limit: %s", mistake:gsub("^.*memory_limit: ", "")) end
+  end
   if opts.seed and opts.seeds then return options.mistake("run", "--seed or --seeds, not both") end
   local seeds
   if opts.seeds then

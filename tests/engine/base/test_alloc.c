@@ -123,7 +123,7 @@ START_TEST(the_limit_says_live_wanted_and_limit) {
   void *p = pc_malloc(600);
   ck_assert_ptr_nonnull(p);
   ck_assert_ptr_null(pc_malloc(500));
-  snprintf(text, sizeof text, "out of memory: %lld bytes live, 500 more wanted, the limit is %lld",
+  snprintf(text, sizeof text, "out of memory: %lld bytes live, 500 more wanted, the memory limit is %lld",
            (long long)live + 600, (long long)live + 1000);
   ck_assert_str_eq(pc_error_text(), text);
   ck_assert_int_eq(pc_error_code(), PC_ENOMEM);
@@ -132,6 +132,47 @@ START_TEST(the_limit_says_live_wanted_and_limit) {
   pc_free(p); /* still there after the failed realloc */
   ck_assert_ptr_null(pc_malloc((size_t)1 << 60));
   ck_assert_int_eq(stats().live, live);
+}
+END_TEST
+
+START_TEST(bytes_are_read_with_units) {
+  static const struct {
+    const char *text;
+    int64_t bytes;
+  } good[] = {
+      {"0", 0},          {"65536", 65536}, {"1k", 1024}, {"512M", 512 << 20}, {"1.5G", 3LL << 29}, {"2GiB", 2LL << 30},
+      {"1T", 1LL << 40}, {"10KB", 10240}};
+  static const char *const bad[] = {"", "M", "5Q", "-1", "12MM", "1e30", "nan", "1 G"};
+  int64_t bytes;
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    ck_assert_int_eq(pc_alloc_parse_bytes(&bytes, good[i].text), PC_OK);
+    ck_assert_int_eq(bytes, good[i].bytes);
+  }
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    ck_assert_int_eq(pc_alloc_parse_bytes(&bytes, bad[i]), PC_EARG);
+    ck_assert_ptr_nonnull(strstr(pc_error_text(), "is no number of bytes; write 65536, 512M or 1.5G"));
+  }
+}
+END_TEST
+
+START_TEST(a_stretch_is_measured) { /* and the peak since start is kept */
+  pc_alloc_stats before, after;
+  pc_free(pc_malloc(1 << 20));
+  pc_alloc_get_stats(&before);
+  int64_t mark = pc_alloc_mark();
+  pc_free(pc_malloc(5000));
+  ck_assert_int_eq(pc_alloc_measure(mark) - before.live, 5000);
+  pc_alloc_get_stats(&after);
+  ck_assert_int_eq(after.peak, before.peak);
+  mark = pc_alloc_mark();
+  pc_free(pc_malloc(8 << 20));
+  ck_assert_int_eq(pc_alloc_measure(mark) - before.live, 8 << 20);
+  pc_alloc_get_stats(&after);
+  ck_assert_int_ge(after.peak, before.live + (8 << 20));
+  pc_alloc_set_limit(77 << 20);
+  ck_assert_int_eq(pc_alloc_limit(), 77 << 20);
+  pc_alloc_set_limit(0);
+  ck_assert_int_eq(pc_alloc_limit(), 0);
 }
 END_TEST
 
@@ -179,6 +220,8 @@ int main(void) {
   tcase_add_test(tc, the_cache_is_bounded);
   tcase_add_test(tc, peak_and_total);
   tcase_add_test(tc, the_limit_says_live_wanted_and_limit);
+  tcase_add_test(tc, bytes_are_read_with_units);
+  tcase_add_test(tc, a_stretch_is_measured);
   tcase_add_test(tc, the_nth_allocation_fails_once);
   tcase_add_test(tc, threads);
   suite_add_tcase(s, tc);

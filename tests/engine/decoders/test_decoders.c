@@ -1,6 +1,11 @@
 /* test_decoders.c: shapes, options, messages, what attention and patches mean, gradients. */
+#include <stdlib.h>
+
+#include "base/alloc.h"
 #include "decoders/decoder.h"
 #include "engine/nn/modules.h"
+#include "grad/ops_pointwise.h"
+#include "grad/ops_reduce.h"
 
 static const pc_cross_decoder_opts tiny_cross = {.slots = 3,
                                                  .slot_dim = 2,
@@ -174,6 +179,126 @@ START_TEST(the_mean_image_is_added) {
 }
 END_TEST
 
+/* Image, attention and gradients of the slots and of every weight; most bytes on the way. */
+typedef struct decoded {
+  pc_tensor *image, *attention, *gz;
+  double *weights;
+  int n;
+  int64_t most;
+} decoded;
+
+static int decode_once(decoded *d, pc_module *m, pc_tensor *z) {
+  pc_tensor *out[PC_MAX_OUT], *g[256];
+  pc_alloc_stats before;
+  listed l = {.n = 0};
+  l.t[l.n++] = z;
+  must(pc_module_each(m, list_param, &l));
+  pc_alloc_get_stats(&before);
+  int64_t mark = pc_alloc_mark();
+  int rc = run_module(m, &z, 1, out);
+  if (rc == PC_OK) { /* both outputs matter */
+    pc_scope s = {0};
+    pc_tensor *y = pc_add(&s, pc_sum(&s, pc_mul(&s, out[0], out[0]), 0, NULL, 0),
+                          pc_sum(&s, pc_mul(&s, out[1], out[1]), 0, NULL, 0));
+    rc = s.rc == PC_OK ? pc_grad(g, &y, NULL, 1, l.t, l.n, NULL) : s.rc;
+    pc_note(&s, rc);
+    rc = pc_scope_end(&s, NULL, 0);
+  }
+  d->most = pc_alloc_measure(mark) - before.live;
+  d->image = out[0], d->attention = out[1];
+  if (rc < 0) return rc;
+  d->weights = malloc(sizeof(double) * (size_t)pc_module_count(m));
+  d->n = 0;
+  for (int i = 1; i < l.n; i++) {
+    for (int64_t k = 0; k < pc_numel(g[i]); k++) d->weights[d->n++] = pc_at(g[i], k);
+    pc_tensor_release(g[i]);
+  }
+  d->gz = g[0];
+  return PC_OK;
+}
+
+static void forget(decoded *d) {
+  pc_tensor *all[] = {d->image, d->attention, d->gz};
+  for (int i = 0; i < 3; i++) pc_tensor_release(all[i]);
+  free(d->weights);
+  *d = (decoded){NULL};
+}
+
+static void same(const pc_tensor *a, const pc_tensor *b) {
+  ck_assert(pc_same_shape(a, b));
+  for (int64_t i = 0; i < pc_numel(a); i++) close_to(pc_at(a, i), pc_at(b, i), 1e-10);
+}
+
+/* The cross decoder in tiles of odd sizes: the same image, attention and gradients. 63 queries of 5 images. */
+START_TEST(tiles_change_nothing) {
+  pc_tensor *z = NORMAL(PC_F64, 1, 5, 3, 2);
+  decoded whole = {NULL}, tiled = {NULL};
+  must(pc_set_requires_grad(z, 1));
+  static const int64_t sizes[] = {0, 1, 3, 7, 62, 63, 65};
+  for (int i = 0; i < 7; i++) {
+    pc_module *m;
+    pc_cross_decoder_opts o = tiny_cross;
+    o.height = 14, o.width_px = 18, o.tile = sizes[i];
+    pc_rng_seed(pc_rng_global(), 3);
+    must(pc_decoder_cross(&m, &o));
+    to_f64(m);
+    must(decode_once(i ? &tiled : &whole, m, z));
+    if (i) {
+      same(whole.image, tiled.image);
+      same(whole.attention, tiled.attention);
+      same(whole.gz, tiled.gz);
+      ck_assert_int_eq(whole.n, tiled.n);
+      for (int k = 0; k < whole.n; k++) close_to(whole.weights[k], tiled.weights[k], 1e-10);
+      forget(&tiled);
+    }
+    pc_module_release(m);
+  }
+  forget(&whole);
+  pc_tensor_release(z);
+}
+END_TEST
+
+/* Under a memory limit the tile is chosen: what exceeds the limit whole stays below it in tiles. */
+START_TEST(a_memory_limit_is_kept) {
+  pc_module *m;
+  pc_alloc_stats st;
+  pc_tensor *z = NORMAL(PC_F32, 1, 4, 3, 4);
+  decoded whole = {NULL}, tiled = {NULL}, none = {NULL};
+  pc_cross_decoder_opts o = {.slots = 3, .slot_dim = 4, .height = 48, .patch = 1, .width = 32};
+  must(pc_decoder_cross(&m, &o));
+  must(pc_set_requires_grad(z, 1));
+  must(decode_once(&whole, m, z));
+  pc_alloc_get_stats(&st);
+  int64_t limit = st.live + whole.most / 3;
+  pc_alloc_set_limit(limit);
+  must(decode_once(&tiled, m, z)); /* the limit is a hard one: this would have failed */
+  pc_alloc_set_limit(0);
+  ck_assert_int_lt(tiled.most, whole.most / 3);
+  for (int64_t i = 0; i < pc_numel(whole.image); i++)
+    close_to((double)pc_f32(whole.image)[i], (double)pc_f32(tiled.image)[i], 1e-5);
+  for (int k = 0; k < whole.n; k++) close_to(whole.weights[k], tiled.weights[k], 1e-3 * (1 + fabs(whole.weights[k])));
+  forget(&tiled);
+  pc_module_release(m);
+  o.tile = 48 * 48; /* asked for: no tiles */
+  must(pc_decoder_cross(&m, &o));
+  pc_alloc_set_limit(limit);
+  must_fail(decode_once(&none, m, z), PC_ENOMEM, "out of memory");
+  pc_alloc_set_limit(0);
+  pc_module_release(m);
+  o.tile = 0, o.height = 4;
+  must(pc_decoder_cross(&m, &o));
+  pc_tensor *many = NORMAL(PC_F32, 1, 256, 3, 4);
+  pc_alloc_get_stats(&st);
+  pc_alloc_set_limit(st.live + 2500000); /* room for the slots, but not for one query of all images */
+  must_fail(decode_once(&none, m, many), PC_ENOMEM, "one query of 256 images takes about");
+  pc_alloc_set_limit(0);
+  pc_tensor_release(many);
+  pc_module_release(m);
+  forget(&whole);
+  pc_tensor_release(z);
+}
+END_TEST
+
 START_TEST(messages) {
   pc_module *m;
   pc_cross_decoder_opts o = tiny_cross;
@@ -248,6 +373,8 @@ static Suite *decoders_suite(void) {
   tcase_add_test(tc, images_of_a_batch_are_independent);
   tcase_add_test(tc, patches_go_where_they_belong);
   tcase_add_test(tc, the_mean_image_is_added);
+  tcase_add_test(tc, tiles_change_nothing);
+  tcase_add_test(tc, a_memory_limit_is_kept);
   tcase_add_test(tc, messages);
   tcase_add_test(tc, gradients);
   suite_add_tcase(s, tc);
