@@ -321,7 +321,12 @@ int pc_apply(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const
     for (int i = nv; i < 8; i++) full[i] = none[0];
     v = full;
   }
-  if ((rc = forward(op, out, in, nin, v)) < 0) return rc;
+  if ((rc = forward(op, out, in, nin, v)) < 0) {
+    if (rc == PC_ENOMEM && pc_error_code() != PC_ENOMEM) /* a worker thread's: its text stayed with it */
+      pc_fail(rc, "%s: out of memory for a thread's work; %lld bytes are the memory limit (0: none)", row->name,
+              (long long)pc_alloc_limit());
+    return rc;
+  }
   if (anomaly && (rc = check_anomaly(row->name, out, row->nout, in, nin)) < 0) goto fail;
   if (row->flags & PC_NODIFF || !wants_node(in, nin)) return PC_OK;
   if ((rc = record(op, out, in, nin, v, nv < 8 ? 8 : nv)) < 0) goto fail;
