@@ -61,12 +61,46 @@ static pc_tensor *attend_folded(pc_scope *s, const attention_self *a, pc_tensor 
   return pc_slot_attention(s, x, k, fold_into(s, v, wo), &f, weights);
 }
 
+/* Few queries over many keys, as a slot encoder's over tokens: then the keys' and values' projections go
+ * into the queries. With t the context, (q Wk')·t and (w t) Wv, so that t is read as it is:
+ *   q' = q_h Wk_h: (B,heads N,width_kv),  w = softmax(q' t' / sqrt(e)),  out_h = (w t) Wv_h' + bv_h
+ * A key's bias adds the same to all scores of a query and drops out; weights sum to 1, so a value's stays.
+ * heads N width_kv operations a token in place of 2 inner width_kv. */
+static int folds_queries(const attention_self *a, const pc_tensor *x, const pc_tensor *context) {
+  int64_t inner = a->q->params[0].t->size[0];
+  return x && context && x->ndim == 3 && context->ndim == 3 && x->size[0] == context->size[0] &&
+         context->size[1] >= 8 * x->size[1] && 2 * a->heads * x->size[1] <= inner;
+}
+
+static pc_tensor *attend_few(pc_scope *s, const attention_self *a, pc_tensor *x, pc_tensor *context,
+                             pc_tensor **weights) {
+  pc_tensor *wk = a->k->params[0].t, *wv = a->v->params[0].t, *w; /* (inner,width_kv) */
+  if (s->rc < 0) return NULL;
+  int64_t b = x->size[0], n = x->size[1], m = context->size[1], h = a->heads, inner = wk->size[0], e = inner / h,
+          width = wk->size[1];
+  pc_tensor *q = fold_into(s, pc_run1(s, a->q, x), pc_reshape(s, wk, 3, (int64_t[]){h, e, width}));
+  q = pc_reshape(s, q, 3, (int64_t[]){b, h * n, width});
+  pc_tensor *y = pc_attention(s, q, context, context, 1, 1 / sqrt((double)e), &w);
+  *weights = pc_reshape(s, w, 4, (int64_t[]){b, h, n, m});
+  /* (B,heads,N,width) times Wv' by heads -> (B,N,inner) */
+  y = pc_transpose(s, pc_reshape(s, y, 4, (int64_t[]){b, h, n, width}), 0, 1);
+  y = pc_reshape(s, y, 3, (int64_t[]){h, b * n, width});
+  y = pc_matmul_t(s, y, pc_reshape(s, wv, 3, (int64_t[]){h, e, width}), 0, 1);
+  y = pc_reshape(s, pc_transpose(s, y, 0, 1), 3, (int64_t[]){b, n, inner});
+  return a->v->nparams > 1 ? pc_add(s, y, a->v->params[1].t) : y;
+}
+
 /* x (+ around) attention of norm(x) to the context; norm may be NULL. */
 static pc_tensor *attention(pc_scope *s, const attention_self *a, pc_tensor *x, pc_module *norm, pc_tensor *context,
                             int around, pc_tensor **weights) {
   pc_tensor *n = NULL;
   int self = context == NULL;
   if (self) context = n = norm ? pc_run1(s, norm, x) : x;
+  if (!self && folds_queries(a, x, context)) {
+    n = norm ? pc_run1(s, norm, x) : x;
+    pc_tensor *few = pc_run1(s, a->o, attend_few(s, a, n, context, weights));
+    return around ? pc_add(s, x, few) : few;
+  }
   pc_tensor *k = pc_run1(s, a->k, context), *v = pc_run1(s, a->v, context);
   if (s->rc < 0) return NULL;
   if (!self && folds(a, x, context)) return attend_folded(s, a, x, norm, k, v, around, weights);
