@@ -69,7 +69,7 @@ int pc_run_artifact(pc_run *run, const char *kind, int64_t step, const char *pat
 
 /* A run that repeats another may use the data of that one alone. */
 static int same_data(pc_run *run, const char *digest, const char *name, const char *role, const char *op) {
-  int64_t known, same;
+  int64_t known = 0, same = 0;
   int code = pc_db_run_sql(run->db, &known, op,
                            "select count(*) from run r join run_dataset d on d.run_id = r.repeats_id and d.role = ?2 "
                            "where r.id = ?1",

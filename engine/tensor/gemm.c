@@ -321,7 +321,8 @@ void pc_gemm_packed(int64_t m, pc_mat a, const pc_packed *b, const void *bias, d
 
 typedef struct plan {
   const pc_gemm_job *j;
-  const pc_packed *shared; /* B, when every task reads the same one */
+  pc_packed shared; /* B, when every task reads the same one */
+  int is_shared;
   size_t es;
   int64_t tile, tiles; /* of rows, or of columns when by_cols */
   int by_cols;
@@ -353,8 +354,8 @@ static void run_tiles(int64_t begin, int64_t end, void *ctx) {
       m = len;
     }
     const char *bias = j->bias ? (const char *)j->bias + (p->by_cols ? at : 0) * (int64_t)p->es : NULL;
-    if (p->shared) {
-      pc_gemm_packed(m, a, p->shared, bias, j->beta, c);
+    if (p->is_shared) {
+      pc_gemm_packed(m, a, &p->shared, bias, j->beta, c);
       continue;
     }
     if (bias) lay_bias(bias, p->es, c, m, n);
@@ -421,14 +422,12 @@ static int shares_b(const plan *p) {
 
 static int run_plan(plan *p, int64_t grain) {
   const pc_gemm_job *j = p->j;
-  pc_packed b;
-  if (shares_b(p)) {
-    int rc = pc_pack(&b, j->d, j->k, j->n, shift(j->b, p->es, j->boff ? j->boff[0] : 0));
+  if ((p->is_shared = shares_b(p))) {
+    int rc = pc_pack(&p->shared, j->d, j->k, j->n, shift(j->b, p->es, j->boff ? j->boff[0] : 0));
     if (rc < 0) return rc;
-    p->shared = &b;
   }
   pc_parallel_for(j->batch * p->tiles, grain, run_tiles, p);
-  if (p->shared) pc_pack_free(&b);
+  if (p->is_shared) pc_pack_free(&p->shared);
   return PC_OK;
 }
 

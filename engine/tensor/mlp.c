@@ -102,11 +102,12 @@ static void tile_forward(const pc_mlp *k, int64_t r, int64_t rows, char *const *
 static void forward(int64_t begin, int64_t end, void *ctx) {
   pc_mlp *k = ctx;
   size_t bytes = (size_t)(k->tile * k->widest) * k->es;
-  char *m = pc_malloc(2 * bytes + 1), *buf[2] = {m, m + bytes}, *p[PC_MLP_MAX] = {NULL};
+  char *m = pc_malloc(2 * bytes + 1), *p[PC_MLP_MAX] = {NULL};
   if (!m) {
     __atomic_store_n(&k->failed, 1, __ATOMIC_RELAXED);
     return;
   }
+  char *buf[2] = {m, m + bytes};
   for (int64_t t = begin; t < end; t++) {
     int64_t r = t * k->tile, rows = k->rows - r < k->tile ? k->rows - r : k->tile;
     for (int i = 0; k->kept && i < k->layers; i++)
