@@ -23,10 +23,13 @@ function flops.conv(pixels, kernel, from, to) return 2 * pixels * kernel * kerne
 -- plain:  q, o projections 4 n width inner, scores and context 4 n m inner
 -- folded: W_q and W_o multiplied into the m keys and values of each head once, 4 m inner width;
 --         then a query pays 4 heads m width
+-- few:    W_k and W_v multiplied into the n queries and contexts of each head, so that tokens are read as they are
 function flops.attention(n, m, width, context, inner, heads)
-  local plain = 4 * n * width * inner + 4 * n * m * inner
-  local folded = 4 * m * inner * width + 4 * n * heads * m * width
-  return 2 * flops.linear(m, context, inner) + math.min(plain, folded)
+  local keys = 2 * flops.linear(m, context, inner)
+  local plain = keys + 4 * n * width * inner + 4 * n * m * inner
+  local folded = keys + 4 * m * inner * width + 4 * n * heads * m * width
+  local few = 4 * n * width * inner + 4 * n * inner * context + 4 * n * heads * m * context
+  return math.min(plain, folded, few)
 end
 
 --- Training: forward and both gradients; `first` are the forward operations whose input wants no gradient.
