@@ -15,13 +15,14 @@ local here = arg and arg[0] and arg[0]:match "^(.*)/[^/]*$" or "experiments"
 
 return percept.experiment{
   name = "quickstart",
-  defaults = {
+  defaults = perceive.defaults{
     data = here .. "/data/spar_cycles",
     size = 32,
     worlds = {"Park", "Dawn", "Warehouse", "City", "Bridge"},
     fraction = 0.4, -- of the animal x world cells are held out
     offset = 0,
     checkpoint_every = 15, -- seconds
+    methods = {"encoder", "search", "replay", "replay + search"},
     model = {
       slots = 3, slot_dim = 6, patch = 2, background = 1.5, encoder_width = 64, encoder_heads = 4, encoder_layers = 1,
       decoder = "render", hidden = 256, key_dim = 96,

@@ -12,7 +12,7 @@ Readouts.__index = Readouts
 --- Fits one MLP for every pair (slot, factor).
 -- z (N,K,m) slots of ID training images; labels: factor -> (N) class indices;
 -- factors: ordered names; classes: factor -> number of classes.
--- options: hidden (64), steps (300), lr (1e-2), weight_decay (1e-3), noise (0: sd added to slots while fitting).
+-- options: hidden (64; 0: a linear readout), steps (300), lr (1e-2), weight_decay (1e-3), noise (0: sd added to slots while fitting).
 function readout.fit(z, labels, factors, classes, options)
   options = options or {}
   local self = setmetatable({factors = factors, slots = z:size(2), nets = {}, noise = options.noise or 0}, Readouts)
@@ -23,7 +23,8 @@ function readout.fit(z, labels, factors, classes, options)
     self.nets[k] = {}
     local x = zn:select(2, k):contiguous()
     for _, f in ipairs(factors) do
-      local net = nn.mlp({z:size(3), options.hidden or 64, classes[f]}, {activation = "gelu"})
+      local net = options.hidden == 0 and nn.linear(z:size(3), classes[f])
+        or nn.mlp({z:size(3), options.hidden or 64, classes[f]}, {activation = "gelu"})
       local opt = optim.adamw(net, {lr = options.lr or 1e-2, weight_decay = options.weight_decay or 1e-3})
       for _ = 1, options.steps or 300 do
         opt:zero_grad()
@@ -72,6 +73,16 @@ end
 --- Predicted class indices of a factor (N).
 function Readouts:predict(z, f)
   return T.no_grad(function() return predict(self, z, self.slot_of[f], f) end)
+end
+
+--- Logits of every factor from its matched slot, with history: z (B,K,m) -> (B,classes) each.
+function Readouts:logits(z)
+  local out = {}
+  for i, f in ipairs(self.factors) do
+    local k = self.slot_of[f]
+    out[i] = self.nets[k][f]((z:select(2, k) - self.mean:select(2, k)) / self.scale:select(2, k))
+  end
+  return unpack(out)
 end
 
 --- Accuracy per factor with the matched slots: factor -> accuracy.

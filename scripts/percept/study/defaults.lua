@@ -1,0 +1,45 @@
+--- The configuration that the studies start from. study.defaults{...} returns a copy with the tables given laid over it.
+local function copy(value)
+  if type(value) ~= "table" then return value end
+  local out = {}
+  for k, v in pairs(value) do out[k] = copy(v) end
+  return out
+end
+
+local function lay(over, base)
+  for k, v in pairs(over) do
+    if type(v) == "table" and type(base[k]) == "table" and #v == 0 and next(v) ~= nil then lay(v, base[k]) else base[k] = copy(v) end
+  end
+  return base
+end
+
+local base = {
+  data = "", -- a folder in PUG's layout
+  size = 32,
+  worlds = {}, textures = {}, -- of the dataset's; empty: all
+  rule = "band", fraction = 0.3, offset = 0, split_seed = 1, -- of the cells are held out
+  pseudo = 0, -- share of the ID cells kept apart to choose settings on; the OOD set is then not used
+  limit = 0, -- ID training images; 0: all
+  checkpoint_every = 60, -- seconds
+  methods = {"ridge", "supervised", "encoder", "search", "replay", "replay + search"},
+  model = {
+    slots = 3, slot_dim = 16, patch = 2, background = 1.5,
+    base = "cnn", head = "queries", encoder_width = 64, encoder_heads = 4, encoder_layers = 1,
+    conv_channels = {32, 64, 64}, conv_kernel = {5, 3, 3}, conv_stride = {2, 2, 1},
+    decoder = "render", hidden = 256, key_dim = 96,
+    decoder_width = 64, decoder_heads = 4, decoder_layers = 2, -- of decoder = "cross", "broadcast"
+    masks = "softmax", -- of decoder = "broadcast"
+  },
+  vae = {
+    attempts = 3, attempt_steps = 1000, steps = 12000, batch = 32, lr = 1e-3, warmup = 200, hold = 0.3, final = 0.02, clip = 0,
+    sigma = 20, beta = 0.5, alpha = 32, alpha_delay = 0, alpha_ramp = 3000, log_every = 100,
+  },
+  supervised = {steps = 4000, batch = 32, lr = 1e-3, warmup = 100, final = 0.02, weight_decay = 1e-3, shift = 0, log_every = 100},
+  replay = {
+    steps = 4000, batch = 24, id_batch = 8, lr = 1e-3, warmup = 50, final = 0.02, marginals = "empirical", log_every = 100,
+  },
+  search = {method = "adam", steps = 100, lr = 0.1, prior = 0, entropy = 0, tol = 1e-4, patience = 20, batch = 64},
+  readout = {hidden = 64, steps = 800, lr = 3e-3, weight_decay = 1e-4, noise = 0.3},
+}
+
+return function(over) return lay(over or {}, copy(base)) end

@@ -1,0 +1,147 @@
+--- Encoder and decoder of a study's configuration.
+local T = require "percept.tensor"
+local nn = require "percept.nn"
+local encoders = require "percept.encoders"
+local decoders = require "percept.decoders"
+
+local models = {}
+
+--- Xavier weights, He convolutions, zero biases: what the short recipes start from.
+function models.initialise(module)
+  local state = module:state()
+  for _, name in ipairs(module:names()) do
+    local t = state[name]
+    if name:match "weight$" and t:dim() == 2 then
+      nn.init(t, "xavier_uniform")
+    elseif name:match "weight$" and t:dim() == 4 then
+      nn.init(t, "kaiming_normal", {gain = math.sqrt(2)})
+    elseif name:match "bias$" then
+      nn.init(t, "zeros")
+    end
+  end
+end
+
+local function slot_encoder(model, height, width, vae)
+  return encoders.slots{
+    slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, vae = vae,
+    width = model.encoder_width, heads = model.encoder_heads, layers = model.encoder_layers,
+    conv_channels = model.conv_channels, conv_kernel = model.conv_kernel, conv_stride = model.conv_stride,
+    token_maps = true, position_sd = 0.5, query_sd = 0.3,
+  }
+end
+
+--- The encoder of the study's sizes for images of height x width, as its constructor leaves it.
+-- model.base cnn with model.head queries (both the defaults) is encoders.slots; any other pair is made by
+-- percept.encoder. vae = false: means only.
+function models.encoder(model, height, width, vae)
+  local base, head = model.base or "cnn", model.head or "queries"
+  if base == "cnn" and head == "queries" then return slot_encoder(model, height, width, vae ~= false) end
+  return require "percept.encoder".build{
+    base = base, head = head, slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, vae = vae ~= false,
+    model = model,
+  }
+end
+
+local makers = {}
+
+function makers.render(model, height, width)
+  return decoders.render{
+    slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, patch = model.patch,
+    hidden = model.hidden, key_dim = model.key_dim, background = model.background,
+  }
+end
+
+-- the predecessor's Transformer (paper.md 6.1): more layers, many more steps
+function makers.cross(model, height, width)
+  return decoders.cross{
+    slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, patch = model.patch,
+    width = model.decoder_width, heads = model.decoder_heads, layers = model.decoder_layers,
+  }
+end
+
+function makers.broadcast(model, height, width)
+  return decoders.broadcast{
+    slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, hidden = model.decoder_width,
+    masks = model.masks or "softmax",
+  }
+end
+
+function makers.additive(model, height, width)
+  return decoders.additive{slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width}
+end
+
+function makers.cnn(model, height, width)
+  return decoders.cnn{slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width}
+end
+
+function makers.mlp(model, height, width)
+  return decoders.mlp{slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, hidden = model.hidden}
+end
+
+--- The decoder: model.decoder = render, cross, broadcast, additive, cnn or mlp. Of these render, cross and broadcast
+-- give slot attention, which the interaction penalty and FG-ARI read; additive has no interaction by construction;
+-- cnn and mlp are the unstructured controls.
+function models.decoder(model, height, width)
+  local make = makers[model.decoder or "render"]
+  if not make then
+    local names = {}
+    for name in pairs(makers) do names[#names + 1] = name end
+    table.sort(names)
+    error(("model.decoder = %s: known are %s"):format(tostring(model.decoder), table.concat(names, ", ")), 0)
+  end
+  return make(model, height, width)
+end
+
+--- Encoder and decoder, as their constructors leave them.
+function models.build(model, height, width)
+  return models.encoder(model, height, width), models.decoder(model, height, width)
+end
+
+-- What the encoder subtracts and the decoder adds: the mean ID image and its spread.
+local function standardise(encoder, decoder, dataset, index)
+  local x = dataset:images(index)
+  local mean = x:mean(1)
+  local state = encoder:state()
+  if state.input_mean then
+    state.input_mean:copy_(mean)
+    state.input_scale:copy_((x - mean):std())
+  end
+  local own = decoder and decoder:state().mean
+  if own then own:copy_(mean) end
+end
+
+local function enough(model, factors)
+  if model.slots < #factors then
+    error(("model: %d slots cannot hold the %d factors %s of this dataset; set model.slots to at least %d"):format(
+      model.slots, #factors, table.concat(factors, ", "), #factors), 0)
+  end
+end
+
+--- Encoder and decoder that fit a dataset. Slots and image size are checked against the dataset here, before the
+-- first step. index: the ID training images, whose mean the encoder subtracts and the decoder adds.
+function models.make(model, dataset, factors, index)
+  enough(model, factors)
+  local encoder, decoder = models.build(model, dataset:height(), dataset:width())
+  T.no_grad(function()
+    if (model.base or "cnn") == "cnn" and (model.head or "queries") == "queries" then
+      models.initialise(encoder)
+      encoder.head.bias:narrow(1, model.slot_dim + 1, model.slot_dim):fill_(-2) -- small spread at first
+    end
+    models.initialise(decoder)
+    standardise(encoder, decoder, dataset, index)
+  end)
+  return encoder, decoder
+end
+
+--- An encoder for supervision: means only, standardised on ID images.
+function models.make_supervised(model, dataset, factors, index)
+  enough(model, factors)
+  local encoder = models.encoder(model, dataset:height(), dataset:width(), false)
+  T.no_grad(function()
+    if (model.base or "cnn") == "cnn" and (model.head or "queries") == "queries" then models.initialise(encoder) end
+    standardise(encoder, nil, dataset, index)
+  end)
+  return encoder
+end
+
+return models

@@ -1,0 +1,132 @@
+--- Scenes for a study: the dataset, the split and its index sets, what the factors are called.
+local T = require "percept.tensor"
+local datasets = require "percept.datasets"
+
+local scenes = {}
+
+-- Which cells each split holds out, by PUG's names; columns that a dataset lacks are left out.
+local pairs_of = {
+  background = {{"character_name", "world_name"}, {"character2_name", "world_name"}},
+  texture = {{"character_name", "character_texture"}, {"character2_name", "character2_texture"}},
+  object = {{"character_name", "character2_name"}},
+}
+local order = {"character_name", "character2_name", "world_name"}
+local label = {
+  character_name = "left", character2_name = "right", world_name = "world", character_texture = "texture",
+  character2_texture = "texture2",
+}
+
+local function has(list, name)
+  for _, v in ipairs(list) do if v == name then return true end end
+  return false
+end
+
+--- Rows of a dataset that a study leaves out: {column = {values}} or nil, from cfg.worlds and cfg.textures.
+local function only(cfg)
+  local out
+  for column, values in pairs{world_name = cfg.worlds or {}, character_texture = cfg.textures or {}} do
+    if #values > 0 then
+      out = out or {}
+      out[column] = values
+    end
+  end
+  return out
+end
+
+-- Images all of whose cells are held out: the furthest from what was seen.
+local function all_held(dataset, cells, train, index)
+  local every
+  for _, pair in ipairs(cells) do
+    local seen, a, b = {}, dataset:factor(pair[1], train):to_table(), dataset:factor(pair[2], train):to_table()
+    for i = 1, #a do seen[a[i] .. "," .. b[i]] = true end
+    a, b = dataset:factor(pair[1], index):to_table(), dataset:factor(pair[2], index):to_table()
+    every = every or {}
+    for i = 1, #a do every[i] = (every[i] == nil or every[i]) and not seen[a[i] .. "," .. b[i]] end
+  end
+  local chosen, all = {}, index:to_table()
+  for i = 1, #all do
+    if every[i] then chosen[#chosen + 1] = i end
+  end
+  return #chosen > 0 and #chosen < #all and T.tensor(chosen, {dtype = "i64"}) or nil
+end
+
+--- Opens cfg.data at cfg.size and splits it by `preset` (background, texture, object).
+-- cfg: data (folder in PUG's layout), size, worlds, textures (lists; empty: all), fraction, offset, rule, split_seed,
+-- pseudo (share of the ID cells kept apart for choosing settings; the OOD set is then not used at all), limit (ID
+-- training images, 0: all). Returns {dataset, split, factors, scored, scored_name, labels, sets = {{name, index}}, cells, both},
+-- both: places in the OOD set whose every cell was held out (nil for one cell an image).
+function scenes.open(cfg, run, preset)
+  preset = preset or cfg.preset or "background"
+  local dataset = datasets.scenes(cfg.data, {height = cfg.size, width = cfg.size, only = only(cfg)})
+  local known, cells = dataset:factors(), {}
+  for _, pair in ipairs(pairs_of[preset] or error("study: split = " .. tostring(preset) .. "; known are background, texture, object", 0)) do
+    if has(known, pair[1]) and has(known, pair[2]) then cells[#cells + 1] = pair end
+  end
+  local split = datasets.split(dataset, {
+    preset = preset, rule = cfg.rule or "band", fraction = cfg.fraction, offset = cfg.offset, val = 0.12, seed = cfg.split_seed or 1,
+    pseudo = cfg.pseudo or 0,
+  })
+  local out = {dataset = dataset, split = split, preset = preset, cells = cells, factors = {}, scored = {}, scored_name = "animals", labels = label}
+  for _, f in ipairs(order) do
+    if has(known, f) and #dataset:values(f) > 1 then out.factors[#out.factors + 1] = f end
+  end
+  for _, f in ipairs(out.factors) do
+    if f:match "^character" then out.scored[#out.scored + 1] = f end
+  end
+  if #out.scored == 0 then
+    error(("%s: no column character_name with more than one value; a study needs PUG's columns"):format(cfg.data), 0)
+  end
+  out.train = split.id_train
+  if (cfg.limit or 0) > 0 and cfg.limit < out.train:size(1) then
+    local batch = datasets.batches(out.train, cfg.limit, {seed = cfg.split_seed or 1})
+    out.train = batch:next():sort()
+  end
+  local choosing = (cfg.pseudo or 0) > 0
+  out.far = choosing and "pseudo" or "ood"
+  out.sets = {{"id", split.id_val}, {out.far, choosing and split.pseudo_ood or split.ood}}
+  out.both = all_held(dataset, cells, split.id_train, out.sets[2][2])
+  run:dataset(dataset:digest(), cfg.data:match "([^/]+)/*$", {n = dataset:count(), path = cfg.data})
+  run:param("split.digest", split.digest)
+  print(("%d images of %d x %d: %d to train on, %d ID to validate, %d %s"):format(dataset:count(), dataset:height(), dataset:width(),
+    out.train:size(1), split.id_val:size(1), out.sets[2][2]:size(1),
+    choosing and "pseudo-OOD (carved out of ID, o below; the OOD set is not touched)" or "OOD (a held-out combination, # below)"))
+  print(split.cells)
+  return out
+end
+
+--- Accuracy of guessing: factor -> 1 / number of values; and of their mean.
+function scenes.chance(data)
+  local out, sum = {}, 0
+  for _, f in ipairs(data.factors) do out[f] = 1 / #data.dataset:values(f) end
+  for _, f in ipairs(data.scored) do sum = sum + out[f] / #data.scored end
+  out[data.scored_name] = sum
+  return out
+end
+
+--- Labels of the images at `index`: factor -> (N) class indices; and factor -> number of classes.
+function scenes.labels(dataset, factors, index)
+  local labels, classes = {}, {}
+  for _, f in ipairs(factors) do
+    labels[f] = dataset:factor(f, index)
+    classes[f] = #dataset:values(f)
+  end
+  return labels, classes
+end
+
+--- Applies f to chunks of the images at `index`, without history; returns the results joined.
+function scenes.by_chunks(dataset, index, chunk, f)
+  return T.no_grad(function()
+    local parts, n = {}, index:size(1)
+    for from = 1, n, chunk do
+      parts[#parts + 1] = f(dataset:images(index:narrow(1, from, math.min(chunk, n - from + 1))), from)
+    end
+    return T.cat(parts, {dim = 1})
+  end)
+end
+
+--- Slot means (N,K,m) of the images at `index`, without history.
+function scenes.encode(encoder, dataset, index)
+  return scenes.by_chunks(dataset, index, 128, function(x) return (encoder(x)) end)
+end
+
+return scenes

@@ -1,0 +1,103 @@
+--- The autoencoder with slots: reconstruction + KL + interaction (paper.md 6.1), in attempts.
+local percept = require "percept"
+local T = require "percept.tensor"
+local nn = require "percept.nn"
+local optim = require "percept.optim"
+local interaction = require "percept.interaction"
+local datasets = require "percept.datasets"
+local train = require "percept.train"
+
+local vae = {}
+
+-- The VAE's terms for images x: squared error per image, KL, interaction.
+local function vae_terms(encoder, decoder, x, noise)
+  local mean, log_std = encoder(x)
+  local z = noise and mean + log_std:exp() * T.randn(mean:shape()) or mean
+  local image, attention = decoder(z)
+  return nn.mse(image, x, {reduction = "batch_mean"}), nn.kl(mean, log_std), attention and interaction.attention(attention), attention
+end
+
+-- A decoder without slot attention has no interaction to weigh.
+local function objective(c, mse, kl, inter, alpha)
+  local sum = mse * c.sigma + kl * c.beta
+  return inter and sum + inter * alpha or sum
+end
+
+-- One attempt: models, optimiser and position in the data, all from one seed.
+local function new_attempt(o, seed)
+  T.manual_seed(seed)
+  local encoder, decoder = o.make()
+  local model = nn.module{encoder = encoder, decoder = decoder, forward = function(self, x) return self.encoder(x) end}
+  return {
+    encoder = encoder, decoder = decoder, model = model, optimizer = optim.adam(model, {lr = o.config.lr}),
+    batches = datasets.batches(o.index, o.config.batch, {seed = seed}),
+  }
+end
+
+-- The objective on ID validation images, with the penalty at full weight: what attempts are chosen by.
+local function validation(o, attempt)
+  local c, sum, n = o.config, 0, o.validation:size(1)
+  return T.no_grad(function()
+    for from = 1, n, 128 do
+      local count = math.min(128, n - from + 1)
+      local mse, kl, inter = vae_terms(attempt.encoder, attempt.decoder, o.dataset:images(o.validation:narrow(1, from, count)), false)
+      sum = sum + count * objective(c, mse, kl, inter, c.alpha):item()
+    end
+    return sum / n
+  end)
+end
+
+--- Trains the VAE: sigma * squared error per image + beta * KL + alpha(t) * interaction.
+-- Slots sometimes begin badly (one takes two objects) and never recover; whether they do shows
+-- early in the objective. So `attempts` short trainings of `attempt_steps` are made, and the one
+-- with the lowest objective on ID validation images (no labels, no OOD) goes on to `steps`.
+-- o: make (-> encoder, decoder), dataset, index, validation (indices), config, run, seed, checkpoint.
+-- Returns encoder, decoder.
+function vae.train(o)
+  local c = o.config
+  local rate = optim.schedule{
+    {kind = "linear", from = 0, to = c.lr, steps = c.warmup},
+    {kind = "constant", from = c.lr, steps = math.max(1, math.floor(c.steps * c.hold) - c.warmup)},
+    {kind = "cosine", from = c.lr, to = c.lr * c.final, steps = math.max(1, c.steps - math.floor(c.steps * c.hold))},
+  }
+  local alpha = optim.schedule{
+    {kind = "constant", from = 0, steps = math.max(1, c.alpha_delay)},
+    {kind = "linear", from = 0, to = c.alpha, steps = math.max(1, c.alpha_ramp)},
+  }
+  local pixels = o.dataset:height() * o.dataset:width() * 3
+  local function loop(attempt, options)
+    return train.loop{
+      name = options.name, steps = options.steps, first = options.first, optimizer = attempt.optimizer,
+      modules = {encoder = attempt.encoder, decoder = attempt.decoder}, batches = attempt.batches, lr = rate, clip = c.clip, run = o.run,
+      checkpoint = options.checkpoint, checkpoint_every = o.checkpoint_every, log_every = c.log_every,
+      step = function(t)
+        local x = o.dataset:images(attempt.batches:next())
+        local mse, kl, inter, attention = vae_terms(attempt.encoder, attempt.decoder, x, true)
+        return objective(c, mse, kl, inter, alpha(t - 1)), {mse = mse / pixels, kl = kl, interaction = inter, attention = attention}
+      end,
+    }
+  end
+  local best
+  local resumed = train.newest(o.checkpoint, o.run) ~= nil
+  for k = 1, resumed and 0 or c.attempts do
+    local attempt = new_attempt(o, o.seed * 1000 + k)
+    loop(attempt, {name = "attempt" .. k, steps = math.min(c.attempt_steps, c.steps)})
+    attempt.objective, attempt.rng, attempt.number = validation(o, attempt), T.get_rng_state(), k
+    o.run:log(k, {["attempts/objective"] = attempt.objective})
+    if not best or attempt.objective < best.objective then best = attempt end
+  end
+  if best then
+    T.set_rng_state(best.rng)
+    o.run:param("attempt", best.number)
+  else
+    best = new_attempt(o, o.seed * 1000 + 1)
+  end
+  loop(best, {name = "vae", steps = c.steps, first = resumed and 0 or math.min(c.attempt_steps, c.steps), checkpoint = o.checkpoint})
+  for _, path in ipairs(percept.edit.glob((o.checkpoint or ""):match "^(.-)[^/]*$" .. "attempt*.safetensors")) do
+    os.remove(path) -- of the attempts; the best one has gone on
+  end
+  o.run:log(c.steps, {["vae/objective"] = validation(o, best)})
+  return best.encoder, best.decoder
+end
+
+return vae
