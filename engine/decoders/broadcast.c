@@ -24,20 +24,26 @@ static pc_tensor *spread(pc_scope *s, const broadcast_self *d, pc_tensor *z) {
   return pc_reshape(s, x, 4, (int64_t[]){n, d->grid_h, d->grid_w, m});
 }
 
-static void fwd_broadcast(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
-  const broadcast_self *d = m->self;
-  const pc_broadcast_decoder_opts *o = &d->o;
-  pc_tensor *z = in[0], *masks;
-  if (!pc_check_slots(s, "broadcast_decoder", z, o->slots, o->slot_dim)) return;
-  int64_t b = z->size[0], k = z->size[1], c = o->channels + (o->masks != PC_MASKS_NONE);
-  pc_tensor *y = pc_run1(s, d->net, spread(s, d, z));
-  y = pc_reshape(s, y, 5, (int64_t[]){b, k, o->height, o->width_px, c});
-  if (o->masks == PC_MASKS_NONE) {
+void pc_put_together(pc_scope *s, pc_tensor *y, pc_masks how, pc_tensor **out) {
+  pc_tensor *masks;
+  if (!y) return;
+  if (how == PC_MASKS_NONE) {
     out[0] = pc_sum(s, y, 1, (int[]){1}, 0);
     return;
   }
-  out[0] = pc_composite(s, y, o->masks == PC_MASKS_SIGMOID, &masks);
-  out[1] = pc_transpose(s, pc_reshape(s, masks, 3, (int64_t[]){b, k, o->height * o->width_px}), 1, 2);
+  int64_t b = y->size[0], k = y->size[1], pixels = y->size[2] * y->size[3];
+  out[0] = pc_composite(s, y, how == PC_MASKS_SIGMOID, &masks);
+  out[1] = pc_transpose(s, pc_reshape(s, masks, 3, (int64_t[]){b, k, pixels}), 1, 2);
+}
+
+static void fwd_broadcast(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
+  const broadcast_self *d = m->self;
+  const pc_broadcast_decoder_opts *o = &d->o;
+  pc_tensor *z = in[0];
+  if (!pc_check_slots(s, "broadcast_decoder", z, o->slots, o->slot_dim)) return;
+  int64_t b = z->size[0], k = z->size[1], c = o->channels + (o->masks != PC_MASKS_NONE);
+  pc_tensor *y = pc_run1(s, d->net, spread(s, d, z));
+  pc_put_together(s, pc_reshape(s, y, 5, (int64_t[]){b, k, o->height, o->width_px, c}), o->masks, out);
 }
 
 static const pc_module_class broadcast_class = {
@@ -47,7 +53,7 @@ int pc_masks_parse(pc_masks *out, const char *name) {
   static const char *const names[] = {"softmax", "sigmoid", "none"};
   for (int i = 0; i < 3; i++)
     if (!strcmp(name, names[i])) return *out = (pc_masks)i, PC_OK;
-  return pc_fail(PC_EARG, "broadcast_decoder: unknown masks '%s': known are softmax, sigmoid, none", name);
+  return pc_fail(PC_EARG, "decoder: unknown masks '%s': known are softmax, sigmoid, none", name);
 }
 
 static int check(pc_broadcast_decoder_opts *o) {

@@ -81,6 +81,41 @@ typedef struct pc_broadcast_decoder_opts {
 } pc_broadcast_decoder_opts;
 int pc_decoder_broadcast(pc_module **out, const pc_broadcast_decoder_opts *o);
 
+/* One MLP that every slot and every position goes through alone (arXiv 1901.07017 without the convolutions):
+ *   h = act(W_z z_k + W_p fourier(p) + b);  y_k(p) = mlp(h): patch*patch colours (and masks' logits)
+ *   image = sum_k mask_k * colours_k, as broadcast has it
+ * A query a patch of patch x patch pixels. Positions never see each other. */
+typedef struct pc_pixel_decoder_opts {
+  int64_t slots;                      /* 0: any number */
+  int64_t slot_dim;                   /* m; required */
+  int64_t height, width_px, channels; /* of the image; 0: 64, 64, 3 */
+  int64_t patch;                      /* 0: 1 */
+  int64_t hidden;                     /* 0: 64 */
+  int64_t layers;                     /* hidden layers; 0: 3 */
+  int64_t octaves;                    /* 0: 6 */
+  pc_nn_act act;                      /* none: gelu */
+  pc_masks masks;
+} pc_pixel_decoder_opts;
+int pc_decoder_pixel(pc_module **out, const pc_pixel_decoder_opts *o);
+
+/* Fully connected layers to a small grid, doubled by transposed convolutions of 4 x 4, stride 2:
+ *   g(c) = up(reshape(net(c))), net: width -> hidden, `layers` times -> grid, the activation after each
+ *   additive (arXiv 2310.05327): image = mean + sum_k g(z_k), one g for all slots: d2 image / dz_i dz_j = 0, i != j
+ *   cnn, the unstructured control: image = mean + g(z_1, ..., z_K), the slots in a row
+ * The grid is the image halved while both sides are even and at least 8: 4 x 4 for 32, 64, 128 pixels. Neither
+ * has slot attention. The buffer `mean` (H,W,C) is the image that no slot needs to explain (0 at birth). */
+typedef struct pc_deconv_opts {
+  int64_t slots;                      /* cnn: required; additive: 0: any number */
+  int64_t slot_dim;                   /* m; required */
+  int64_t height, width_px, channels; /* of the image; 0: 64, 64, 3 */
+  int64_t hidden, layers;             /* of the fully connected part; 0: 256, 2 */
+  int64_t features;                   /* channels of the grids; 0: 32 */
+  int64_t coarse;                     /* channels of the coarsest grid, halved by every doubling; 0: features */
+  pc_nn_act act;                      /* none: elu */
+} pc_deconv_opts;
+int pc_decoder_additive(pc_module **out, const pc_deconv_opts *o);
+int pc_decoder_cnn(pc_module **out, const pc_deconv_opts *o);
+
 /* A fully connected decoder of all slots at once: the unstructured control.
  * z (B,K*m) -> hidden... -> H*W*C. */
 typedef struct pc_mlp_decoder_opts {
@@ -98,6 +133,10 @@ pc_jacobian_fn *pc_decoder_jacobian(const pc_module *decoder);
 
 /* (B,gh*gw,patch*patch*C) <-> (B,gh*patch,gw*patch,C) */
 pc_tensor *pc_unpatch(pc_scope *s, pc_tensor *x, int64_t gh, int64_t gw, int64_t patch, int64_t channels);
+
+/* Paintings y (B,K,H,W,C+1), the last channel the masks' logits, or (B,K,H,W,C) without masks ->
+ * out[0] image (B,H,W,C), out[1] masks (B,H*W,K), left alone without masks. */
+void pc_put_together(pc_scope *s, pc_tensor *y, pc_masks how, pc_tensor **out);
 
 /* Notes an error and gives 0 unless z is (B,slots,dim); slots 0: any number. */
 int pc_check_slots(pc_scope *s, const char *who, const pc_tensor *z, int64_t slots, int64_t dim);

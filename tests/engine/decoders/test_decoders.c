@@ -105,6 +105,109 @@ START_TEST(broadcast_masks_and_messages) {
 }
 END_TEST
 
+/* The plain sum of one CNN a slot: taking a slot away takes its painting (and not the mean) away; slots commute. */
+START_TEST(additive_is_a_sum) {
+  pc_module *m;
+  pc_deconv_opts o = {
+      .slot_dim = 3, .height = 16, .width_px = 8, .channels = 2, .hidden = 6, .features = 3, .coarse = 8};
+  pc_tensor *z = NORMAL(PC_F32, 1, 2, 3, 3), *part, *out[PC_MAX_OUT], *one[3];
+  must(pc_decoder_additive(&m, &o));
+  /* grid 8 x 4, one doubling: 3 -> 6 -> 6 -> 8*4*8 -> (16,8,2) */
+  ck_assert_int_eq(pc_module_count(m), (3 * 6 + 6) + (6 * 6 + 6) + (6 * 256 + 256) + (8 * 16 * 2 + 2));
+  must(run_module(m, &z, 1, out));
+  shape_is(out[0], "(2,16,8,2)");
+  ck_assert_ptr_null(out[1]);
+  must(pc_fill(pc_module_get(m, "mean"), 0.25));
+  for (int k = 0; k < 3; k++) {
+    must(pc_view_narrow(&part, z, 1, k, 1, 1));
+    one[k] = first_of(m, part, NULL);
+    pc_tensor_release(part);
+  }
+  for (int64_t i = 0; i < pc_numel(out[0]); i++) {
+    double sum = 0;
+    for (int k = 0; k < 3; k++) sum += (double)pc_f32(one[k])[i] - 0.25;
+    close_to((double)pc_f32(out[0])[i], sum, 1e-5);
+  }
+  for (int k = 0; k < 3; k++) pc_tensor_release(one[k]);
+  pc_tensor_release(out[0]);
+  pc_tensor_release(z);
+  pc_module_release(m);
+}
+END_TEST
+
+/* The CNN control is the same net over the slots in a row: with one slot it is the additive decoder. */
+START_TEST(cnn_and_its_sizes) {
+  static const int64_t sides[] = {8, 32, 64, 128};
+  pc_module *m, *c;
+  pc_tensor *z = NORMAL(PC_F32, 1, 2, 1, 3), *a, *b, *out[PC_MAX_OUT];
+  for (int i = 0; i < 4; i++) {
+    pc_deconv_opts o = {.slots = 1, .slot_dim = 3, .height = sides[i], .hidden = 8, .features = 4};
+    must(pc_decoder_additive(&m, &o));
+    must(pc_decoder_cnn(&c, &o));
+    must(pc_module_copy_values(c, m));
+    a = first_of(m, z, NULL);
+    must(run_module(c, &z, 1, out));
+    b = out[0];
+    ck_assert_ptr_null(out[1]);
+    ck_assert_int_eq(a->size[1], sides[i]);
+    ck_assert_int_eq(a->size[3], 3);
+    for (int64_t k = 0; k < pc_numel(a); k++) close_to((double)pc_f32(a)[k], (double)pc_f32(b)[k], 1e-5);
+    pc_tensor_release(a);
+    pc_tensor_release(b);
+    pc_module_release(m);
+    pc_module_release(c);
+  }
+  must(pc_decoder_cnn(&c, &(pc_deconv_opts){.slots = 2, .slot_dim = 3, .height = 8, .hidden = 4, .features = 4}));
+  must_fail(run_module(c, &z, 1, out), PC_ESHAPE, "cnn_decoder: slots must be (B,2,3), got (2,1,3)");
+  pc_module_release(c);
+  pc_tensor_release(z);
+  must_fail(pc_decoder_cnn(&c, &(pc_deconv_opts){.slot_dim = 3}), PC_EARG, "slots and slot_dim are required");
+  must_fail(pc_decoder_additive(&c, &(pc_deconv_opts){.slots = 3}), PC_EARG, "slot_dim must be at least 1");
+  must_fail(pc_decoder_additive(&c, &(pc_deconv_opts){.slot_dim = 3, .height = 33}), PC_EARG,
+            "an image of 33 x 33 is no doubled grid: use even sides of at least 8");
+  must_fail(pc_decoder_additive(&c, &(pc_deconv_opts){.slot_dim = 3, .layers = 9}), PC_EARG, "1 to 8 hidden layers");
+}
+END_TEST
+
+START_TEST(pixel_masks_and_patches) {
+  pc_module *m;
+  pc_tensor *z = NORMAL(PC_F32, 1, 2, 3, 3), *out[PC_MAX_OUT], *rows, *part, *all, *sum[2];
+  pc_pixel_decoder_opts o = {
+      .slot_dim = 3, .height = 6, .width_px = 4, .channels = 2, .hidden = 5, .octaves = 2, .patch = 2};
+  must(pc_decoder_pixel(&m, &o));
+  ck_assert_int_eq(pc_module_count(m), (3 * 5 + 5) + 8 * 5 + 2 * (25 + 5) + 5 * 12 + 12);
+  must(run_module(m, &z, 1, out));
+  shape_is(out[0], "(2,6,4,2)");
+  shape_is(out[1], "(2,24,3)");
+  must(pc_contiguous(&rows, out[1]));
+  rows_sum_to_1(rows);
+  pc_tensor *drop[] = {out[0], out[1], rows};
+  for (int i = 0; i < 3; i++) pc_tensor_release(drop[i]);
+  pc_module_release(m);
+  for (int masks = PC_MASKS_SIGMOID; masks <= PC_MASKS_NONE; masks++) { /* additive */
+    o.masks = (pc_masks)masks, o.patch = 1;
+    must(pc_decoder_pixel(&m, &o));
+    all = first_of(m, z, NULL);
+    for (int k = 0; k < 2; k++) {
+      must(pc_view_narrow(&part, z, 1, k ? 2 : 0, k ? 1 : 2, 1));
+      sum[k] = first_of(m, part, NULL);
+      pc_tensor_release(part);
+    }
+    for (int64_t i = 0; i < pc_numel(all); i++)
+      close_to((double)pc_f32(all)[i], (double)pc_f32(sum[0])[i] + (double)pc_f32(sum[1])[i], 1e-5);
+    pc_tensor_release(all);
+    pc_tensor_release(sum[0]);
+    pc_tensor_release(sum[1]);
+    pc_module_release(m);
+  }
+  o.patch = 4;
+  must_fail(pc_decoder_pixel(&m, &o), PC_EARG, "patches of 4 do not tile an image of 6 x 4");
+  must_fail(pc_decoder_pixel(&m, &(pc_pixel_decoder_opts){.slots = 3}), PC_EARG, "slot_dim must be at least 1");
+  must_fail(pc_decoder_pixel(&m, &(pc_pixel_decoder_opts){.slot_dim = 3, .layers = 17}), PC_EARG, "1 to 16 hidden");
+  pc_tensor_release(z);
+}
+END_TEST
+
 START_TEST(the_control_has_no_attention) {
   pc_module *m;
   pc_tensor *z = NORMAL(PC_F32, 1, 5, 3, 2), *out[PC_MAX_OUT];
@@ -355,6 +458,31 @@ START_TEST(gradients) {
   gradcheck_module(m, &z, 1, 0, 0);
   gradcheck_module(m, &z, 1, 1, 0);
   pc_module_release(m);
+  must(pc_decoder_pixel(&m, &(pc_pixel_decoder_opts){.slots = 3,
+                                                     .slot_dim = 2,
+                                                     .height = 4,
+                                                     .width_px = 2,
+                                                     .channels = 1,
+                                                     .hidden = 3,
+                                                     .layers = 2,
+                                                     .octaves = 1,
+                                                     .patch = 2}));
+  gradcheck_module(m, &z, 1, 0, 0);
+  gradcheck_module(m, &z, 1, 1, 0);
+  pc_module_release(m);
+  for (int shared = 0; shared < 2; shared++) {
+    pc_deconv_opts d = {.slots = 3,
+                        .slot_dim = 2,
+                        .height = 8,
+                        .channels = 1,
+                        .hidden = 3,
+                        .layers = 1,
+                        .features = 2,
+                        .act = PC_NN_GELU};
+    must(shared ? pc_decoder_additive(&m, &d) : pc_decoder_cnn(&m, &d));
+    gradcheck_module(m, &z, 1, 0, 1);
+    pc_module_release(m);
+  }
   must(pc_decoder_mlp(&m, &(pc_mlp_decoder_opts){.slots = 3, .slot_dim = 2, .height = 3, .channels = 1, .hidden = 4}));
   gradcheck_module(m, &z, 1, 0, 0);
   pc_module_release(m);
@@ -369,6 +497,9 @@ static Suite *decoders_suite(void) {
   tcase_add_test(tc, shapes_and_attention);
   tcase_add_test(tc, broadcast_is_additive);
   tcase_add_test(tc, broadcast_masks_and_messages);
+  tcase_add_test(tc, additive_is_a_sum);
+  tcase_add_test(tc, cnn_and_its_sizes);
+  tcase_add_test(tc, pixel_masks_and_patches);
   tcase_add_test(tc, the_control_has_no_attention);
   tcase_add_test(tc, images_of_a_batch_are_independent);
   tcase_add_test(tc, patches_go_where_they_belong);
