@@ -1,4 +1,4 @@
-/* perception.c: percept.decoders, percept.inverter, percept.replay, percept.interaction. */
+/* perception.c: percept.decoders, percept.inverter, percept.interaction. */
 #include <string.h>
 
 #include "bindings/module.h"
@@ -6,11 +6,9 @@
 #include "grad/ops_shape.h"
 #include "interaction/penalty.h"
 #include "inverter/inverter.h"
-#include "replay/replay.h"
 
 int luaopen_percept_decoders(lua_State *L);
 int luaopen_percept_inverter(lua_State *L);
-int luaopen_percept_replay(lua_State *L);
 int luaopen_percept_interaction(lua_State *L);
 
 #define I(k) a->a[k].v.i
@@ -69,6 +67,40 @@ static int f_decoder_broadcast(lua_State *L, pc_args *a) {
   return rc < 0 ? rc : pc_made_module(L, pc_decoder_broadcast(&m, &o), &m);
 }
 
+static int f_decoder_pixel(lua_State *L, pc_args *a) {
+  pc_module *m;
+  pc_pixel_decoder_opts o = {.slots = I(0),
+                             .slot_dim = I(1),
+                             .height = I(2),
+                             .width_px = a->a[3].v.set ? I(3) : I(2),
+                             .channels = I(4),
+                             .patch = I(5),
+                             .hidden = I(6),
+                             .layers = I(7),
+                             .octaves = I(8)};
+  int rc = pc_nn_act_parse(&o.act, a->a[9].v.s);
+  if (rc == PC_OK) rc = pc_masks_parse(&o.masks, a->a[10].v.s);
+  return rc < 0 ? rc : pc_made_module(L, pc_decoder_pixel(&m, &o), &m);
+}
+
+static int deconv(lua_State *L, pc_args *a, int (*make)(pc_module **, const pc_deconv_opts *)) {
+  pc_module *m;
+  pc_deconv_opts o = {.slots = I(0),
+                      .slot_dim = I(1),
+                      .height = I(2),
+                      .width_px = a->a[3].v.set ? I(3) : I(2),
+                      .channels = I(4),
+                      .hidden = I(5),
+                      .layers = I(6),
+                      .features = I(7),
+                      .coarse = I(8)};
+  int rc = pc_nn_act_parse(&o.act, a->a[9].v.s);
+  return rc < 0 ? rc : pc_made_module(L, make(&m, &o), &m);
+}
+
+static int f_decoder_additive(lua_State *L, pc_args *a) { return deconv(L, a, pc_decoder_additive); }
+static int f_decoder_cnn(lua_State *L, pc_args *a) { return deconv(L, a, pc_decoder_cnn); }
+
 static int f_decoder_mlp(lua_State *L, pc_args *a) {
   pc_module *m;
   pc_mlp_decoder_opts o = {.slots = I(0),
@@ -105,6 +137,26 @@ static const pc_luafn decoder_functions[] = {
      "spatial broadcast: every slot paints alone, masks put the paintings together: slots (B,K,m) -> image (B,H,W,C), "
      "masks (B,H*W,K)",
      0},
+    {"pixel",
+     "slots:int=0, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=1, hidden:int=64, "
+     "layers:int=3, octaves:int=6, act:str=gelu, masks:str(softmax|sigmoid|none)=softmax",
+     f_decoder_pixel,
+     "one MLP over (slot, Fourier position), masks put the slots' answers together: slots (B,K,m) -> image (B,H,W,C), "
+     "masks (B,H*W,K)",
+     0},
+    {"additive",
+     "slots:int=0, slot_dim:int, height:int=64, width_px:int?, channels:int=3, hidden:int=256, layers:int=2, "
+     "features:int=32, coarse:int=0, act:str=elu",
+     f_decoder_additive,
+     "image = mean + sum over slots of one shared CNN (linear layers, then transposed convolutions 4 x 4 of stride 2 "
+     "from a grid of about 4 x 4): slots (B,K,m) -> image (B,H,W,C) (arXiv 2310.05327); coarse: channels of the "
+     "coarsest grid, halved by every doubling down to features",
+     0},
+    {"cnn",
+     "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, hidden:int=256, layers:int=2, "
+     "features:int=32, coarse:int=0, act:str=elu",
+     f_decoder_cnn,
+     "unstructured control: the CNN of decoders.additive over all slots at once: slots (B,K,m) -> image (B,H,W,C)", 0},
     {"mlp", "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, hidden:int=256, layers:int=2",
      f_decoder_mlp, "unstructured control: all slots through one MLP -> image (B,H,W,C)", 0},
     {0}};
@@ -249,29 +301,6 @@ int luaopen_percept_inverter(lua_State *L) {
   pc_module_class_open(L);
   lua_newtable(L);
   pc_register(L, "inverter", inverter_functions);
-  return 1;
-}
-
-/* ---- replay ---- */
-
-static int f_sample(lua_State *L, pc_args *a) {
-  pc_marginal kind;
-  pc_tensor *z;
-  int rc = pc_marginal_parse(&kind, a->a[2].v.s);
-  if (rc == PC_OK) rc = pc_replay_sample(&z, a->a[0].t, I(1), kind, pc_rng_global());
-  if (rc < 0) return rc;
-  pc_push_tensor(L, z);
-  return 1;
-}
-
-static const pc_luafn replay_functions[] = {
-    {"sample", "bank:tensor, n:int, marginals:str=empirical", f_sample,
-     "n slot sets (n,K,m), each slot drawn for itself from the bank (N,K,m): empirical, gaussian or prior", 0},
-    {0}};
-
-int luaopen_percept_replay(lua_State *L) {
-  lua_newtable(L);
-  pc_register(L, "replay", replay_functions);
   return 1;
 }
 

@@ -1,105 +1,190 @@
 #include "replay/replay.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "replay/mixture.h"
+#include "replay/seen.h"
+
+struct pc_replay {
+  pc_replay_opts o;
+  pc_dtype dtype;
+  int64_t rows, slots, m;
+  pc_tensor *bank;      /* empirical: a contiguous copy */
+  pc_mixture *mixtures; /* gaussian (one component) and mixture: one a slot */
+  pc_seen *seen;        /* combinations to leave out, or NULL */
+};
 
 int pc_marginal_parse(pc_marginal *out, const char *name) {
-  static const char *const names[] = {"empirical", "gaussian", "prior"};
-  for (int i = 0; i < 3; i++)
+  static const char *const names[] = {"empirical", "gaussian", "prior", "mixture"};
+  for (int i = 0; i < 4; i++)
     if (!strcmp(name, names[i])) return *out = (pc_marginal)i, PC_OK;
-  return pc_fail(PC_EARG, "replay: unknown marginals '%s': known are empirical, gaussian, prior", name);
+  return pc_fail(PC_EARG, "replay: unknown marginals '%s': known are empirical, gaussian, mixture, prior", name);
 }
 
-static void empirical(pc_tensor *z, const pc_tensor *bank, pc_rng *g) {
-  int64_t n = z->size[0], slots = z->size[1], rows = bank->size[0];
-  size_t w = pc_dtype_size(z->dtype) * (size_t)z->size[2];
-  for (int64_t i = 0; i < n; i++)
-    for (int64_t k = 0; k < slots; k++) {
-      int64_t from = pc_rng_below(g, rows);
-      memcpy((char *)pc_data(z) + (size_t)(i * slots + k) * w, (char *)pc_data(bank) + (size_t)(from * slots + k) * w,
-             w);
-    }
-}
+/* ---- fitting ---- */
 
-/* Lower Cholesky factor of the (m,m) covariance in place; a small ridge keeps rank-deficient banks factorable. */
-static void cholesky(double *c, int64_t m) {
-  for (int64_t i = 0; i < m; i++) c[i * m + i] += 1e-8 + 1e-6 * c[i * m + i];
-  for (int64_t j = 0; j < m; j++) {
-    double d = c[j * m + j];
-    for (int64_t k = 0; k < j; k++) d -= c[j * m + k] * c[j * m + k];
-    d = sqrt(fmax(d, 1e-12));
-    c[j * m + j] = d;
-    for (int64_t i = j + 1; i < m; i++) {
-      double s = c[i * m + j];
-      for (int64_t k = 0; k < j; k++) s -= c[i * m + k] * c[j * m + k];
-      c[i * m + j] = s / d;
-    }
-  }
-}
-
-static void fit(const pc_tensor *bank, int64_t k, double *mean, double *cov) {
+/* Slot k of the bank as (N,m) doubles. */
+static void gather(double *x, const pc_tensor *bank, int64_t k) {
   int64_t rows = bank->size[0], slots = bank->size[1], m = bank->size[2];
-#define AT(i, j) \
-  (bank->dtype == PC_F32 ? (double)pc_f32(bank)[((i)*slots + k) * m + (j)] : pc_f64(bank)[((i)*slots + k) * m + (j)])
-  memset(mean, 0, sizeof *mean * (size_t)m);
-  memset(cov, 0, sizeof *cov * (size_t)(m * m));
   for (int64_t i = 0; i < rows; i++)
-    for (int64_t j = 0; j < m; j++) mean[j] += AT(i, j) / (double)rows;
-  for (int64_t i = 0; i < rows; i++)
-    for (int64_t a = 0; a < m; a++)
-      for (int64_t b = 0; b <= a; b++) cov[a * m + b] += (AT(i, a) - mean[a]) * (AT(i, b) - mean[b]) / (double)rows;
-#undef AT
-}
-
-static int gaussian(pc_tensor *z, const pc_tensor *bank, pc_rng *g) {
-  int64_t n = z->size[0], slots = z->size[1], m = z->size[2];
-  double *mean = pc_malloc(sizeof *mean * (size_t)(m * m + 2 * m));
-  if (!mean) return PC_ENOMEM;
-  double *cov = mean + m, *e = cov + m * m;
-  for (int64_t k = 0; k < slots; k++) {
-    fit(bank, k, mean, cov);
-    cholesky(cov, m);
-    for (int64_t i = 0; i < n; i++) {
-      pc_rng_fill_normal_f64(g, e, m);
-      for (int64_t a = 0; a < m; a++) {
-        double v = mean[a];
-        for (int64_t b = 0; b <= a; b++) v += cov[a * m + b] * e[b];
-        if (z->dtype == PC_F32)
-          pc_f32(z)[(i * slots + k) * m + a] = (float)v;
-        else
-          pc_f64(z)[(i * slots + k) * m + a] = v;
-      }
+    for (int64_t j = 0; j < m; j++) {
+      int64_t at = (i * slots + k) * m + j;
+      x[i * m + j] = bank->dtype == PC_F32 ? (double)pc_f32(bank)[at] : pc_f64(bank)[at];
     }
-  }
-  pc_free(mean);
-  return PC_OK;
 }
 
-int pc_replay_sample(pc_tensor **out, const pc_tensor *bank, int64_t n, pc_marginal kind, pc_rng *g) {
-  pc_tensor *b = NULL;
-  *out = NULL;
+static int fit_mixtures(pc_replay *r, const pc_tensor *bank) {
+  int components = r->o.marginals == PC_MARGINAL_GAUSSIAN ? 1 : r->o.components, rc = PC_OK;
+  int iterations = components > 1 ? r->o.iterations : 0;
+  double *x = pc_malloc(sizeof *x * (size_t)(r->rows * r->m));
+  r->mixtures = pc_calloc((size_t)r->slots, sizeof *r->mixtures);
+  if (!x || !r->mixtures) rc = PC_ENOMEM;
+  for (int64_t k = 0; k < r->slots && rc == PC_OK; k++) {
+    pc_rng g = {0};
+    pc_rng_seed(&g, r->o.seed + (uint64_t)k);
+    gather(x, bank, k);
+    rc = pc_mixture_fit(&r->mixtures[k], x, r->rows, (int)r->m, components, iterations, &g);
+  }
+  pc_free(x);
+  return rc;
+}
+
+static int check(pc_replay *r, const pc_tensor *bank, const pc_replay_opts *o) {
   if (bank->ndim != 3 || bank->size[0] < 1 || !pc_dtype_is_float(bank->dtype))
     return pc_fail(PC_ESHAPE, "replay: the bank must be slots (N,K,m) of a float dtype with N at least 1, got %s %s",
                    pc_shape_str(bank), pc_dtype_name(bank->dtype));
-  if (n < 0) return pc_fail(PC_EARG, "replay: cannot draw %lld slot sets", (long long)n);
-  int rc = pc_contiguous(&b, bank);
-  if (rc == PC_OK) rc = pc_tensor_empty(out, bank->dtype, 3, (int64_t[]){n, bank->size[1], bank->size[2]});
-  if (rc == PC_OK) {
-    if (kind == PC_MARGINAL_EMPIRICAL)
-      empirical(*out, b, g);
-    else if (kind == PC_MARGINAL_GAUSSIAN)
-      rc = gaussian(*out, b, g);
-    else if ((*out)->dtype == PC_F32)
-      pc_rng_fill_normal_f32(g, pc_f32(*out), pc_numel(*out));
-    else
-      pc_rng_fill_normal_f64(g, pc_f64(*out), pc_numel(*out));
+  if (o) r->o = *o;
+  if (!r->o.components) r->o.components = 8;
+  if (!r->o.iterations) r->o.iterations = 100;
+  if (!r->o.tries) r->o.tries = 10000;
+  if (r->o.components < 1 || r->o.components > 1024)
+    return pc_fail(PC_EARG, "replay: 1 to 1024 components, not %d", r->o.components);
+  if (r->o.iterations < 0 || r->o.tries < 1)
+    return pc_fail(PC_EARG, "replay: %d iterations and %d tries make no sense", r->o.iterations, r->o.tries);
+  if (!r->o.labels && (r->o.seen || r->o.ngroups))
+    return pc_fail(PC_EARG,
+                   "replay: combinations are left out by the labels of the bank's slots (N,K): give labels, too");
+  if (r->o.labels && r->o.marginals != PC_MARGINAL_EMPIRICAL)
+    return pc_fail(
+        PC_EARG, "replay: only empirical marginals draw slots with labels; combinations cannot be left out of others");
+  r->dtype = bank->dtype;
+  r->rows = bank->size[0], r->slots = bank->size[1], r->m = bank->size[2];
+  return PC_OK;
+}
+
+int pc_replay_fit(pc_replay **out, const pc_tensor *bank, const pc_replay_opts *o) {
+  pc_tensor *b = NULL;
+  pc_replay *r = *out = pc_calloc(1, sizeof *r);
+  int rc = r ? check(r, bank, o) : PC_ENOMEM;
+  if (rc == PC_OK && r->o.marginals == PC_MARGINAL_EMPIRICAL) {
+    rc = pc_clone(&r->bank, bank);
+    if (rc == PC_OK && r->o.labels)
+      rc = pc_seen_new(&r->seen, r->rows, r->slots, r->o.labels, r->o.seen, r->o.groups, r->o.ngroups);
+  } else if (rc == PC_OK && r->o.marginals != PC_MARGINAL_PRIOR) {
+    rc = pc_contiguous(&b, bank);
+    if (rc == PC_OK) rc = fit_mixtures(r, b);
+    pc_tensor_release(b);
   }
-  pc_tensor_release(b);
+  if (r) r->o.labels = r->o.seen = NULL; /* borrowed; what is needed of them is kept */
+  if (rc < 0) {
+    pc_replay_free(r);
+    *out = NULL;
+  }
+  return rc;
+}
+
+void pc_replay_free(pc_replay *r) {
+  if (!r) return;
+  pc_tensor_release(r->bank);
+  for (int64_t k = 0; r->mixtures && k < r->slots; k++) pc_mixture_free(&r->mixtures[k]);
+  pc_free(r->mixtures);
+  pc_seen_free(r->seen);
+  pc_free(r);
+}
+
+/* ---- drawing ---- */
+
+/* from (n,K): rows counted from 0 */
+static int draw_rows(const pc_replay *r, int64_t *from, int64_t n, pc_rng *g) {
+  for (int64_t i = 0; i < n; i++, from += r->slots) {
+    int t = 0;
+    do {
+      if (t++ == r->o.tries)
+        return pc_fail(PC_EARG,
+                       "replay: %d draws in a row were combinations that occurred in ID: nothing new is left to draw. "
+                       "Leave out fewer combinations, or none",
+                       r->o.tries);
+      for (int64_t k = 0; k < r->slots; k++) from[k] = pc_rng_below(g, r->rows);
+    } while (r->seen && pc_seen_has(r->seen, from));
+  }
+  return PC_OK;
+}
+
+static int draw_empirical(const pc_replay *r, pc_tensor *z, pc_tensor **rows, pc_rng *g) {
+  int64_t n = z->size[0];
+  size_t w = pc_dtype_size(z->dtype) * (size_t)r->m;
+  pc_tensor *from;
+  int rc = pc_tensor_empty(&from, PC_I64, 2, (int64_t[]){n, r->slots});
+  if (rc == PC_OK && (rc = draw_rows(r, pc_i64(from), n, g)) < 0) pc_tensor_release(from);
+  if (rc < 0) return rc;
+  for (int64_t i = 0; i < n * r->slots; i++) {
+    int64_t *row = pc_i64(from) + i;
+    memcpy((char *)pc_data(z) + (size_t)i * w, (char *)pc_data(r->bank) + (size_t)(*row * r->slots + i % r->slots) * w,
+           w);
+    *row += PC_INDEX_BASE;
+  }
+  if (rows)
+    *rows = from;
+  else
+    pc_tensor_release(from);
+  return PC_OK;
+}
+
+static int draw_mixtures(const pc_replay *r, pc_tensor *z, pc_rng *g) {
+  int64_t n = z->size[0], m = r->m;
+  double *x = pc_malloc(sizeof *x * (size_t)(2 * m));
+  if (!x) return PC_ENOMEM;
+  for (int64_t k = 0; k < r->slots; k++)
+    for (int64_t i = 0; i < n; i++) {
+      pc_mixture_draw(&r->mixtures[k], x, x + m, g);
+      for (int64_t j = 0, at = (i * r->slots + k) * m; j < m; j++, at++) {
+        if (z->dtype == PC_F32)
+          pc_f32(z)[at] = (float)x[j];
+        else
+          pc_f64(z)[at] = x[j];
+      }
+    }
+  pc_free(x);
+  return PC_OK;
+}
+
+int pc_replay_draw(const pc_replay *r, pc_tensor **out, pc_tensor **rows, int64_t n, pc_rng *g) {
+  *out = NULL;
+  if (rows) *rows = NULL;
+  if (n < 0) return pc_fail(PC_EARG, "replay: cannot draw %lld slot sets", (long long)n);
+  int rc = pc_tensor_empty(out, r->dtype, 3, (int64_t[]){n, r->slots, r->m});
+  if (rc < 0) return rc;
+  if (r->bank)
+    rc = draw_empirical(r, *out, rows, g);
+  else if (r->mixtures)
+    rc = draw_mixtures(r, *out, g);
+  else if (r->dtype == PC_F32)
+    pc_rng_fill_normal_f32(g, pc_f32(*out), pc_numel(*out));
+  else
+    pc_rng_fill_normal_f64(g, pc_f64(*out), pc_numel(*out));
   if (rc < 0) {
     pc_tensor_release(*out);
     *out = NULL;
   }
+  return rc;
+}
+
+int pc_replay_sample(pc_tensor **out, const pc_tensor *bank, int64_t n, pc_marginal kind, pc_rng *g) {
+  pc_replay *r;
+  *out = NULL;
+  int rc = pc_replay_fit(&r, bank, &(pc_replay_opts){.marginals = kind});
+  if (rc == PC_OK) rc = pc_replay_draw(r, out, NULL, n, g);
+  pc_replay_free(r);
   return rc;
 }

@@ -132,6 +132,9 @@ mean, log_std = e(T.rand(2, 16, 16, 3)); mean:size()]],
 }
 
 examples.decoders = {
+  additive = "d = percept.decoders.additive{slot_dim = 4, height = 16, hidden = 16, features = 8}; d(T.randn(2, 3, 4)):size()",
+  cnn = "d = percept.decoders.cnn{slots = 3, slot_dim = 4, height = 16, hidden = 16, features = 8}; d(T.randn(2, 3, 4)):size()",
+  pixel = "d = percept.decoders.pixel{slot_dim = 4, height = 8, hidden = 8}; image, masks = d(T.randn(2, 3, 4)); masks:size()",
   broadcast = "d = percept.decoders.broadcast{slot_dim = 4, height = 16, hidden = 8}; image, masks = d(T.randn(2, 3, 4)); image:size()",
   cross = "d = percept.decoders.cross{slots = 3, slot_dim = 4, height = 16}; image, attention = d(T.randn(2, 3, 4)); image:size()",
   mlp = "d = percept.decoders.mlp{slots = 3, slot_dim = 4, height = 16}; d(T.randn(2, 3, 4)):size()",
@@ -147,7 +150,12 @@ found.loss, found.steps]],
 }
 
 examples.replay = {
-  sample = "bank = T.randn(50, 3, 4); percept.replay.sample(bank, 8):size()",
+  sample = "bank = T.randn(50, 3, 4); z, rows = percept.replay.sample(bank, 8, {rows = true}); z:size(), rows:size()",
+  fit = [[
+bank, labels = T.randn(50, 3, 4), T.randint(1, 6, {50, 3})
+new = percept.replay.fit(bank, {exclude = {labels = labels, groups = {{1, 3}, {2, 3}}}}) -- no (1,3) and (2,3) both known
+z, rows = new:sample(8, {rows = true}); rows
+percept.replay.fit(bank, {marginals = "mixture", components = 4}):sample(8):size()]],
 }
 
 examples.interaction = {

@@ -27,6 +27,26 @@ check.test("encoder to decoder", function()
   check.eq(select("#", decoders.mlp{slots = 3, slot_dim = 4, height = 8}(mean)), 1)
 end)
 
+check.test("additive, cnn and pixel decoders; frozen in search and replay", function()
+  T.manual_seed(9)
+  local sizes = {slots = 3, slot_dim = 4, height = 16, width_px = 8, hidden = 8, features = 4}
+  local z, x = T.randn(2, 3, 4), T.rand(2, 16, 8, 3)
+  for _, name in ipairs{"additive", "cnn"} do
+    local d = decoders[name](sizes)
+    check.eq({select("#", d(z)), d(z):shape()}, {1, {2, 16, 8, 3}})
+    local r = inverter.search(d:freeze(), x, z, {steps = 40, lr = 0.1, trace = true})
+    check.ok(r.loss:sum():item() < r.trace:select(2, 1):sum():item(), name)
+    local drawn = T.no_grad(function() return d(replay.sample(z, 5)) end)
+    check.eq({drawn:shape(), drawn:requires_grad()}, {{5, 16, 8, 3}, false})
+  end
+  for _, masks in ipairs{"softmax", "sigmoid", "none"} do
+    local image, mask = decoders.pixel{slot_dim = 4, height = 16, width_px = 8, hidden = 8, patch = 2, masks = masks}(z)
+    check.eq({image:shape(), mask and mask:shape() or {}}, {{2, 16, 8, 3}, masks == "none" and {} or {2, 128, 3}})
+  end
+  check.error("~activation: unknown 'foo'", decoders.additive, {slot_dim = 4, act = "foo"})
+  check.error("~an image of 33 x 33 is no doubled grid", decoders.cnn, {slots = 2, slot_dim = 4, height = 33})
+end)
+
 check.test("models that do not fit", function()
   check.error("~argument 2 (slot_dim)", decoders.cross, {slots = 3})
   check.error("~patches of 5 do not tile an image of 64 x 64", decoders.cross, 3, 4, {patch = 5})
@@ -203,7 +223,57 @@ check.test("replay", function()
   T.manual_seed(5)
   check.near(replay.sample(bank, 9):to_table(), a:to_table(), 0)
   check.error("~got (2,2) f32", replay.sample, T.ones(2, 2), 3)
-  check.error("~unknown marginals 'foo': known are empirical, gaussian, prior", replay.sample, bank, 3, "foo")
+  check.error("~unknown marginals 'foo': known are empirical, gaussian, mixture, prior", replay.sample, bank, 3, "foo")
+end)
+
+check.test("replay: rows, mixtures, combinations left out", function()
+  T.manual_seed(3)
+  local i64 = {dtype = "i64"}
+  local bank = T.arange(1, 5):reshape(4, 1, 1) * T.ones(4, 3, 2) -- row i holds i everywhere
+  local z, rows = replay.sample(bank, 40, {rows = true})
+  check.eq(rows:shape(), {40, 3})
+  check.eq(rows:dtype(), "i64")
+  check.near(z:select(3, 2):to_table(), rows:to_table(), 0)
+  check.eq(select("#", replay.sample(bank, 3, {marginals = "mixture", rows = true})), 1)
+  local labels = T.tensor({{1, 1, 1}, {1, 2, 1}, {2, 1, 2}, {2, 2, 2}}, i64)
+  local function seen(row, groups)
+    for _, group in ipairs(groups) do
+      local found = false
+      for _, known in ipairs(labels:to_table()) do
+        local all = true
+        for _, k in ipairs(group) do all = all and known[k] == row[k] end
+        found = found or all
+      end
+      if not found then return false end
+    end
+    return true
+  end
+  for _, groups in ipairs{{{1, 2, 3}}, {{1, 3}, {2, 3}}, {{1, 3}}} do
+    local sampler = replay.fit(bank, {exclude = {labels = labels, groups = groups}})
+    local _, from = sampler:sample(100, {rows = true})
+    local some = {}
+    for i, row in ipairs(from:to_table()) do
+      local values = {}
+      for k = 1, 3 do values[k] = labels:to_table()[row[k]][k] end
+      check.ok(not seen(values, groups), i)
+      some[table.concat(values, " ")] = true
+    end
+    check.ok(some["1 1 2"] and some["2 2 1"])
+  end
+  local all = T.tensor({{1, 1, 1}, {1, 2, 1}, {2, 1, 2}, {2, 2, 2}, {1, 1, 2}, {1, 2, 2}, {2, 1, 1}}, i64)
+  for _, row in ipairs(select(2, replay.sample(bank, 20, {rows = true, exclude = {labels = labels, combinations = all}})):to_table()) do
+    check.ok(row[1] >= 3 and row[2] % 2 == 0 and row[3] <= 2) -- (2, 2, 1) alone is left
+  end
+  check.error("~nothing new is left to draw", replay.sample, bank, 3, {exclude = {labels = labels, groups = {{2, 3}}}})
+  check.error("~labels must be integers (N,K)", replay.sample, bank, 3, {exclude = {labels = labels:float()}})
+  check.error("~got (2,3) i64", replay.sample, bank, 3, {exclude = {labels = labels:narrow(1, 1, 2)}})
+  check.error("~give labels, too", replay.sample, bank, 3, {exclude = {combinations = labels}})
+  check.error("~only empirical marginals", replay.sample, bank, 3, {marginals = "gaussian", exclude = {labels = labels}})
+  check.error("~exclude has no 'label': known are", replay.sample, bank, 3, {exclude = {label = labels}})
+  check.error("~exclude.labels is number 3, not a tensor", replay.sample, bank, 3, {exclude = {labels = 3}})
+  check.error("~group 1 must hold some of the slots 1 to 3", replay.sample, bank, 3, {exclude = {labels = labels, groups = {{4}}}})
+  check.error("~group 2 of exclude.groups must be a list", replay.sample, bank, 3, {exclude = {labels = labels, groups = {{1}, 2}}})
+  check.error("~1 to 1024 components, not -1", replay.fit, bank, {marginals = "mixture", components = -1})
 end)
 
 check.test("interaction", function()
