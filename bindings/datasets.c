@@ -188,6 +188,37 @@ static void set_tensor(lua_State *L, const char *name, pc_tensor *t) {
   lua_setfield(L, -2, name);
 }
 
+static void set_names(lua_State *L, const char *name, char *const *list, int64_t n) {
+  lua_createtable(L, (int)n, 0);
+  for (int64_t i = 0; i < n; i++) lua_pushstring(L, list[i]), lua_rawseti(L, -2, (int)i + 1);
+  lua_setfield(L, -2, name);
+}
+
+/* The cell matrix of a split into the table on top of the stack. */
+static int set_matrix(lua_State *L, const pc_split *s) {
+  int64_t size[2] = {s->rows, s->cols};
+  pc_tensor *cell = NULL, *count = NULL;
+  int rc = pc_tensor_from(&cell, PC_U8, 2, size, s->cell);
+  if (rc == PC_OK) rc = pc_tensor_from(&count, PC_I64, 2, size, s->count);
+  char *text = rc == PC_OK ? pc_split_describe(s) : NULL;
+  if (rc == PC_OK && text) {
+    set_tensor(L, "cell", cell);
+    set_tensor(L, "count", count);
+    set_names(L, "rows", s->row, s->rows);
+    set_names(L, "columns", s->col, s->cols);
+    lua_pushstring(L, s->row_factor), lua_setfield(L, -2, "row_factor");
+    lua_pushstring(L, s->col_factor), lua_setfield(L, -2, "column_factor");
+    lua_pushboolean(L, s->unordered), lua_setfield(L, -2, "unordered");
+    lua_pushstring(L, text), lua_setfield(L, -2, "cells");
+  } else if (rc == PC_OK) {
+    rc = PC_ENOMEM;
+  }
+  pc_free(text);
+  pc_tensor_release(cell);
+  pc_tensor_release(count);
+  return rc;
+}
+
 int pc_push_split(lua_State *L, pc_split *s) {
   lua_newtable(L);
   set_tensor(L, "id_train", s->id_train);
@@ -196,11 +227,9 @@ int pc_push_split(lua_State *L, pc_split *s) {
   set_tensor(L, "pseudo_ood", s->pseudo_ood);
   set_tensor(L, "ood", s->ood);
   lua_pushstring(L, s->digest), lua_setfield(L, -2, "digest");
-  char *text = s->rows ? pc_split_describe(s) : NULL;
-  if (text) lua_pushstring(L, text), lua_setfield(L, -2, "cells");
-  pc_free(text);
+  int rc = s->rows ? set_matrix(L, s) : PC_OK;
   pc_split_free(s);
-  return 1;
+  return rc < 0 ? rc : 1;
 }
 
 /* {{"a","b"}, ...} */
@@ -313,7 +342,12 @@ static const pc_luafn functions[] = {
      "scenes:scenes, preset:str=background, pairs:table?, rule:str=band, fraction:num=0.25, offset:int=0, "
      "cells:table?, "
      "unordered:bool=false, ignore:table?, val:num=0.1, test:num=-1, pseudo:num=0, seed:int=0",
-     f_split, "held-out combinations -> {id_train, id_val, id_test, pseudo_ood, ood (indices), cells, digest}", 0},
+     f_split,
+     "held-out combinations -> {id_train, id_val, id_test, pseudo_ood, ood (i64 indices), digest, cells (text), cell "
+     "(u8 rows x columns: 0 ID, 1 pseudo-OOD, 2 OOD), count (images), rows, columns (names), row_factor, "
+     "column_factor}; "
+     "presets background, texture, object; see pictures.split",
+     0},
     {"batches", "index:tensor, batch:int, seed:int=0, shuffle:bool=true, keep_last:bool=false", f_batches,
      "batches of indices, shuffled anew each epoch, resumable", 0},
     {0}};

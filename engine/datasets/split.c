@@ -56,9 +56,13 @@ static int choose_pairs(plan *p) {
   } else {
     return pc_fail(PC_EARG, "split: no preset '%s'; there are: background, texture, object", preset);
   }
-  if (!p->o->preset && p->o->npairs <= 0) { /* a dataset with one animal: the second pair does not exist */
-    int f, rc = pc_scenes_factor_find(&f, p->ds, background[1].a);
-    if (rc < 0) p->npairs = 1;
+  int f;
+  if (p->o->npairs <= 0 && pc_scenes_factor_find(&f, p->ds, "character2_name") < 0) { /* one animal: one pair */
+    if (p->unordered)
+      return pc_fail(PC_EARG,
+                     "split: preset 'object' holds out pairs of animals, and these scenes have no factor "
+                     "'character2_name'; take preset 'background' or 'texture', or name the factors with pairs");
+    p->npairs = 1;
   }
   for (int i = 0; i < p->npairs; i++) {
     int rc = pc_scenes_factor_find(&p->fa[i], p->ds, p->pair[i].a);
@@ -126,12 +130,18 @@ static int64_t cell_of(const plan *p, int64_t i, int k) {
 
 static int build_matrix(plan *p) {
   pc_split *s = p->s;
+  s->unordered = p->unordered;
+  s->row_factor = pc_strdup(p->pair[0].a);
+  s->col_factor = pc_strdup(p->pair[0].b);
+  if (!s->row_factor || !s->col_factor) return PC_ENOMEM;
   int rc = axis_names(p, 0, &s->row, &s->rows);
   if (rc < 0 || (rc = axis_names(p, 1, &s->col, &s->cols)) < 0) return rc;
   if (s->rows < 2 || s->cols < 2)
     return pc_fail(PC_EARG,
-                   "split: the cell matrix has %lld row%s and %lld column%s; combinations need two values at least",
-                   (long long)s->rows, s->rows == 1 ? "" : "s", (long long)s->cols, s->cols == 1 ? "" : "s");
+                   "split: the cell matrix has %lld row%s (%s) and %lld column%s (%s); combinations need two values of "
+                   "each at least: let more of them into the scenes (only, exclude), or split by other factors",
+                   (long long)s->rows, s->rows == 1 ? "" : "s", s->row_factor, (long long)s->cols,
+                   s->cols == 1 ? "" : "s", s->col_factor);
   size_t n = (size_t)(s->rows * s->cols);
   s->cell = pc_calloc(n, sizeof *s->cell);
   s->count = pc_calloc(n, sizeof *s->count);
@@ -156,15 +166,27 @@ static int build_matrix(plan *p) {
 
 /* ---- the rules ---- */
 
+/* How many of a row's cells go: round((i+1) f C) - round(i f C), so that the rows differ by one at most and all of
+ * them together lose round(R f C). */
+static int64_t band_width(int64_t i, double share) {
+  return (int64_t)((double)(i + 1) * share + 0.5 + 1e-9) - (int64_t)((double)i * share + 0.5 + 1e-9);
+}
+
 static void hold_out_band(plan *p, double fraction) {
   pc_split *s = p->s;
-  int64_t R = s->rows, C = s->cols, w = (int64_t)(fraction * (double)C + 0.5);
-  if (w < 1) w = 1;
+  int64_t R = s->rows, C = s->cols, taken = 0;
+  double share = fraction * (double)C;
+  int64_t whole = (int64_t)(share + 1e-9);
   for (int64_t i = 0; i < R; i++)
-    for (int64_t j = 0; j < C; j++) {
-      int64_t at = (p->unordered ? i + j : j - i * C / R) + p->o->offset;
-      at = (at % C + C) % C;
-      if (at < w) s->cell[i * C + j] = PC_CELL_OOD;
+    for (int64_t j = p->unordered ? i : 0; j < C; j++) {
+      int64_t at = ((p->unordered ? i + j : j - i * C / R) + p->o->offset) % C;
+      if (at < 0) at += C;
+      /* unordered: diagonals i + j = const go whole, and of the next one its share of the pairs {i,j} */
+      int held = p->unordered ? at < whole || (at == whole && band_width(taken++, share - (double)whole))
+                              : at < band_width(i, share);
+      if (!held) continue;
+      s->cell[i * C + j] = PC_CELL_OOD;
+      if (p->unordered) s->cell[j * C + i] = PC_CELL_OOD;
     }
 }
 
@@ -302,10 +324,12 @@ static int check(const plan *p) {
     while (v < nv && seen[v]) v++;
     pc_free(seen);
     if (v < nv)
-      return pc_fail(PC_EARG,
-                     "split: no training image has %s = '%s', so it would not be a known value; hold out fewer cells "
-                     "(fraction), move the band (offset), or filter the value out",
-                     pc_scenes_factor_name(p->ds, f), pc_scenes_factor_value(p->ds, f, v));
+      return pc_fail(
+          PC_EARG,
+          "split: no training image has %s = '%s', so it would not be a known value; hold out fewer cells "
+          "(fraction), move the band (offset), take rule 'random' (it leaves every value a cell), or filter the "
+          "value out",
+          pc_scenes_factor_name(p->ds, f), pc_scenes_factor_value(p->ds, f, v));
   }
   return PC_OK;
 }
@@ -367,6 +391,8 @@ void pc_split_free(pc_split *s) {
   for (int64_t i = 0; s->col && i < s->cols; i++) pc_free(s->col[i]);
   pc_free(s->row);
   pc_free(s->col);
+  pc_free(s->row_factor);
+  pc_free(s->col_factor);
   pc_free(s->cell);
   pc_free(s->count);
   pc_tensor_release(s->id_train);

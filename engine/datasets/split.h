@@ -8,11 +8,18 @@
  * (character_name, world_name) and (character2_name, world_name); for textures
  * (character_name, character_texture) and (character2_name,
  * character2_texture); for objects the unordered pair (character_name,
- * character2_name). Values in `ignore` ("blank") form no cell.
+ * character2_name). Values in `ignore` ("blank") form no cell: an image with
+ * nothing but ignored values is ID. Two animals of one kind are a pair like any
+ * other, the diagonal of the matrix. Scenes with one animal (no character2_name)
+ * have one pair; their object split is an error. PUG's textures come in pairs
+ * and have other names left and right (Blue with Red): the matrix has a column
+ * for each name, and a cell holds out images by that side alone.
  *   band    cell (i,j) of an R x C matrix is held out when
- *           (j - floor(i C/R) + offset) mod C < w, w = round(fraction C), w >= 1:
- *           every row, and for R >= C every column, loses the same share.
- *           Unordered: (i + j + offset) mod C < w, which is symmetric.
+ *           (j - floor(i C/R) + offset) mod C < w_i, w_i = round((i+1) f C) - round(i f C), f = fraction:
+ *           round(R f C) cells in all. Where f C is whole every row, and for R >= C every column, loses that
+ *           many; else they differ by one (3 textures, f = .2: three rows of five lose one of their three).
+ *           Unordered: (i + j + offset) mod C < w, which is symmetric, w = floor(f C); of the next diagonal
+ *           the share f C - w of its pairs.
  *   random  round(fraction x occurring cells) of the occurring cells by seed,
  *           leaving each value one ID cell in each pair at least.
  *   list    the cells named.
@@ -69,6 +76,8 @@ typedef struct pc_split {
   char **row, **col;                                         /* names of its values, sorted */
   uint8_t *cell;                                             /* (rows,cols) of pc_cell */
   int64_t *count;                                            /* (rows,cols): images with that cell */
+  char *row_factor, *col_factor;                             /* names of the first pair; NULL for latents */
+  int unordered;                                             /* the matrix is symmetric */
   char digest[PC_DIGEST_SIZE]; /* of the five index lists: the same images in the same sets */
 } pc_split;
 

@@ -18,8 +18,8 @@ typedef struct pc_series {
 
 typedef struct pc_heat {
   int64_t rows, cols;
-  double *value; /* rows*cols */
-  uint8_t *framed;
+  double *value;                 /* rows*cols */
+  uint8_t *framed;               /* 0, 1, or 2: dashed */
   char **row_label, **col_label; /* rows, cols; entries may be NULL */
   char *frame_name;
   double low, high;

@@ -55,7 +55,8 @@ static void draw_cells(pc_canvas *c, const pc_plot *p, const pc_panel *a) {
     if (!h->framed[i]) continue;
     pc_canvas_rect(c, x + in, y + in, cw - 2 * in, ch - 2 * in,
                    &(pc_pen){.stroke = PC_INK_RGB | 0xffffff, .width = 2 * in});
-    pc_canvas_rect(c, x + in, y + in, cw - 2 * in, ch - 2 * in, &(pc_pen){.stroke = PC_INK_FRAME, .width = in});
+    pc_canvas_rect(c, x + in, y + in, cw - 2 * in, ch - 2 * in,
+                   &(pc_pen){.stroke = PC_INK_FRAME, .width = in, .dash = h->framed[i] == 2});
   }
 }
 

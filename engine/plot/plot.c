@@ -199,7 +199,7 @@ int pc_plot_heat(pc_plot *p, const pc_heat_opts *o) {
   h->low = INFINITY, h->high = -INFINITY;
   for (int64_t i = 0; i < n; i++) {
     double v = h->value[i] = pc_at(o->values, i);
-    if (o->framed) h->framed[i] = pc_at(o->framed, i) != 0;
+    if (o->framed) h->framed[i] = pc_at(o->framed, i) == 2 ? 2 : pc_at(o->framed, i) != 0;
     if (isfinite(v)) h->low = fmin(h->low, v), h->high = fmax(h->high, v);
   }
   if (o->has_limits) h->low = o->low, h->high = o->high;

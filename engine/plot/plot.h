@@ -46,7 +46,7 @@ typedef struct pc_series_opts {
 
 typedef struct pc_heat_opts {
   const pc_tensor *values; /* (R,C) */
-  const pc_tensor *framed; /* (R,C), nonzero: a frame around the cell; or NULL */
+  const pc_tensor *framed; /* (R,C), nonzero: a frame around the cell, 2: a dashed one; or NULL */
   const char *const *row_labels, *const *col_labels;
   int nrow_labels, ncol_labels;
   int has_limits; /* of the colours; else the data's */

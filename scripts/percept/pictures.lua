@@ -185,6 +185,27 @@ local function combinations(values, a, b, rows, cols, held, title, ylabel, xlabe
   }
 end
 
+-- A split's cell matrix: images of each cell, what is held out framed. Cells that no image has are empty.
+local function split_picture(split, title, theme)
+  if type(split) ~= "table" or not T.is_tensor(split.cell) or type(split.rows) ~= "table" then
+    error("pictures.split: a split with a matrix of cells is needed, from datasets.split(scenes, ...); "
+      .. "splits of continuous latents have none", 0)
+  end
+  local cell, count = split.cell:to "f64", split.count:to "f64"
+  local values = T.where(count:gt(0), count, T.full({1}, 0 / 0, {dtype = "f64"}))
+  local framed = T.where(cell:eq(2), T.ones(1, {dtype = "f64"}), T.where(cell:eq(1), T.full({1}, 2, {dtype = "f64"}), T.zeros(1, {dtype = "f64"})))
+  local pseudo = split.pseudo_ood:numel()
+  local name = ("held out: %d OOD images"):format(split.ood:numel())
+  if pseudo > 0 then name = ("%s; dashed: %d pseudo-OOD images"):format(name, pseudo) end
+  return plot.heat{
+    values = values, framed = framed, frame_name = name, rows = split.rows, columns = split.columns,
+    limits = {0, math.max(1, count:max():item())}, title = title or ("images a cell; ID: %d train, %d validation%s"):format(
+      split.id_train:numel(), split.id_val:numel(), split.id_test:numel() > 0 and (", %d test"):format(split.id_test:numel()) or ""),
+    ylabel = split.row_factor, xlabel = split.column_factor, theme = theme,
+    width = math.min(1200, math.max(420, 190 + 52 * #split.columns)), height = math.min(1200, math.max(260, 150 + 26 * #split.rows)),
+  }
+end
+
 --- Input, decoded, and what each slot paints, one row an image; extra: {{name, slots}, ...} decoded behind them.
 pictures.slots = percept.declare("pictures.slots", "decoder:any, z:tensor, images:tensor?, extra:table?, " .. look, slots,
   "input, decoded, and each slot by itself, one row an image; extra: {{name, slots}, ...} are decoded, too")
@@ -210,5 +231,8 @@ pictures.combinations = percept.declare("pictures.combinations",
   "values:tensor, a:tensor, b:tensor, rows:table, columns:table, held:tensor?, title:str?, ylabel:str?, xlabel:str?, "
     .. "theme:str(light|dark)=light", combinations,
   "mean of values (N) per combination of classes a and b (N) as a heat map; held (rows,columns): frames -> plot")
+--- A split as a heat map: images in each cell of its matrix, held-out cells framed, pseudo-OOD ones dashed: a plot.
+pictures.split = percept.declare("pictures.split", "split:table, title:str?, theme:str(light|dark)=light", split_picture,
+  "a split's cells: number of images each, OOD cells framed, pseudo-OOD ones dashed -> plot")
 
 return pictures

@@ -121,7 +121,7 @@ plot.scatter = percept.declare("plot.scatter", "spec:table", xy("scatter", "poin
 --- Bars in groups. A series is {name, y, sd, color}, one value a group; y (groups), or (seeds,groups).
 plot.bars = percept.declare("plot.bars", "spec:table", bars,
   "bars in groups: plot.bars{groups = {...}, {name=, y=, sd=}, ..., numbers = true prints values, " .. look .. ", yscale, ylim}")
---- A heat map of values (rows,columns), with frames around the cells where `framed` is not 0.
+--- A heat map of values (rows,columns), with frames around the cells where `framed` is not 0 (2: dashed).
 plot.heat = percept.declare("plot.heat", "spec:table", heat,
   "heat map: plot.heat{values =, framed =, frame_name =, rows = {...}, columns = {...}, limits = {low, high}, numbers = false, "
     .. "digits = 2, " .. look .. "}")

@@ -105,6 +105,96 @@ check.test("splits", function()
   check.error("~expected", datasets.split, 3)
 end)
 
+-- ---- other names and numbers of values: 6 worlds, 8 animals, blanks ----
+
+local make = dofile "tests/lua/make_scenes.lua"
+local other = dir .. "/other"
+local made = make(other, {worlds = 6, animals = 8, blanks = true, textures = 3, size = 8})
+
+-- The cells of image i by a preset: names, joined; blanks form none.
+local function cells_of(s, preset)
+  local function names(f)
+    local values, index = s:values(f), s:factor(f):to_table()
+    return function(i) return values[index[i]] end
+  end
+  local one, two, world = names "character_name", names "character2_name", names "world_name"
+  local t1, t2 = names "character_texture", names "character2_texture"
+  return function(i)
+    local a, b, out = one(i), two(i), {}
+    if preset == "object" then
+      if a ~= "blank" and b ~= "blank" then out[1] = a < b and a .. "|" .. b or b .. "|" .. a end
+      return out
+    end
+    if a ~= "blank" then out[#out + 1] = a .. "|" .. (preset == "texture" and t1(i) or world(i)) end
+    if b ~= "blank" then out[#out + 1] = b .. "|" .. (preset == "texture" and t2(i) or world(i)) end
+    return out
+  end
+end
+
+local function sound(s, split, preset)
+  local cells, held, seen = cells_of(s, preset), {}, {}
+  for r, row in ipairs(split.rows) do
+    for c, column in ipairs(split.columns) do
+      local state = split.cell[{r, c}]
+      held[row .. "|" .. column] = state
+    end
+  end
+  local n = 0
+  for _, set in ipairs{{"id_train", 0}, {"id_val", 0}, {"id_test", 0}, {"pseudo_ood", 1}, {"ood", 2}} do
+    for _, i in ipairs(split[set[1]]:to_table()) do
+      local worst = 0
+      for _, cell in ipairs(cells(i)) do worst = math.max(worst, held[cell]) end
+      check.eq(worst, set[2], ("image %d of %s"):format(i, set[1]))
+      check.ok(not seen[i], "disjoint")
+      seen[i], n = true, n + 1
+    end
+  end
+  check.eq(n, s:count())
+  for _, f in ipairs(s:factors()) do -- coverage
+    local present = {}
+    for _, v in ipairs(s:factor(f, split.id_train):to_table()) do present[v] = true end
+    for v, name in ipairs(s:values(f)) do check.ok(present[v], f .. " " .. name .. " is in train") end
+  end
+end
+
+check.test("presets on a set of other names and cardinalities", function()
+  local s = datasets.scenes(other, options)
+  check.eq({s:count(), made}, {6 * 9 * 9 * 3, 6 * 9 * 9 * 3})
+  check.eq({#s:values "world_name", #s:values "character_name", #s:values "character_texture"}, {6, 9, 3})
+  check.eq(s:masks():max():item(), 2)
+  for _, preset in ipairs{"background", "texture", "object"} do
+    for _, rule in ipairs{"band", "random"} do
+      for seed = 1, 2 do
+        local split = datasets.split(s, {
+          preset = preset, rule = rule, fraction = 0.3, pseudo = 0.1, test = 0.1, seed = seed, offset = seed,
+        })
+        sound(s, split, preset)
+        check.eq(split.cell:shape(), {#split.rows, #split.columns})
+        check.eq(#split.rows, 8) -- the blank has no row
+        check.eq(split.unordered, preset == "object")
+        check.eq({split.row_factor, split.column_factor}, {"character_name",
+          ({background = "world_name", texture = "character_texture", object = "character2_name"})[preset]})
+      end
+    end
+  end
+  local background = datasets.split(s, {fraction = 0.25})
+  check.eq(background.columns, {"world01", "world02", "world03", "world04", "world05", "world06"})
+  check.eq(background.count:to_table()[1], {51, 51, 51, 51, 51, 51}) -- (9 + 9 - 1) partners, 3 textures
+end)
+
+check.test("left and right animals of other names", function()
+  local folder = dir .. "/sides"
+  make(folder, {worlds = {"Den", "Pool"}, animals = {"Ant", "Bee", "Cow"}, right = {"Bee", "Cow", "Dog", "Elk"}, size = 8})
+  local s = datasets.scenes(folder, options)
+  local split = datasets.split(s, {preset = "object", rule = "random", fraction = 0.3, seed = 2, val = -1})
+  sound(s, split, "object")
+  check.eq(split.rows, {"Ant", "Bee", "Cow", "Dog", "Elk"})
+  check.eq(split.count[{1, 1}], 0) -- no Ant on the right
+  check.eq(split.count[{2, 3}], 4)
+  check.error("~combinations need two values of each", datasets.split,
+    datasets.scenes(folder, {cache_dir = options.cache_dir, only = {world_name = "Den"}}))
+end)
+
 check.test("batches", function()
   local index = T.arange(1, 11, {dtype = "i64"})
   local b = datasets.batches(index, 4, {seed = 3})

@@ -107,6 +107,24 @@ check.test("combinations", function()
   check.eq(select(2, svg:gsub("s%-frame", "")), 2)
 end)
 
+check.test("split", function()
+  local function i64(list) return T.tensor(list, {dtype = "i64"}) end
+  local split = {
+    rows = {"cat", "goat"}, columns = {"Park", "Dawn", "Moor"}, row_factor = "animal", column_factor = "place",
+    cell = T.tensor({{0, 2, 0}, {1, 0, 2}}, {dtype = "u8"}), count = i64{{7, 5, 4}, {3, 9, 0}},
+    id_train = i64{1, 2}, id_val = i64{3}, id_test = T.zeros(0, {dtype = "i64"}), pseudo_ood = i64{4}, ood = i64{5, 6},
+  }
+  local svg = pictures.split(split):svg()
+  for _, text in ipairs{">7<", ">9<", ">goat<", ">Moor<", ">animal<", ">place<", "held out: 2 OOD images; dashed: 1 pseudo-OOD images",
+    "ID: 2 train, 1 validation<"} do
+    check.ok(svg:find(text, 1, true), text)
+  end
+  check.ok(not svg:find(">0</text>.*>0</text>.*>0</text>"), "a cell without images has no number")
+  check.eq(select(2, svg:gsub("s%-frame", "")), 4) -- three cells and the legend
+  check.eq(select(2, svg:gsub("dasharray", "")), 1)
+  check.error("~splits of continuous latents have none", pictures.split, {cell = 3})
+end)
+
 check.test("images: overlay, colorize, labels", function()
   check.eq(images.colorize(T.tensor{{0, 1}, {2, 0 / 0}}, {high = 2}):select(1, 2):select(1, 2):to_table(), {128, 128, 128})
   check.eq(images.overlay(x, T.zeros(2, side, side, {dtype = "u8"}), {alpha = 0}):size(4), 3)

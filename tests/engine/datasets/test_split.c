@@ -156,6 +156,75 @@ START_TEST(test_band_matrix) { /* by hand: w = 2 of 8; row i starts at floor(8 i
 }
 END_TEST
 
+/* Every row loses floor or ceil of f C cells, all together round(R f C). */
+static void rows_lose(const pc_split *s, double f) {
+  int64_t all = 0;
+  double share = f * (double)s->cols;
+  for (int64_t i = 0; i < s->rows; i++) {
+    int64_t held = 0;
+    for (int64_t j = 0; j < s->cols; j++) held += s->cell[i * s->cols + j] == PC_CELL_OOD;
+    ck_assert_msg(held == (int64_t)share || held == (int64_t)share + 1, "row %d: %d of %g", (int)i, (int)held, share);
+    all += held;
+  }
+  ck_assert_int_eq(all, (int64_t)((double)s->rows * share + .5));
+}
+
+/* f C is not whole: 8 columns, f = .2: 1.6 a row, 16 in all; 5 textures, f = .1: half a cell a row */
+START_TEST(test_band_shares) {
+  const double fraction[] = {.2, .1, .33, .07};
+  for (int k = 0; k < 4; k++)
+    for (int texture = 0; texture < 2; texture++) {
+      pc_split *s;
+      pc_split_opts o = {.preset = texture ? "texture" : "background", .fraction = fraction[k], .offset = k};
+      ok(pc_split_cells(&s, ds, &o));
+      rows_lose(s, fraction[k]);
+      pc_split_free(s);
+    }
+  for (int k = 0; k < 4; k++) { /* unordered: round(f x cells) give or take the diagonal's halves */
+    pc_split *s;
+    ok(pc_split_cells(&s, ds, &(pc_split_opts){.preset = "object", .fraction = fraction[k]}));
+    int held = 0;
+    for (int i = 0; i < A; i++)
+      for (int j = 0; j < A; j++) {
+        ck_assert_int_eq(s->cell[i * A + j], s->cell[j * A + i]);
+        held += s->cell[i * A + j] == PC_CELL_OOD;
+      }
+    ck_assert_msg(fabs(held - fraction[k] * A * A) <= 2, "%d of %d cells for %g", held, A * A, fraction[k]);
+    ck_assert(s->unordered);
+    pc_split_free(s);
+  }
+}
+END_TEST
+
+START_TEST(test_one_animal) { /* PUG:Animals has no character2_name */
+  pc_scenes *one;
+  pc_split *s;
+  FILE *f = fopen(at("one.csv"), "w");
+  fprintf(f, "filename,world_name,character_name,character_texture\n");
+  for (int w = 0; w < 4; w++)
+    for (int a = 0; a < 5; a++)
+      for (int t = 0; t < 3; t++) fprintf(f, "p.png,w%d,a%d,t%d\n", w, a, t);
+  fclose(f);
+  ok(pc_scenes_open(&one, dir, &(pc_scenes_opts){.cache_dir = "", .labels = "one.csv"}));
+  for (int k = 0; k < 3; k++) {
+    ok(pc_split_cells(&s, one, &(pc_split_opts){.preset = (const char *[]){NULL, "background", "texture"}[k]}));
+    ck_assert(s->rows == 5 && s->cols == (k == 2 ? 3 : 4));
+    ck_assert_str_eq(s->row_factor, "character_name");
+    ck_assert_str_eq(s->col_factor, k == 2 ? "character_texture" : "world_name");
+    partition(s, 60);
+    pc_split_free(s);
+  }
+  fails(PC_EARG, pc_split_cells(&s, one, &(pc_split_opts){.preset = "object"}), "have no factor 'character2_name'");
+  pc_scenes_free(one);
+  const char *plain[] = {"t0"};
+  pc_scenes_filter only = {"character_texture", plain, 1, 0};
+  ok(pc_scenes_open(&one, dir,
+                    &(pc_scenes_opts){.cache_dir = "", .labels = "one.csv", .filters = &only, .nfilters = 1}));
+  fails(PC_EARG, pc_split_cells(&s, one, &(pc_split_opts){.preset = "texture"}), "1 column (character_texture)");
+  pc_scenes_free(one);
+}
+END_TEST
+
 START_TEST(test_object_and_texture) {
   pc_split *s;
   ok(pc_split_cells(&s, ds, &(pc_split_opts){.preset = "object", .fraction = .2}));
@@ -290,6 +359,8 @@ static void add(TCase *c) {
   tcase_add_checked_fixture(c, make, drop);
   tcase_add_test(c, test_background);
   tcase_add_test(c, test_band_matrix);
+  tcase_add_test(c, test_band_shares);
+  tcase_add_test(c, test_one_animal);
   tcase_add_test(c, test_object_and_texture);
   tcase_add_test(c, test_list_and_mistakes);
   tcase_add_test(c, test_latents);
