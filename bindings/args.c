@@ -156,9 +156,22 @@ static void push_decls(lua_State *L) {
   lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
+enum { MAX_DIRECT = 8 };
+
+/* Tensors first, nothing else that must be given: then left_out lies at the next aligned place behind `at`. */
+static void declare_direct(pc_decl *d, char *at) {
+  d->direct = d->op >= 0 && d->nin > 0 && d->nin <= 4 && d->nv <= MAX_DIRECT && !d->variadic;
+  for (int i = 0; i < d->n && d->direct; i++)
+    d->direct = i < d->nin ? d->p[i].type <= PC_T_VALUE : d->p[i].type > PC_T_TENSORS && d->p[i].optional;
+  if (!d->direct) return;
+  d->left_out = (pc_val *)(((uintptr_t)at + sizeof(pc_val) - 1) / _Alignof(pc_val) * _Alignof(pc_val));
+  for (int i = 0; i < d->nv; i++) d->left_out[i] = d->p[d->nin + i].def;
+}
+
 void pc_declare(lua_State *L, const char *module, const pc_luafn *fn, int op, int nup) {
   const char *sig = fn->sig ? fn->sig : "", *help = fn->help ? fn->help : "";
   size_t bytes = sizeof(pc_decl) + strlen(fn->name) + strlen(sig) + strlen(help) + (module ? strlen(module) : 0) + 8;
+  if (op >= 0) bytes += (MAX_DIRECT + 1) * sizeof(pc_val); /* left_out, aligned */
   pc_decl *d = memset(lua_newuserdata(L, bytes), 0, bytes);
   char *at = (char *)(d + 1), *rest;
   d->name = at;
@@ -185,6 +198,7 @@ void pc_declare(lua_State *L, const char *module, const pc_luafn *fn, int op, in
     else
       d->nv++;
   }
+  declare_direct(d, at);
   if (nup) lua_insert(L, -2);
   lua_pushvalue(L, nup ? -2 : -1);
   if (nup)
@@ -356,13 +370,14 @@ static int take_tensors(lua_State *L, pc_args *a, int i, int idx, int last, int 
   return PC_OK;
 }
 
+int pc_number_is_whole(double x) { return x == floor(x) && fabs(x) <= 9007199254740992.0 && !(x == 0 && signbit(x)); }
+
 static int take_value(lua_State *L, pc_args *a, int i, int idx) {
   if ((a->a[i].t = pc_to_tensor(L, idx))) return PC_OK;
   if (lua_type(L, idx) != LUA_TNUMBER) return pc_arg_fail(L, a, i, NULL);
   double x = lua_tonumber(L, idx);
-  int integer = x == floor(x) && fabs(x) <= 9007199254740992.0 && !(x == 0 && signbit(x));
   pc_tensor *t;
-  int rc = pc_tensor_scalar(&t, integer ? PC_I64 : PC_F64, x);
+  int rc = pc_tensor_scalar(&t, pc_number_is_whole(x) ? PC_I64 : PC_F64, x);
   if (rc < 0) return rc;
   t->weak = 1;
   a->own[a->nown++] = a->a[i].t = t;
@@ -577,8 +592,8 @@ int pc_call_declared(lua_State *L, const pc_decl *d) {
   lua_State *before = now;
   pc_args a;
   now = L;
-  int top = lua_gettop(L), rc;
-  for (int again = 0;; again = 1) {
+  int top = lua_gettop(L), rc = d->direct && top == d->nin ? pc_call_direct(L, d) : PC_NOT_DIRECT;
+  for (int again = 0; rc == PC_NOT_DIRECT || rc == PC_ENOMEM; again = 1) {
     if ((rc = parse(L, d, &a)) == PC_OK) rc = d->call(L, &a);
     while (a.nown > 0) pc_tensor_release(a.own[--a.nown]);
     if (rc != PC_ENOMEM || again || !(d->flags & PC_RETRY)) break;

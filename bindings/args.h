@@ -36,6 +36,7 @@
 #define PC_BINDINGS_ARGS_H
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <lua.h>
 #include <lualib.h>
 
@@ -109,9 +110,11 @@ struct pc_decl {
   const char *help;
   pc_call *call;
   int flags;
-  int op;         /* pc_opcode, or -1 */
-  int n, nin, nv; /* all arguments; tensors among them; others */
-  int variadic;   /* ends in `...` */
+  int op;           /* pc_opcode, or -1 */
+  int n, nin, nv;   /* all arguments; tensors among them; others */
+  int direct;       /* an op whose tensors alone make a call: pc_call_direct() */
+  pc_val *left_out; /* of such an op: its other arguments when they are left out, nv of them */
+  int variadic;     /* ends in `...` */
   pc_param p[PC_MAX_ARGS];
 };
 
@@ -128,6 +131,12 @@ void pc_register(lua_State *L, const char *module, const pc_luafn *fns);
  * Lua, too. Raises its errors. Something else must keep d. */
 int pc_call_declared(lua_State *L, const pc_decl *d);
 
+/* Runs an op that is given its tensors (or numbers for them), by position, and nothing else, without the general
+ * parser. Returns what a pc_call does, or PC_NOT_DIRECT: the call is of another form (or wrong: the parser says how).
+ */
+#define PC_NOT_DIRECT INT_MAX
+int pc_call_direct(lua_State *L, const pc_decl *d);
+
 /* The declaration of the function at idx, or NULL. */
 const pc_decl *pc_decl_of(lua_State *L, int idx);
 
@@ -141,6 +150,9 @@ const char *pc_describe(lua_State *L, int idx);
 int pc_arg_fail(lua_State *L, const pc_args *a, int i, const char *what);
 /* The most similar of n words, or NULL when none is near. */
 const char *pc_nearest(const char *word, const char *const *words, int n);
+
+/* Is a number of Lua an integer to us (-0 is none)? */
+int pc_number_is_whole(double x);
 
 /* ---- the way out ---- */
 /* Raises the last engine error as a Lua string with the caller's position. Never returns. */

@@ -36,7 +36,8 @@ void pc_push_tensor(lua_State *L, pc_tensor *t) {
 }
 
 pc_tensor *pc_to_tensor(lua_State *L, int idx) {
-  if (lua_type(L, idx) != LUA_TUSERDATA || !lua_getmetatable(L, idx)) return NULL;
+  handle *h = lua_touserdata(L, idx); /* tables may borrow our metatable, light userdata have none of their own */
+  if (!h || !lua_getmetatable(L, idx)) return NULL;
   int same;
   if (is_known(L)) {
     same = lua_topointer(L, -1) == known.meta;
@@ -47,7 +48,7 @@ pc_tensor *pc_to_tensor(lua_State *L, int idx) {
     same = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
   }
-  return same ? ((handle *)lua_touserdata(L, idx))->t : NULL;
+  return same ? h->t : NULL;
 }
 
 static int tensor_gc(lua_State *L) {

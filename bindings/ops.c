@@ -38,6 +38,46 @@ static int call_op(lua_State *L, pc_args *a) {
   return nout;
 }
 
+/* A number as a 0-dim tensor that lives on the C stack: for a call that keeps no operand. */
+typedef struct number {
+  pc_tensor t;
+  pc_storage storage;
+  union {
+    int64_t i;
+    double d;
+  } value;
+} number;
+
+static void number_set(number *n, double x) {
+  int whole = pc_number_is_whole(x);
+  if (whole)
+    n->value.i = (int64_t)x;
+  else
+    n->value.d = x;
+  n->storage = (pc_storage){.data = &n->value, .bytes = sizeof n->value, .refs = 1};
+  n->t = (pc_tensor){.storage = &n->storage, .refs = 1, .dtype = whole ? PC_I64 : PC_F64, .weak = 1};
+}
+
+int pc_call_direct(lua_State *L, const pc_decl *d) {
+  pc_tensor *in[4], *out[PC_MAX_OUT] = {NULL};
+  number few[2];
+  int nfew = 0, tracked = 0; /* of few; whether an operand has a gradient */
+  for (int i = 0; i < d->nin; i++) {
+    if ((in[i] = pc_to_tensor(L, i + 1))) {
+      tracked |= pc_requires_grad(in[i]);
+      continue;
+    }
+    if (d->p[i].type != PC_T_VALUE || nfew == 2 || lua_type(L, i + 1) != LUA_TNUMBER) return PC_NOT_DIRECT;
+    number_set(&few[nfew], lua_tonumber(L, i + 1));
+    in[i] = &few[nfew++].t;
+  }
+  if (nfew && tracked && pc_grad_enabled()) return PC_NOT_DIRECT; /* the tape may keep the number */
+  int rc = pc_apply((pc_opcode)d->op, out, in, d->nin, d->left_out, d->nv), nout = pc_ops[d->op].nout;
+  if (rc < 0) return rc;
+  for (int k = 0; k < nout; k++) pc_push_tensor(L, out[k]);
+  return nout;
+}
+
 void pc_open_ops(lua_State *L, int tf, int tm) {
   for (int i = 0; i < PC_OP_COUNT; i++) {
     const pc_op_info *row = &pc_ops[i];

@@ -306,9 +306,21 @@ static int forward(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin,
   return rc;
 }
 
+/* How many arguments besides tensors the signature of a row names; 8 when it does not say (hidden rows). */
+static int declared(pc_opcode op) {
+  static uint8_t known[PC_OP_COUNT]; /* + 1 */
+  if (known[op]) return known[op] - 1;
+  int n = 0;
+  for (const char *s = pc_ops[op].sig; s && *s; s++)
+    if (*s == ':') n += strncmp(s, ":tensor", 7) && strncmp(s, ":value", 6);
+  if (pc_ops[op].flags & PC_HIDDEN || n > 8) n = 8;
+  known[op] = (uint8_t)(n + 1);
+  return n;
+}
+
 int pc_apply(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v, int nv) {
   static const pc_val none[16];
-  pc_val full[16];
+  pc_val full[8];
   const pc_op_info *row = &pc_ops[op];
   int rc;
   for (int k = 0; k < row->nout; k++) out[k] = NULL;
@@ -316,7 +328,7 @@ int pc_apply(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const
   if (pc_interrupted() && (rc = pc_check_interrupt()) < 0) return rc;
   if (nv == 0) {
     v = none;
-  } else if (nv < 8) { /* forwards may look at trailing arguments the caller left out */
+  } else if (nv < declared(op)) { /* forwards may look at trailing arguments the caller left out */
     memcpy(full, v, sizeof(pc_val) * (size_t)nv);
     for (int i = nv; i < 8; i++) full[i] = none[0];
     v = full;
@@ -329,7 +341,7 @@ int pc_apply(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const
   }
   if (anomaly && (rc = check_anomaly(row->name, out, row->nout, in, nin)) < 0) goto fail;
   if (row->flags & PC_NODIFF || !wants_node(in, nin)) return PC_OK;
-  if ((rc = record(op, out, in, nin, v, nv < 8 ? 8 : nv)) < 0) goto fail;
+  if ((rc = record(op, out, in, nin, v, nv < declared(op) ? declared(op) : nv)) < 0) goto fail;
   return PC_OK;
 fail:
   drop(out, row->nout);

@@ -436,6 +436,27 @@ test("creation errors", function()
     T.linspace, T.zeros(1), 1)
 end)
 
+test("numbers as operands", function()
+  local x, i = T.tensor { 1, -2 }, T.tensor({ 7, -7 }, { dtype = "i32" })
+  eq(values(2 - x), { 1, 4 })
+  eq(values(T.sub(x, 2)), { -1, -4 })
+  eq((i + 1):dtype(), "i32")
+  eq((i + 0.5):dtype(), "f32")
+  eq((x * 2):dtype(), "f32")
+  eq(values(1 / (x * 0 * -0)), { -math.huge, math.huge }) -- the sign of a zero arrives
+  eq(values(T.where(x:gt(0), 5, 6)), { 5, 6 })
+  eq(values(T.add(2, 3)), 5)
+  local leaf = T.tensor({ 3, 2 }, { requires_grad = true })
+  local y = (2 ^ leaf + leaf ^ 2) / 2 -- the tape keeps these numbers
+  for _ = 1, 100 do local _ = x * 3 + 4 end
+  collectgarbage()
+  y:sum():backward()
+  near(values(leaf.grad), { 4 * math.log(2) + 3, 2 * math.log(2) + 2 }, 1e-5)
+  T.no_grad(function() eq(values(leaf * 2), { 6, 4 }) end)
+  local borrowed = setmetatable({}, getmetatable(x))
+  check.ok(not pcall(T.add, x, borrowed) and not T.is_tensor(borrowed))
+end)
+
 test("declared Lua functions", function()
   local f = percept.declare("area", "width:num, height:num=2, unit:str(m|cm)=m, tags:table?", function(w, h, unit, tags)
     return w * h, unit, tags
