@@ -154,8 +154,16 @@ examples.replay = {
   fit = [[
 bank, labels = T.randn(50, 3, 4), T.randint(1, 6, {50, 3})
 new = percept.replay.fit(bank, {exclude = {labels = labels, groups = {{1, 3}, {2, 3}}}}) -- no (1,3) and (2,3) both known
-z, rows = new:sample(8, {rows = true}); rows
-percept.replay.fit(bank, {marginals = "mixture", components = 4}):sample(8):size()]],
+z, rows = new:sample(8, {rows = true})
+mixture = percept.replay.fit(bank, {marginals = "mixture", components = 4})
+mixture:sample(8):size()]],
+}
+
+examples.ridge = {
+  fit = [[
+x, labels = T.rand(60, 4, 4, 3), {animal = T.randint(1, 4, {60})}
+m = percept.ridge.fit(x, labels, {animal = 3}, {lambda = {0.01, 1}})
+m.lambda.animal, m:score(x, labels).animal]],
 }
 
 examples.interaction = {
