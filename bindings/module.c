@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "bindings/module.h"
 #include "grad/op.h"
+#include "nn/lora.h"
 
 void pc_push_module(lua_State *L, pc_module *m) {
   pc_module_handle *h = pc_new_object(L, "module", sizeof *h);
@@ -224,6 +225,14 @@ static int m_freeze(lua_State *L, pc_args *a) {
 static int m_unfreeze(lua_State *L, pc_args *a) {
   return self_back(L, a, pc_module_set_requires_grad(PC_MODULE(a->a[0]), 1));
 }
+static int m_fix(lua_State *L, pc_args *a) {
+  return self_back(L, a, pc_module_fix(PC_MODULE(a->a[0]), (int)a->a[1].v.i));
+}
+static int m_lora(lua_State *L, pc_args *a) {
+  double alpha = a->a[2].v.set ? a->a[2].v.d : (double)a->a[1].v.i;
+  return self_back(L, a, pc_lora_add(PC_MODULE(a->a[0]), a->a[3].v.s, a->a[1].v.i, alpha));
+}
+static int m_merge_lora(lua_State *L, pc_args *a) { return self_back(L, a, pc_lora_merge(PC_MODULE(a->a[0]))); }
 static int m_zero_grad(lua_State *L, pc_args *a) { return self_back(L, a, pc_module_zero_grad(PC_MODULE(a->a[0]))); }
 
 static int m_copy(lua_State *L, pc_args *a) {
@@ -271,6 +280,15 @@ static const pc_luafn methods[] = {
     {"train", "self:module, on:bool=true", m_train, "switches training behaviour (dropout) on or off", 0},
     {"freeze", "self:module", m_freeze, "parameters no longer want gradients", 0},
     {"unfreeze", "self:module", m_unfreeze, "parameters want gradients again", 0},
+    {"fix", "self:module, on:bool=true", m_fix,
+     "parameters become constants: saved and loaded by name, but without gradient, flat buffer or place in an "
+     "optimiser made later; false: parameters again",
+     0},
+    {"lora", "self:module, rank:int=4, alpha:num?, on:str=qv", m_lora,
+     "fixes the module and adapts its attentions' projections q, k, v, o named in `on`: W x + (alpha / rank) B A x, B "
+     "0 at birth (arXiv 2106.09685); alpha: rank. Parameters lora_a (rank,in), lora_b (out,rank) beside the weights",
+     0},
+    {"merge_lora", "self:module", m_merge_lora, "W += (alpha / rank) B A: the same function in plain weights", 0},
     {"zero_grad", "self:module", m_zero_grad, "sets all gradients to 0", 0},
     {"flatten", "self:module", m_flatten, "moves the parameters into one flat buffer -> values (n), gradients (n)", 0},
     {"children", "self:module", m_children, "list of {name=, module=}", 0},

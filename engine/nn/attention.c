@@ -22,13 +22,20 @@ static pc_tensor *attend(pc_scope *s, pc_tensor *q, pc_tensor *k, pc_tensor *v, 
   return pc_attention(s, q, k, v, (int)heads, 0, weights);
 }
 
+/* The projections are plain linear layers: their weights may be read. */
+static int plain(const attention_self *a) {
+  return a->q->cls == &pc_linear_class && a->k->cls == &pc_linear_class && a->v->cls == &pc_linear_class &&
+         a->o->cls == &pc_linear_class;
+}
+
 /* Few keys under many queries, as slots under pixels: the projections of q and o go into the keys and
  * values (tensor/slot_attention.h), so that a query pays 4 heads M width operations in place of
  * 4 inner (width + M). */
 static int folds(const attention_self *a, const pc_tensor *x, const pc_tensor *context) {
   int64_t inner = a->q->params[0].t->size[0];
-  return x && context && x->ndim == 3 && context->ndim == 3 && (x->size[0] == 1 || x->size[0] == context->size[0]) &&
-         x->size[1] >= 8 * context->size[1] && 2 * a->heads * context->size[1] <= inner;
+  return x && context && plain(a) && x->ndim == 3 && context->ndim == 3 &&
+         (x->size[0] == 1 || x->size[0] == context->size[0]) && x->size[1] >= 8 * context->size[1] &&
+         2 * a->heads * context->size[1] <= inner;
 }
 
 /* t (B,M,heads e), by heads times `by` (heads,e,n) -> (B,heads,M,n): heads outermost on the way, so that all
@@ -68,7 +75,7 @@ static pc_tensor *attend_folded(pc_scope *s, const attention_self *a, pc_tensor 
  * heads N width_kv operations a token in place of 2 inner width_kv. */
 static int folds_queries(const attention_self *a, const pc_tensor *x, const pc_tensor *context) {
   int64_t inner = a->q->params[0].t->size[0];
-  return x && context && x->ndim == 3 && context->ndim == 3 && x->size[0] == context->size[0] &&
+  return x && context && plain(a) && x->ndim == 3 && context->ndim == 3 && x->size[0] == context->size[0] &&
          context->size[1] >= 8 * x->size[1] && 2 * a->heads * x->size[1] <= inner;
 }
 

@@ -214,6 +214,24 @@ static int set_requires(void *ctx, const char *path, pc_parameter *p) {
 
 int pc_module_set_requires_grad(pc_module *m, int on) { return pc_module_each(m, set_requires, &on); }
 
+static int fix_one(void *ctx, const char *path, pc_parameter *p) {
+  int on = *(int *)ctx, rc;
+  if (p->is_buffer != (on ? 0 : PC_FIXED)) return PC_OK;
+  if (on && (rc = pc_grad_set(p->t, NULL)) < 0) return rc;
+  if ((rc = pc_set_requires_grad(p->t, !on)) < 0) return rc;
+  p->is_buffer = on ? PC_FIXED : 0;
+  return PC_OK;
+}
+
+int pc_module_fix(pc_module *m, int on) { return pc_module_each(m, fix_one, &on); }
+
+void pc_module_drop(pc_module *m, int i) {
+  pc_tensor_release(m->params[i].t);
+  pc_free(m->params[i].name);
+  m->nparams--;
+  for (; i < m->nparams; i++) m->params[i] = m->params[i + 1];
+}
+
 static int zero_one(void *ctx, const char *path, pc_parameter *p) {
   pc_tensor *g = pc_grad_get(p->t);
   return g ? pc_fill(g, 0) : PC_OK;

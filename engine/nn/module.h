@@ -33,10 +33,12 @@ typedef struct pc_module_class {
   const char *help;              /* one line: shapes in, shapes out */
 } pc_module_class;
 
+enum { PC_FIXED = 2 };
+
 typedef struct pc_parameter {
   char *name;
   pc_tensor *t;
-  int is_buffer;
+  int is_buffer; /* saved, not trained: 1 by birth, PC_FIXED by pc_module_fix */
 } pc_parameter;
 
 typedef struct pc_child {
@@ -96,6 +98,11 @@ int pc_module_each(pc_module *m, pc_parameter_fn *fn, void *ctx);
 int64_t pc_module_count(pc_module *m); /* trained numbers */
 void pc_module_set_training(pc_module *m, int on);
 int pc_module_set_requires_grad(pc_module *m, int on); /* freeze and unfreeze */
+/* on: every parameter of the tree becomes a constant: saved and loaded under its name, but it takes no gradient and
+ * has no place in a flat buffer, in optimisers, in the count; off: constants become parameters again. Before
+ * an optimiser is made: one that has the parameters keeps them. */
+int pc_module_fix(pc_module *m, int on);
+void pc_module_drop(pc_module *m, int i); /* lets go of parameter i of m itself */
 
 typedef struct pc_flat {
   pc_tensor *values; /* (n): the parameters are views of it */

@@ -129,6 +129,15 @@ examples.encoders = {
   slots = [[
 e = percept.encoders.slots{slots = 3, slot_dim = 4, height = 16}
 mean, log_std = e(T.rand(2, 16, 16, 3)); mean:size()]],
+  cnn = "base = percept.encoders.cnn{height = 16, width = 32}; base(T.rand(2, 16, 16, 3)):size()",
+  vit = 'base = percept.encoders.vit{name = "vit_tiny_patch16_32", depth = 2}; base(T.rand(2, 32, 32, 3)):size()',
+  queries = [[
+head = percept.encoders.queries{slots = 3, slot_dim = 4, tokens = 32}
+mean, log_std = head(T.randn(2, 16, 32)); mean:size()]],
+  slot_attention = [[
+head = percept.encoders.slot_attention{slots = 3, slot_dim = 4, tokens = 32}
+mean, log_std, attention = head(T.randn(2, 16, 32)); attention:size()]],
+  positions = "percept.encoders.positions(T.randn(1 + 14 * 14, 8), {14, 14}, {8, 8}, {prefix = 1, antialias = true}):size()",
 }
 
 examples.decoders = {

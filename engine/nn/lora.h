@@ -1,0 +1,22 @@
+/* lora.h: low-rank adaptation of attention projections (Hu et al. 2021, arXiv 2106.09685).
+ *
+ *   y = x W' + b + (alpha / rank) (x A') B',   A (rank,in) uniform as a linear layer's weight, B (out,rank) 0 at birth
+ * A linear layer becomes one with A and B in place: W and b keep their names and become constants
+ * (pc_module_fix), "lora_a" and "lora_b" come beside them. So the module computes what it did until B moves,
+ * weights saved without LoRA load by name into W and b, and merging leaves the plain layer behind.
+ */
+#ifndef PC_NN_LORA_H
+#define PC_NN_LORA_H
+
+#include "nn/module.h"
+
+/* Fixes every parameter of m, then adapts the projections named in `which` ("q", "k", "v", "o" in any
+ * order) of every attention in m. Before an optimiser is made. PC_EARG: no attention in m, adapted already,
+ * rank below 1. */
+int pc_lora_add(pc_module *m, const char *which, int64_t rank, double alpha);
+
+/* W += (alpha / rank) B A wherever m is adapted, and A and B go. The weights stay constants until pc_module_fix(m, 0).
+ * PC_EARG when nothing is adapted. */
+int pc_lora_merge(pc_module *m);
+
+#endif
