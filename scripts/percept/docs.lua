@@ -18,7 +18,6 @@ local about = {
     .. "A Lua function from slots to images serves wherever a decoder is wanted.",
   inverter = "Generative perception by search: which slots does a decoder need to paint this image?",
   replay = "Generative perception by replay: recombine slots of known images, decode them, train the encoder on the result.",
-  interaction = "How much the slots of a decoder interact.",
   metrics = "Accuracy, adjusted Rand index, R2, Hungarian matching.",
   images = "PNG files, grids, resizing.",
   formats = "npy, npz, safetensors, checkpoints.",

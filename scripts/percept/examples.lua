@@ -175,8 +175,20 @@ m = percept.ridge.fit(x, labels, {animal = 3}, {lambda = {0.01, 1}})
 m.lambda.animal, m:score(x, labels).animal]],
 }
 
+local decoder = "d, z = percept.decoders.cross{slots = 3, slot_dim = 4, height = 16}, T.randn(2, 3, 4)\n"
 examples.interaction = {
   attention = "percept.interaction.attention(T.randn(2, 16, 3):softmax(3))",
+  segment = "percept.interaction.segment(T.randn(2, 16, 3):softmax(3), 8, 8):size()",
+  fg_ari = "mean, each = percept.interaction.fg_ari(T.randn(2, 16, 3):softmax(3), T.randint(0, 3, {2, 8, 8})); each",
+  ari = decoder .. "percept.interaction.ari(d, z, T.randint(0, 3, {2, 16, 16}))",
+  j_ari = decoder .. "percept.interaction.j_ari(d, z, T.randint(0, 3, {2, 16, 16}))",
+  jis = decoder .. "percept.interaction.jis(percept.interaction.jacobian(d, z), T.randint(0, 3, {2, 16, 16}))",
+  jacobian = decoder .. "percept.interaction.jacobian(d, z):size()",
+  contrast = decoder .. "percept.interaction.contrast(d, z, {image = true})",
+  hessian = decoder .. "h = percept.interaction.hessian(d, z); h.share",
+  tangent = decoder .. [[
+e = percept.encoders.slots{slots = 3, slot_dim = 4, height = 16}
+percept.interaction.tangent(e, d, z, {probes = 1}).share]],
 }
 
 local labels = "a, b = T.tensor({1, 2, 2}, {dtype = 'i64'}), T.tensor({1, 2, 1}, {dtype = 'i64'}); "

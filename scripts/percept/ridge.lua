@@ -157,7 +157,7 @@ function ridge.fit(x, labels, classes, options)
   if type(lambdas) == "number" then lambdas = {lambdas} end
   if #lambdas == 0 then fail("lambda is an empty list") end
   for _, v in ipairs(lambdas) do
-    if type(v) ~= "number" or not (v > 0) then fail("lambda must be numbers above 0, got %s", tostring(v)) end
+    if type(v) ~= "number" or v ~= v or v <= 0 then fail("lambda must be numbers above 0, got %s", tostring(v)) end
   end
   local factors = options.factors
   if not factors then
