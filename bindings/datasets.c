@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "bindings/datasets.h"
+#include "datasets/emoji.h"
 #include "datasets/sampler.h"
 #include "datasets/scenes.h"
 #include "datasets/split.h"
@@ -88,6 +89,36 @@ static int f_scenes(lua_State *L, pc_args *a) {
   o.nfilters = fs->n;
   if (rc == PC_OK) rc = pc_scenes_open(&s, a->a[0].v.s, &o);
   pc_free(fs);
+  if (rc < 0) return rc;
+  ((scenes_handle *)pc_new_object(L, "scenes", sizeof(scenes_handle)))->s = s;
+  return 1;
+}
+
+static int f_emoji(lua_State *L, pc_args *a) {
+  const char *lists[3][MAX_VALUES];
+  static const char *const what[3] = {"emoji: textures", "emoji: animals", "emoji: places"};
+  int n[3] = {0, 0, 0};
+  pc_scenes *s;
+  for (int k = 0; k < 3; k++) {
+    if (!a->a[5 + k].at) continue;
+    if ((n[k] = pc_list_of_strings(L, what[k], a->a[5 + k].at, lists[k], MAX_VALUES)) < 0) return n[k];
+    if (n[k] == 0) return pc_fail(PC_EARG, "%s: an empty list; leave it out for all", what[k]);
+  }
+  if (a->a[3].v.i < 0) return pc_fail(PC_EARG, "emoji: seed is 0 or more, not %lld", (long long)a->a[3].v.i);
+  double keep = a->a[9].v.d;
+  pc_emoji_opts o = {.count = a->a[1].v.i > 0 ? a->a[1].v.i : -1,
+                     .size = a->a[2].v.i > 0 && a->a[2].v.i < 1 << 20 ? (int)a->a[2].v.i : -1,
+                     .seed = (uint64_t)a->a[3].v.i,
+                     .occlusion = a->a[4].v.d,
+                     .textures = lists[0],
+                     .ntextures = n[0],
+                     .animals = lists[1],
+                     .nanimals = n[1],
+                     .places = lists[2],
+                     .nplaces = n[2],
+                     .first = a->a[8].v.i - 1,
+                     .keep = keep > 0 && keep < 1e9 ? (int64_t)(keep * (1 << 20)) : -1};
+  int rc = pc_emoji_open(&s, a->a[0].v.s, &o);
   if (rc < 0) return rc;
   ((scenes_handle *)pc_new_object(L, "scenes", sizeof(scenes_handle)))->s = s;
   return 1;
@@ -337,6 +368,15 @@ static const pc_luafn functions[] = {
      "only:table?, "
      "exclude:table?, factors:table?",
      f_scenes, "a folder of PNGs with labels.csv; only/exclude = {column = {values}}; decoded once into a mapped cache",
+     0},
+    {"emoji",
+     "assets:str=experiments/data/assets, count:int=1000, size:int=64, seed:int=0, occlusion:num=0, textures:table?, "
+     "animals:table?, places:table?, first:int=1, keep:num=512",
+     f_emoji,
+     "composed scenes, as many as wanted: animal cut-outs (assets/emoji) on photographs of places (assets/panoramas) "
+     "-> "
+     "scenes; textures of Default, Blue, Red, Grass, Stone; occlusion 0..1 brings the two together; image i depends on "
+     "seed and first alone; pixels above keep MiB are drawn when asked for",
      0},
     {"split",
      "scenes:scenes, preset:str=background, pairs:table?, rule:str=band, fraction:num=0.25, offset:int=0, "

@@ -100,6 +100,7 @@ void pc_scenes_free(pc_scenes *ds) {
     pc_free(ds->column[i].index);
   }
   if (ds->map) munmap(ds->map, ds->map_bytes);
+  if (ds->draw) ds->draw_free(ds->draw_ctx);
   pc_free(ds->block);
   pc_free(ds->column);
   pc_free(ds->note);
@@ -115,7 +116,7 @@ void pc_scenes_free(pc_scenes *ds) {
 int64_t pc_scenes_count(const pc_scenes *ds) { return ds->n; }
 int64_t pc_scenes_height(const pc_scenes *ds) { return ds->height; }
 int64_t pc_scenes_width(const pc_scenes *ds) { return ds->width; }
-int pc_scenes_has_masks(const pc_scenes *ds) { return ds->masks != NULL; }
+int pc_scenes_has_masks(const pc_scenes *ds) { return ds->masks || ds->draw; }
 const char *pc_scenes_dir(const pc_scenes *ds) { return ds->dir; }
 const char *pc_scenes_digest(const pc_scenes *ds) { return ds->digest; }
 const char *pc_scenes_note(const pc_scenes *ds) { return ds->note ? ds->note : ""; }
@@ -166,12 +167,26 @@ typedef struct gather {
   uint8_t *to_u8;
   float *to_f32;
   const float *scale; /* 256 values: v/255 */
+  int masks, failed;
 } gather;
+
+/* The bytes of image i: where they lie, or drawn into `into`. NULL: no memory. */
+static const uint8_t *pixels_of(const gather *g, int64_t i, uint8_t *into) {
+  const pc_scenes *ds = g->ds;
+  if (!ds->draw) return g->from + (size_t)ds->slot[i] * g->bytes;
+  int rc = ds->draw(ds->draw_ctx, ds->slot[i], g->masks ? NULL : into, g->masks ? into : NULL);
+  return rc < 0 ? NULL : into;
+}
 
 static void copy_range(int64_t begin, int64_t end, void *ctx) {
   gather *g = ctx;
+  uint8_t *drawn = g->ds->draw ? pc_malloc(g->bytes) : NULL;
   for (int64_t i = begin; i < end; i++) {
-    const uint8_t *p = g->from + (size_t)g->ds->slot[g->list[i]] * g->bytes;
+    const uint8_t *p = g->ds->draw && !drawn ? NULL : pixels_of(g, g->list[i], drawn);
+    if (!p) {
+      __atomic_store_n(&g->failed, 1, __ATOMIC_RELAXED);
+      break;
+    }
     if (g->to_u8) {
       memcpy(g->to_u8 + (size_t)i * g->bytes, p, g->bytes);
     } else {
@@ -179,6 +194,7 @@ static void copy_range(int64_t begin, int64_t end, void *ctx) {
       for (size_t k = 0; k < g->bytes; k++) q[k] = g->scale[p[k]];
     }
   }
+  pc_free(drawn);
 }
 
 static int batch(pc_tensor **out, const pc_scenes *ds, const pc_tensor *index, pc_dtype dtype, int masks) {
@@ -190,13 +206,22 @@ static int batch(pc_tensor **out, const pc_scenes *ds, const pc_tensor *index, p
   int64_t size[4] = {n, ds->height, ds->width, 3};
   if ((rc = pc_tensor_empty(out, dtype, masks ? 3 : 4, size)) == PC_OK) {
     for (int i = 0; i < 256; i++) scale[i] = (float)i / 255.0f;
-    gather g = {ds,   list, masks ? ds->masks : ds->images, (size_t)(ds->height * ds->width * (masks ? 1 : 3)), NULL,
-                NULL, scale};
+    gather g = {.ds = ds,
+                .list = list,
+                .from = masks ? ds->masks : ds->images,
+                .bytes = (size_t)(ds->height * ds->width * (masks ? 1 : 3)),
+                .scale = scale,
+                .masks = masks};
     if (dtype == PC_U8)
       g.to_u8 = pc_u8(*out);
     else
       g.to_f32 = pc_f32(*out);
     pc_parallel_for(n, 8, copy_range, &g);
+    if (g.failed) {
+      pc_tensor_release(*out);
+      *out = NULL;
+      rc = pc_fail(PC_ENOMEM, "scenes: out of memory while drawing images");
+    }
   }
   pc_free(list);
   return rc;
@@ -211,7 +236,7 @@ int pc_scenes_images(pc_tensor **out, const pc_scenes *ds, const pc_tensor *inde
 
 int pc_scenes_masks(pc_tensor **out, const pc_scenes *ds, const pc_tensor *index) {
   *out = NULL;
-  if (!ds->masks)
+  if (!pc_scenes_has_masks(ds))
     return pc_fail(PC_ESTATE,
                    "scenes %s: there are no masks: the table has no column 'maskname', or no_masks was given", ds->dir);
   return batch(out, ds, index, PC_U8, 1);

@@ -1,6 +1,7 @@
 /* scenes_impl.h: what the parts of scenes share; not for other modules.
  * scenes.c: open, batches · scenes_table.c: columns, filters ·
- * scenes_cache.c: finding, decoding and caching the pictures. */
+ * scenes_cache.c: finding, decoding and caching the pictures · emoji.c: makes
+ * such objects without files. */
 #ifndef PC_DATASETS_SCENES_IMPL_H
 #define PC_DATASETS_SCENES_IMPL_H
 
@@ -36,6 +37,10 @@ struct pc_scenes {
   void *map;                /* the mapped cache file, or NULL */
   size_t map_bytes;
   void *block; /* the same bytes in memory, or NULL */
+  /* Scenes that are drawn when they are asked for (images and masks are NULL); image, mask: either may be NULL. */
+  int (*draw)(const void *ctx, int64_t i, uint8_t *image, uint8_t *mask);
+  void *draw_ctx;
+  void (*draw_free)(void *ctx);
   char *cache_path;
   char *report; /* which pictures were unreadable; NULL: none */
   char *note;

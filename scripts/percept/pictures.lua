@@ -193,7 +193,7 @@ local function split_picture(split, title, theme)
   end
   local cell, count = split.cell:to "f64", split.count:to "f64"
   local values = T.where(count:gt(0), count, T.full({1}, 0 / 0, {dtype = "f64"}))
-  local framed = T.where(cell:eq(2), T.ones(1, {dtype = "f64"}), T.where(cell:eq(1), T.full({1}, 2, {dtype = "f64"}), T.zeros(1, {dtype = "f64"})))
+  local framed = cell:eq(2):to "f64" + cell:eq(1):to "f64" * 2
   local pseudo = split.pseudo_ood:numel()
   local name = ("held out: %d OOD images"):format(split.ood:numel())
   if pseudo > 0 then name = ("%s; dashed: %d pseudo-OOD images"):format(name, pseudo) end

@@ -197,6 +197,15 @@ check "data check: no data" 1 "holds no labels.csv" "$P" data check "$dir"
 check "a contact sheet" 0 "sheet.png: " "$P" data sheet "$data" --by world_name --size 16 -o sheet.png
 is "it is a PNG" "$(head -c 4 sheet.png | tail -c 3)" PNG
 check "a sheet by nothing" 1 "did you mean world_name?" "$P" data sheet "$data" --by world_nam --size 16 -o x.png
+check "a split" 0 "columns: Bridge City" "$P" data split "$data" --fraction 0.3 --pseudo 0.1 --seed 2 --size 8 -o split.png
+[ -s split.png ] && ok || bad "the split's picture"
+check "a split by nothing" 1 "there are: background, texture, object" "$P" data split "$data" --preset foreground --size 8
+assets=${data%/*}/assets
+check "emoji" 0 "made: 20 images of 16 x 16" "$P" data emoji made --assets "$assets" --count 20 --size 16 --occlusion 1 --textures Default,Red
+check "emoji: read back" 0 "occlusion2" "$P" data check made
+check "emoji: twice" 1 "holds a data set" "$P" data emoji made --assets "$assets" --count 20
+check "emoji: no assets" 1 "assets names the folder" "$P" data emoji other --assets "$dir/nowhere"
+check "data: no such verb" 2 "none of check, sheet, split, emoji" "$P" data draw x
 check "doctor" 0 "blas core" "$P" doctor --quick
 echo "not a database" >text.db
 check "doctor: not a database" 1 "this file is not an SQLite database" "$P" doctor --quick --db text.db

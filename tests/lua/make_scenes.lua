@@ -8,9 +8,47 @@
 -- textures: how many of the pairs Plain/Plain, Blue/Red, Grass/Stone, Sky/Rust; both_relations: half of the images
 -- stand bottom-top. A world is a background of two colours, an animal a shape of one colour (square, disc, cross,
 -- ring, ...), a texture its brightness. Masks as in spar_cycles. Returns the number of images.
-local T = require "percept.tensor"
-local images = require "percept.images"
+local bit = require "bit"
 local sys = require "percept.sys"
+
+-- ---- PNG files, uncompressed; percept.images.write waits for the disk after each ----
+
+local crc_table = {}
+for n = 0, 255 do
+  local c = n
+  for _ = 1, 8 do c = bit.band(c, 1) == 1 and bit.bxor(0xedb88320, bit.rshift(c, 1)) or bit.rshift(c, 1) end
+  crc_table[n] = c
+end
+
+local function big_endian(n)
+  return string.char(bit.band(bit.rshift(n, 24), 255), bit.band(bit.rshift(n, 16), 255), bit.band(bit.rshift(n, 8), 255), bit.band(n, 255))
+end
+
+local function chunk(kind, data)
+  local c, text = 0xffffffff, kind .. data
+  for i = 1, #text do c = bit.bxor(crc_table[bit.band(bit.bxor(c, text:byte(i)), 255)], bit.rshift(c, 8)) end
+  return big_endian(#data) .. text .. big_endian(bit.bnot(c))
+end
+
+-- rows: lists of bytes; channels 1 or 3
+local function write_png(path, rows, width, channels)
+  local lines, a, b = {}, 1, 0
+  for r, row in ipairs(rows) do lines[r] = "\0" .. string.char(unpack(row)) end
+  local raw = table.concat(lines)
+  assert(#raw < 65536, "make_scenes: pictures are small")
+  for i = 1, #raw do
+    a = (a + raw:byte(i)) % 65521
+    b = (b + a) % 65521
+  end
+  local n = #raw
+  local stored = string.char(1, n % 256, math.floor(n / 256), 255 - n % 256, 255 - math.floor(n / 256)) .. raw
+  local f = assert(io.open(path, "wb"))
+  f:write("\137PNG\r\n\26\n", chunk("IHDR", big_endian(width) .. big_endian(#rows) .. string.char(8, channels == 3 and 2 or 0, 0, 0, 0)),
+    chunk("IDAT", "\120\1" .. stored .. big_endian(b * 65536 + a)), chunk("IEND", ""))
+  f:close()
+end
+
+-- ---- what they show ----
 
 local pairs_of_textures = {{"Plain", "Plain"}, {"Blue", "Red"}, {"Grass", "Stone"}, {"Sky", "Rust"}}
 
@@ -51,14 +89,15 @@ local function paint(pixels, mask, size, which, at, animal, count, brightness)
       local x, y = (c - 0.5 - at[1] * size) / radius, (r - 0.5 - at[2] * size) / radius
       if math.abs(x) <= 1 and math.abs(y) <= 1 and inside(x, y) then
         pixels[r][c] = rgb
-        mask[r][c] = which / 255
+        mask[r][c] = which
       end
     end
   end
 end
 
-local function picture(size, spec)
-  local pixels, mask = {}, {}
+-- Rows of bytes: the picture, its mask. noise: a function giving numbers around 0.
+local function picture(size, spec, noise)
+  local pixels, mask, bytes = {}, {}, {}
   local sky, ground = color(spec.world, spec.worlds, 0.9), color(spec.world + 0.5, spec.worlds, 0.45)
   for r = 1, size do
     pixels[r], mask[r] = {}, {}
@@ -67,8 +106,15 @@ local function picture(size, spec)
   for k = 1, 2 do
     if spec.animal[k] then paint(pixels, mask, size, k, places[spec.relation][k], spec.animal[k], spec.animals[k], spec.bright) end
   end
-  local x = T.tensor(pixels, {dtype = "f32"}) + T.randn(size, size, 3, {generator = spec.generator}) * 0.02
-  return x:clamp(0, 1), T.tensor(mask, {dtype = "f32"})
+  for r = 1, size do
+    bytes[r] = {}
+    for c = 1, size do
+      for _, v in ipairs(pixels[r][c]) do
+        bytes[r][#bytes[r] + 1] = math.max(0, math.min(255, math.floor(255 * v + noise() + 0.5)))
+      end
+    end
+  end
+  return bytes, mask
 end
 
 local header = "filename,world_name,character_name,character2_name,character1_pos,character2_pos,character_texture,"
@@ -78,7 +124,11 @@ return function(folder, options)
   local o = options or {}
   local worlds, left = names(o.worlds, 6, "world"), names(o.animals, 8, "animal")
   local right, size = o.right or left, o.size or 16
-  local generator = T.generator(o.seed or 1)
+  local state = o.seed or 1
+  local function noise() -- +-6 of 255, by a linear congruential generator
+    state = (state * 16807) % 2147483647
+    return (state / 2147483647 - 0.5) * 12
+  end
   sys.mkdir(folder .. "/images")
   sys.mkdir(folder .. "/masks")
   local rows, n = {header}, 0
@@ -90,13 +140,13 @@ return function(folder, options)
           for v = 1, o.per_cell or 1 do
             n = n + 1
             local relation = o.both_relations and n % 2 + 1 or 1
-            local x, mask = picture(size, {
+            local rgb, mask = picture(size, {
               world = w, worlds = #worlds, animal = {left[a] and a, right[b] and b}, animals = {#left, #right}, relation = relation,
-              bright = 1 - 0.2 * (t - 1), generator = generator,
-            })
+              bright = 1 - 0.2 * (t - 1),
+            }, noise)
             local stem = ("%s_%s_%s_t%d_v%d.png"):format(world, left[a] or "blank", right[b] or "blank", t, v)
-            images.write(folder .. "/images/" .. stem, x)
-            images.write(folder .. "/masks/" .. stem, mask)
+            write_png(folder .. "/images/" .. stem, rgb, size, 3)
+            write_png(folder .. "/masks/" .. stem, mask, size, 1)
             rows[#rows + 1] = table.concat({
               "images/" .. stem, world, left[a] or "blank", right[b] or "blank", relation == 1 and "left" or "bottom",
               relation == 1 and "right" or "top", pairs_of_textures[t][1], pairs_of_textures[t][2], v - 1, "masks/" .. stem,

@@ -7,21 +7,33 @@ local T = require "percept.tensor"
 
 local command = {
   help = "lists data sets, checks them, draws contact sheets",
-  usage = {"", "check FOLDER", "sheet FOLDER -o FILE.png"},
+  usage = {"", "check FOLDER", "sheet FOLDER -o FILE.png", "split FOLDER -o FILE.png", "emoji OUT"},
   about = "Alone: the data sets that runs of the database used, and the folders below --under that hold labels.csv. check "
     .. "reads every image and mask and tells counts, factors and digest; with a database, whether runs used just this data. "
-    .. "sheet draws images spread over the set, beside them their masks.",
+    .. "sheet draws images spread over the set. split prints which combinations a split holds out, and draws its matrix. "
+    .. "emoji composes scenes of animal cut-outs on photographs (--count, --size, --seed, --occlusion) into a folder.",
   options = options.join({
     {flag = "--under", value = "FOLDER", kind = "file", text = "where to look for data sets; experiments/data"},
-    {flag = "--size", value = "N", kind = "int", text = "height and width to read at; sheet: 64, check: as stored"},
-    {flag = "--count", short = "-n", value = "N", kind = "int", text = "images on the sheet; 24"},
+    {flag = "--size", value = "N", kind = "int", text = "height and width to read at or draw; check: as stored, else 64"},
+    {flag = "--count", short = "-n", value = "N", kind = "int", text = "images on the sheet, 24; images that emoji makes, 1000"},
     {flag = "--by", value = "FACTOR", text = "sheet: a row for each value of this factor"},
-    {flag = "--output", short = "-o", value = "FILE.png", kind = "file", text = "where the sheet goes"},
+    {flag = "--output", short = "-o", value = "FILE.png", kind = "file", text = "where the sheet or the split's picture goes"},
+    {flag = "--preset", value = "NAME", text = "split: background, texture or object; background"},
+    {flag = "--rule", value = "NAME", text = "split: band or random; band"},
+    {flag = "--fraction", value = "X", kind = "number", text = "split: share of the cells that is held out; 0.25"},
+    {flag = "--offset", value = "N", kind = "int", text = "split: which band; 0"},
+    {flag = "--pseudo", value = "X", kind = "number", text = "split: share of the ID cells made pseudo-OOD; 0"},
+    {flag = "--seed", value = "N", kind = "int", text = "split, emoji: 0"},
+    {flag = "--occlusion", value = "X", kind = "number", text = "emoji: 0 (apart) to 1 (brought together); 0"},
+    {flag = "--textures", value = "A,B", text = "emoji: of Default, Blue, Red, Grass, Stone; Default"},
+    {flag = "--assets", value = "FOLDER", kind = "file", text = "emoji: the folder of emoji/ and panoramas/; experiments/data/assets"},
   }, options.formats, options.db),
   examples = {
     {"percept data"},
     {"percept data check experiments/data/spar_cycles"},
     {"percept data sheet experiments/data/spar_cycles --by world_name -o sheet.png"},
+    {"percept data split experiments/data/spar_cycles --preset object --fraction 0.3 -o split.png"},
+    {"percept data emoji my_scenes --count 200 --size 32 --textures Default,Blue"},
   },
 }
 
@@ -157,12 +169,81 @@ local function sheet(opts, folder)
   return 0
 end
 
+-- ---- split ----
+
+local function split(opts, folder)
+  local scenes = percept.datasets.scenes(folder, {height = opts.size or 64, width = opts.size or 64, masks = false})
+  local made = percept.datasets.split(scenes, {
+    preset = opts.preset, rule = opts.rule, fraction = opts.fraction, offset = opts.offset, pseudo = opts.pseudo, seed = opts.seed,
+  })
+  print((made.cells:gsub("%s+$", "")))
+  if opts.output then
+    percept.pictures.split(made):save(opts.output)
+    print(opts.output)
+  end
+  return 0
+end
+
+-- ---- emoji ----
+
+-- Writes scenes as a folder that datasets.scenes reads back: images/, masks/, labels.csv.
+local function write_folder(scenes, out)
+  if sys.exists(out .. "/labels.csv") then error(("data: %s holds a data set; name another folder"):format(out), 0) end
+  for _, sub in ipairs{"/images", "/masks"} do sys.mkdir(out .. sub) end
+  local factors, numbers = scenes:factors()
+  local header, column = {"filename"}, {}
+  for _, f in ipairs(factors) do
+    local values, index = scenes:values(f), scenes:factor(f):to_table()
+    header[#header + 1], column[#column + 1] = f, function(i) return values[index[i]] end
+  end
+  header[#header + 1], column[#column + 1] = "maskname", function(i) return "masks/" .. scenes:filename(i):match "[^/]+$" end
+  for _, f in ipairs(numbers) do
+    local value = scenes:numeric(f):to_table()
+    header[#header + 1], column[#column + 1] = f, function(i) return ("%.10g"):format(value[i]) end
+  end
+  local rows, n = {table.concat(header, ",")}, scenes:count()
+  local bar = require("percept.progress").start{title = "writing", total = n}
+  for from = 1, n, 256 do
+    local index = T.arange(from, math.min(from + 255, n) + 1, {dtype = "i64"})
+    local images, masks = scenes:images(index, "u8"), scenes:masks(index)
+    for k = 1, index:numel() do
+      local i, name = from + k - 1, scenes:filename(from + k - 1)
+      local row = {name}
+      for c = 1, #column do row[c + 1] = column[c](i) end
+      rows[#rows + 1] = table.concat(row, ",")
+      percept.images.write(out .. "/" .. name, images:select(1, k))
+      percept.images.write(out .. "/masks/" .. name:match "[^/]+$", masks:select(1, k))
+    end
+    bar:show(from + index:numel() - 1)
+  end
+  bar:finish()
+  local f = assert(io.open(out .. "/labels.csv", "wb")) -- last: a folder with it is whole
+  f:write(table.concat(rows, "\n"), "\n")
+  f:close()
+end
+
+local function emoji(opts, out)
+  local textures
+  if opts.textures then
+    textures = {}
+    for name in opts.textures:gmatch "[^,%s]+" do textures[#textures + 1] = name end
+  end
+  local scenes = percept.datasets.emoji{
+    assets = opts.assets, count = opts.count, size = opts.size, seed = opts.seed, occlusion = opts.occlusion, textures = textures,
+  }
+  write_folder(scenes, out)
+  print(("%s: %d images of %d x %d"):format(out, scenes:count(), scenes:height(), scenes:width()))
+  return 0
+end
+
+local verbs = {check = check, sheet = sheet, split = split, emoji = emoji}
+
 function command.run(opts)
   local verb, folder = opts[1], opts[2] and opts[2]:gsub("(.)/+$", "%1")
   if not verb then return list_all(opts) end
-  if verb ~= "check" and verb ~= "sheet" then return options.mistake("data", "'%s' is neither check nor sheet", verb) end
+  if not verbs[verb] then return options.mistake("data", "'%s' is none of check, sheet, split, emoji", verb) end
   if not folder then return options.mistake("data", "%s: which folder?", verb) end
-  return verb == "check" and check(opts, folder) or verb == "sheet" and sheet(opts, folder) or 0
+  return verbs[verb](opts, folder)
 end
 
 return command
