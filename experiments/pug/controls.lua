@@ -1,0 +1,139 @@
+--- controls: what reviewers of the paper asked for (one split, the background study's).
+--
+-- percept run experiments/pug/controls.lua
+-- Parts, each a child run:
+--   structured     the study's decoder: every method; search from other starts (random recombinations, the prior, the nearest
+--                  code of the ID bank, three restarts), and with the entropy of the readouts as a further term
+--   unstructured   a convolutional decoder of all slots at once, in its place: encoder, search, replay, both
+--   supervised     the supervised encoder alone, with as much test-time compute as search uses: many views, adaptation
+-- An encoder trained on replay images of an unstructured decoder is "replay" of the second part.
+local percept = require "percept"
+local T = require "percept.tensor"
+local perceive = require "percept.perceive"
+local part = require "percept.study.part"
+local measure = require "percept.study.measure"
+local scenes = require "percept.study.scenes"
+local searching = require "percept.study.search"
+local replay = require "percept.replay"
+local sys = require "percept.sys"
+
+local here = arg and arg[0] and arg[0]:match "^(.*)/[^/]*$" or "experiments/pug"
+local defaults = perceive.defaults{data = here .. "/../data/spar_cycles_hard"}
+defaults.split = "background"
+defaults.unstructured = "cnn" -- its decoder
+defaults.entropy = 1 -- weight of the readouts' entropy, against a squared error summed over the image
+defaults.views = 25 -- of the supervised encoder
+defaults.adapt = {steps = 50, lr = 1e-4, batch = 64}
+defaults.bank = 256 -- codes among which the nearest is looked for
+
+-- The nearest of n codes of the bank for every image: (N,K,m).
+local function nearest(out, data, index, n)
+  local bank = out.bank:narrow(1, 1, math.min(n, out.bank:size(1)), math.max(1, math.floor(out.bank:size(1) / n)))
+  local decoded = T.no_grad(function() return (out.decoder(bank)) end)
+  decoded = decoded:reshape(bank:size(1), -1)
+  local norms = (decoded * decoded):sum(2)
+  return scenes.by_chunks(data.dataset, index, 64, function(x)
+    local distance = norms - x:reshape(x:size(1), -1):matmul(decoded:transpose(1, 2)) * 2 -- + |x|^2, the same for all
+    local _, at = distance:min(2)
+    return bank:index_select(1, at)
+  end)
+end
+
+local function starts(cfg, out, data, set)
+  local n = set[2]:size(1)
+  local k, m = out.bank:size(2), out.bank:size(3)
+  local encoder = out.slots[set[1]].encoder
+  return {
+    {"search, start recombined", replay.sample(out.bank, n)},
+    {"search, start prior", T.randn(n, k, m)},
+    {"search, start bank", nearest(out, data, set[2], cfg.bank)},
+    {"search, 3 starts", T.stack({encoder, replay.sample(out.bank, n), replay.sample(out.bank, n)}, {dim = 1})},
+  }
+end
+
+-- One more way to search, scored as the others are.
+local function variant(cfg, run, data, out, set, method, z0, over)
+  local c = {}
+  for key, value in pairs(cfg.search) do c[key] = value end
+  for key, value in pairs(over or {}) do c[key] = value end
+  local z, cost = searching.run{
+    decoder = out.decoder, dataset = data.dataset, index = set[2], z0 = z0, config = c, readouts = out.readouts,
+    title = set[1] .. " " .. method, run = run, method = method, split = set[1],
+  }
+  local predicted = {}
+  for _, f in ipairs(data.factors) do predicted[f] = out.readouts:predict(z, f) end
+  measure.accuracy(out.rows, run, data, method, set, predicted)
+  measure.decoder(out.rows, run, data, method, set, out.decoder, z)
+  measure.row(out.rows, run, method, set[1], "seconds_per_image", nil, cost.seconds / set[2]:size(1), set[2]:size(1))
+  measure.row(out.rows, run, method, set[1], "decoder_evaluations", nil, cost.evaluations / set[2]:size(1), set[2]:size(1))
+end
+
+local function structured(cfg, run)
+  local child, own = part.open(run, "structured", cfg)
+  local data = perceive.open(own, child, cfg.split)
+  local out = perceive.study{config = own, run = child, data = data, seed = run.seed}
+  T.manual_seed(run.seed + 2000)
+  for _, set in ipairs(data.sets) do
+    for _, start in ipairs(starts(cfg, out, data, set)) do variant(own, child, data, out, set, start[1], start[2]) end
+    variant(own, child, data, out, set, "search, entropy", out.slots[set[1]].encoder, {entropy = cfg.entropy})
+  end
+  perceive.show(own, child, data, out)
+  return child, data, out
+end
+
+local function unstructured(cfg, run)
+  local child, own = part.open(run, "unstructured", cfg, {
+    ["model.decoder"] = cfg.unstructured, methods = {"encoder", "search", "replay", "replay + search"},
+  })
+  local data = perceive.open(own, child, cfg.split)
+  local out = perceive.study{config = own, run = child, data = data, seed = run.seed}
+  perceive.show(own, child, data, out)
+  child:finish()
+  return out
+end
+
+-- Test-time compute for the supervised encoder: views of each image, and adaptation to the set, without labels.
+local function test_time(cfg, run, data, out)
+  for _, set in ipairs(data.sets) do
+    local began = sys.time()
+    measure.accuracy(out.rows, run, data, ("supervised, %d views"):format(cfg.views), set, out.supervised:predict(data.dataset, set[2], cfg.views))
+    measure.row(out.rows, run, ("supervised, %d views"):format(cfg.views), set[1], "seconds_per_image", nil,
+      (sys.time() - began) / set[2]:size(1), set[2]:size(1))
+  end
+  for _, set in ipairs(data.sets) do
+    local began, kept = sys.time(), {}
+    for name, t in pairs(out.supervised.module:state()) do kept[name] = t:clone() end
+    out.supervised:adapt(data.dataset, set[2], {steps = cfg.adapt.steps, lr = cfg.adapt.lr, batch = cfg.adapt.batch, seed = run.seed})
+    measure.accuracy(out.rows, run, data, "supervised, adapted", set, out.supervised:predict(data.dataset, set[2]))
+    measure.row(out.rows, run, "supervised, adapted", set[1], "seconds_per_image", nil, (sys.time() - began) / set[2]:size(1), set[2]:size(1))
+    out.supervised.module:load_state(kept)
+  end
+end
+
+return percept.experiment{
+  name = "controls",
+  defaults = defaults,
+  modules = perceive.modules,
+  run = function(cfg, run)
+    local child, data, out = structured(cfg, run)
+    if out.supervised then test_time(cfg, child, data, out) end
+    child:finish()
+    local other = unstructured(cfg, run)
+    print(("\n%-28s %10s %10s %12s"):format("control", "ID", data.far:upper(), "error " .. data.far))
+    local function lines(rows, prefix)
+      local order, cell = {}, {}
+      for _, r in ipairs(rows) do
+        local key = prefix .. r.method
+        if not cell[key] then order[#order + 1], cell[key] = key, {} end
+        if r.metric == "accuracy" and r.factor == data.scored_name then cell[key][r.split] = r.value end
+        if r.metric == "squared_error" and r.split == data.far then cell[key].error = r.value end
+      end
+      for _, key in ipairs(order) do
+        local c = cell[key]
+        if c.id then print(("%-28s %10.3f %10.3f %12s"):format(key, c.id, c[data.far], c.error and ("%.5f"):format(c.error) or "")) end
+      end
+    end
+    lines(out.rows, "")
+    lines(other.rows, "unstructured ")
+  end,
+}
