@@ -1,0 +1,135 @@
+--- The studies of experiments/pug on small procedural scenes of other names and numbers: 6 worlds, 8 animals, blanks.
+local check = dofile "tests/lua/check.lua"
+local make = dofile "tests/lua/make_scenes.lua"
+local percept = require "percept"
+local T = require "percept.tensor"
+local perceive = require "percept.perceive"
+local models = require "percept.study.models"
+local scenes = require "percept.study.scenes"
+local recorder = require "percept.recorder"
+local process = require "percept.process"
+local sys = require "percept.sys"
+
+local folder = os.getenv "TMPDIR" or "/tmp"
+folder = ("%s/percept_study_%d"):format(folder, process.pid and process.pid() or math.random(1e9))
+sys.mkdir(folder)
+local data = folder .. "/scenes"
+make(data, {worlds = 6, animals = 8, size = 16, blanks = true, textures = 2})
+
+local tiny = {
+  "size=16", "model.slots=3", "model.slot_dim=4", "model.hidden=16", "model.key_dim=8", "model.encoder_width=16", "model.encoder_heads=2",
+  "model.conv_channels=8,16", "model.conv_kernel=5,3", "model.conv_stride=2,2", "vae.attempts=2", "vae.attempt_steps=5", "vae.steps=20",
+  "vae.log_every=5", "replay.steps=10", "supervised.steps=20", "search.steps=3", "readout.steps=10", "readout.hidden=8",
+}
+
+-- Runs a study of experiments/pug in a process of its own; returns exit status and what it printed.
+local function study(name, db, extra)
+  local line = {os.getenv "PERCEPT" or "build/percept", "run", "experiments/pug/" .. name .. ".lua", "--db", db, "--seed", "3", "--threads", "1"}
+  for _, list in ipairs{{"data=" .. data}, tiny, extra or {}} do
+    for _, s in ipairs(list) do
+      line[#line + 1] = "--set"
+      line[#line + 1] = s
+    end
+  end
+  for i, word in ipairs(line) do line[i] = "'" .. word .. "'" end
+  local pipe = assert(io.popen(table.concat(line, " ") .. " 2>&1; echo status $?"))
+  local text = pipe:read "*a"
+  pipe:close()
+  return tonumber(text:match "status (%d+)%s*$"), text
+end
+
+local function one(db, sql) return recorder.query(db, sql, {})[1] end
+
+for _, preset in ipairs{"background", "texture", "object"} do
+  check.test(preset .. " runs on scenes of other names and numbers", function()
+    local db = ("%s/%s.db"):format(folder, preset)
+    local status, text = study(preset, db)
+    if status ~= 0 then error(text) end
+    local methods = recorder.query(db, "select distinct method as m from result where metric = 'accuracy' order by m", {})
+    local names = {}
+    for i, r in ipairs(methods) do names[i] = r.m end
+    check.eq(names, {"encoder", "replay", "replay + search", "ridge", "search", "supervised"})
+    check.ok(one(db, "select count(*) as n from result where metric = 'accuracy' and (value < 0 or value > 1)").n == 0, "accuracies are shares")
+    check.ok(one(db, "select count(*) as n from result where metric = 'fg_ari' and split = 'ood'").n > 0, "FG-ARI of the attention")
+    check.ok(one(db, "select count(*) as n from result where metric = 'squared_error' and method = 'search'").n >= 2, "errors of search")
+    check.ok(one(db, "select count(*) as n from artifact where kind = 'picture'").n >= 8, "pictures")
+    check.eq(one(db, "select status as s from run where parent_id is null").s, "done")
+    -- what is printed is what is recorded
+    local value = one(db, "select value as v from result where method = 'ridge' and split = 'ood' and factor = 'animals'").v
+    check.ok(text:find(("ridge%s%.3f"):format("           ood", 0):sub(1, 5), 1, true), "the table names ridge")
+    check.ok(text:find(("%.3f"):format(value), 1, true), "the recorded value is in the table")
+  end)
+end
+
+check.test("on a pseudo-OOD split no OOD image is scored", function()
+  local db = folder .. "/pseudo.db"
+  local status, text = study("background", db, {"pseudo=0.2", "methods=ridge,encoder"})
+  if status ~= 0 then error(text) end
+  check.eq(one(db, "select count(*) as n from result where split like 'ood%'").n, 0)
+  check.ok(one(db, "select count(*) as n from result where split = 'pseudo'").n > 0)
+end)
+
+check.test("the same seed gives the same figures", function()
+  local a, b = folder .. "/a.db", folder .. "/b.db"
+  check.eq((study("background", a, {"methods=encoder"})), 0)
+  check.eq((study("background", b, {"methods=encoder"})), 0)
+  local sql = "select group_concat(value, ' ') as v from (select value from result where metric = 'accuracy' order by split, factor)"
+  check.eq(one(a, sql).v, one(b, sql).v)
+end)
+
+check.test("data efficiency: a part a size, and the summary from SQL", function()
+  local db = folder .. "/efficiency.db"
+  local status, text = study("data_efficiency", db, {"sizes=40,0", "methods=supervised,encoder,search"})
+  if status ~= 0 then error(text) end
+  check.eq(one(db, "select count(*) as n from run where experiment = 'data_efficiency/part'").n, 2)
+  check.eq(one(db, "select num as n from param join run r on r.id = run_id where r.name = 'n=40' and key = 'limit'").n, 40)
+  local out = folder .. "/summary"
+  local pipe = io.popen(("%s run experiments/pug/summary.lua --db %s --set out=%s 2>&1; echo status $?"):format(os.getenv "PERCEPT" or "build/percept", db, out))
+  text = pipe:read "*a"
+  pipe:close()
+  check.ok(text:find "status 0", text)
+  check.ok(text:find("| ID images |", 1, true) and text:find("| 40 |", 1, true), text)
+  check.ok(sys.exists(out .. "/summary.md"))
+end)
+
+check.test("controls: other starts, an unstructured decoder, test-time compute", function()
+  local db = folder .. "/controls.db"
+  local status, text = study("controls", db, {"views=3", "adapt.steps=2", "bank=16"})
+  if status ~= 0 then error(text) end
+  for _, m in ipairs{"search, start bank", "search, start prior", "search, entropy", "search, 3 starts", "supervised, 3 views", "supervised, adapted"} do
+    check.ok(one(db, ("select count(*) as n from result where method = '%s' and split = 'ood' and metric = 'accuracy'"):format(m)).n > 0, m)
+  end
+  check.ok(one(db, "select count(*) as n from result x join run r on r.id = x.run_id where r.name = 'unstructured' and x.method = 'replay'").n > 0)
+end)
+
+check.test("mistakes are told with a remedy", function()
+  local db = folder .. "/wrong.db"
+  local status, text = study("background", db, {"methods=encoder,serch"})
+  check.ok(status ~= 0 and text:find("did you mean 'search'", 1, true), text)
+  status, text = study("background", db, {"model.decoder=pixel9"})
+  check.ok(status ~= 0 and text:find("known are", 1, true), text)
+  status, text = study("background", db, {"fraction=0.99"})
+  check.ok(status ~= 0 and text:find("fraction", 1, true), text)
+end)
+
+check.test("an image limit keeps the split and takes that many", function()
+  local run = {dataset = function() end, param = function() end}
+  local cfg = perceive.defaults{data = data, size = 16, limit = 30}
+  local d = scenes.open(cfg, run, "background")
+  check.eq(d.train:size(1), 30)
+  check.ok(d.split.id_train:size(1) > 30)
+  local all = {}
+  for _, i in ipairs(d.split.id_train:to_table()) do all[i] = true end
+  for _, i in ipairs(d.train:to_table()) do check.ok(all[i], "an ID image") end
+end)
+
+check.test("every decoder by name decodes the study's slots", function()
+  for _, name in ipairs{"render", "cross", "broadcast", "additive", "cnn", "mlp"} do
+    local model = perceive.defaults{model = {decoder = name, slot_dim = 4, patch = 4, hidden = 16, key_dim = 8, decoder_width = 16, decoder_heads = 2}}.model
+    local image = T.no_grad(function() return (models.decoder(model, 32, 32)(T.randn(2, 3, 4))) end)
+    check.eq({image:size(1), image:size(2), image:size(3), image:size(4)}, {2, 32, 32, 3}, name)
+  end
+end)
+
+os.execute(("rm -rf '%s'"):format(folder))
+check.done()
