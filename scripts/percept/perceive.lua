@@ -110,18 +110,16 @@ local function generative(want) return want.encoder or want.search or want.repla
 local function ridge(spec)
   local data = spec.data
   local labels, classes = scenes.labels(data.dataset, data.factors, data.train)
-  local function pixels(index)
-    return scenes.by_chunks(data.dataset, index, 256, function(x)
-      if x:size(2) > 32 then
-        x = require "percept.images".resize(x, 32, math.max(1, math.floor(32 * x:size(3) / x:size(2) + 0.5))):to("f32")
-      end
-      return x:reshape(x:size(1), -1)
-    end)
-  end
-  local fitted = require "percept.ridge".fit(pixels(data.train), labels, classes, {
-    validation = {x = pixels(data.split.id_val), labels = scenes.labels(data.dataset, data.factors, data.split.id_val)},
+  local regression = require "percept.ridge"
+  local function pixels(index) return regression.pixels(data.dataset, index) end
+  local fitted = regression.fit(pixels(data.train), labels, classes, {
+    validation = {pixels(data.split.id_val), (scenes.labels(data.dataset, data.factors, data.split.id_val))},
   })
-  return function(set) return fitted:predict(pixels(set[2])) end
+  return function(set)
+    local x, out = pixels(set[2]), {}
+    for _, f in ipairs(data.factors) do out[f] = fitted:predict(x, f) end
+    return out
+  end
 end
 
 --- The whole study on one split. spec: config, run, seed, data (of perceive.open), or in its place dataset, split,
@@ -138,6 +136,7 @@ function perceive.study(spec)
   end
   local cfg, run = spec.config, spec.run
   local want = list_of(cfg.methods or {"encoder", "search", "replay", "replay + search"})
+  models.check(cfg.model, data.factors)
   local out = {rows = {}, slots = {}, predicted = {}}
   local others = {}
   for _, set in ipairs(data.sets) do out.predicted[set[1]] = {} end

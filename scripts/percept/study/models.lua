@@ -78,18 +78,20 @@ function makers.mlp(model, height, width)
   return decoders.mlp{slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, hidden = model.hidden}
 end
 
+local function known_decoder(name)
+  if makers[name] then return end
+  local names = {}
+  for known in pairs(makers) do names[#names + 1] = known end
+  table.sort(names)
+  error(("model.decoder = %s: known are %s"):format(tostring(name), table.concat(names, ", ")), 0)
+end
+
 --- The decoder: model.decoder = render, cross, broadcast, additive, cnn or mlp. Of these render, cross and broadcast
 -- give slot attention, which the interaction penalty and FG-ARI read; additive has no interaction by construction;
 -- cnn and mlp are the unstructured controls.
 function models.decoder(model, height, width)
-  local make = makers[model.decoder or "render"]
-  if not make then
-    local names = {}
-    for name in pairs(makers) do names[#names + 1] = name end
-    table.sort(names)
-    error(("model.decoder = %s: known are %s"):format(tostring(model.decoder), table.concat(names, ", ")), 0)
-  end
-  return make(model, height, width)
+  known_decoder(model.decoder or "render")
+  return makers[model.decoder or "render"](model, height, width)
 end
 
 --- Encoder and decoder, as their constructors leave them.
@@ -110,7 +112,9 @@ local function standardise(encoder, decoder, dataset, index)
   if own then own:copy_(mean) end
 end
 
-local function enough(model, factors)
+--- What can be told before the first step: a decoder of that name, a slot for each factor.
+function models.check(model, factors)
+  known_decoder(model.decoder or "render")
   if model.slots < #factors then
     error(("model: %d slots cannot hold the %d factors %s of this dataset; set model.slots to at least %d"):format(
       model.slots, #factors, table.concat(factors, ", "), #factors), 0)
@@ -120,7 +124,7 @@ end
 --- Encoder and decoder that fit a dataset. Slots and image size are checked against the dataset here, before the
 -- first step. index: the ID training images, whose mean the encoder subtracts and the decoder adds.
 function models.make(model, dataset, factors, index)
-  enough(model, factors)
+  models.check(model, factors)
   local encoder, decoder = models.build(model, dataset:height(), dataset:width())
   T.no_grad(function()
     if (model.base or "cnn") == "cnn" and (model.head or "queries") == "queries" then
@@ -135,7 +139,7 @@ end
 
 --- An encoder for supervision: means only, standardised on ID images.
 function models.make_supervised(model, dataset, factors, index)
-  enough(model, factors)
+  models.check(model, factors)
   local encoder = models.encoder(model, dataset:height(), dataset:width(), false)
   T.no_grad(function()
     if (model.base or "cnn") == "cnn" and (model.head or "queries") == "queries" then models.initialise(encoder) end

@@ -51,7 +51,7 @@ function study.draw(o)
     for _, item in ipairs{{"search", "search"}, {"replay", "replay"}, {"both", "replay + search"}} do
       if z[item[2]] then extra[#extra + 1] = {item[1], z[item[2]]} end
     end
-    keep(i == #data.sets and run.experiment or "reconstructions_" .. name, pictures.slots(decoder, z.encoder, {images = x, font = 13, extra = extra}))
+    keep(i == #data.sets and (run.experiment:gsub("/.*", "")) or "reconstructions_" .. name, pictures.slots(decoder, z.encoder, {images = x, font = 13, extra = extra}))
     if i == #data.sets then
       local few = math.min(5, n)
       local best = (z.search or z.encoder):narrow(1, 1, few)
