@@ -16,7 +16,6 @@ local about = {
   encoders = "Encoders: images (B,H,W,C) to slots (B,K,m); with vae = true mean and log standard deviation.",
   decoders = "Decoders: slots (B,K,m) to images (B,H,W,C) and, where the decoder has one, the slot attention (B,pixels,K). "
     .. "A Lua function from slots to images serves wherever a decoder is wanted.",
-  inverter = "Generative perception by search: which slots does a decoder need to paint this image?",
   replay = "Generative perception by replay: recombine slots of known images, decode them, train the encoder on the result.",
   metrics = "Accuracy, adjusted Rand index, R2, Hungarian matching.",
   images = "PNG files, grids, resizing.",

@@ -156,6 +156,14 @@ d = percept.decoders.mlp{slots = 2, slot_dim = 3, height = 8, hidden = 16}
 x = d(T.randn(4, 2, 3)):detach()
 found = percept.inverter.search(d, x, T.zeros(4, 2, 3), {steps = 20, lr = 0.1})
 found.loss, found.steps]],
+  start = [[
+d = percept.decoders.mlp{slots = 2, slot_dim = 3, height = 8, hidden = 16}
+bank, x = T.randn(50, 2, 3), d(T.randn(4, 2, 3)):detach()
+z0 = percept.inverter.start(x, {from = "bank", decoder = d, bank = bank, starts = 2}); z0:size()]],
+  summary = [[
+d = percept.decoders.mlp{slots = 2, slot_dim = 3, height = 8, hidden = 16}
+found = percept.inverter.search(d, T.rand(4, 8, 8, 3), T.zeros(4, 2, 3), {steps = 20, lr = 0.1})
+percept.inverter.summary(found).converged]],
 }
 
 examples.replay = {
@@ -166,6 +174,13 @@ new = percept.replay.fit(bank, {exclude = {labels = labels, groups = {{1, 3}, {2
 z, rows = new:sample(8, {rows = true})
 mixture = percept.replay.fit(bank, {marginals = "mixture", components = 4})
 mixture:sample(8):size()]],
+}
+
+examples.consistency = {
+  loss = [[
+d = percept.decoders.additive{slot_dim = 4, height = 16, hidden = 16, features = 8}
+e = percept.encoders.slots{slots = 2, slot_dim = 4, height = 16}
+percept.consistency.loss(e, d, T.randn(8, 2, 4), {n = 4})]],
 }
 
 examples.ridge = {

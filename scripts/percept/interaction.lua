@@ -402,8 +402,8 @@ declare("hessian", "decoder:any, z:tensor, " .. second_options, function(decoder
 end, "norms of the blocks D2_ij f, slots i and j, at z (B,K,m): {blocks (B,K,K): root mean square over outputs of the Frobenius norm; "
   .. "within, mixed (B): of the diagonal blocks, of the others; share (B): mixed^2 / (within^2 + mixed^2)}, f64. mixed is 0 for additive "
   .. "decoders (arXiv 2411.07784). E (u' D2_ij f v)^2 over normal u, v is the square of the norm: `probes` pairs of directions, or all "
-  .. "pairs of slot numbers (0). differences: four decodes a pair, step eps (0.1; f64 1e-3); exact: gradients of gradients for every output "
-  .. "or `outputs` random ones. scale (K,m) or (m): with respect to z / scale")
+  .. "pairs of slot numbers (0). differences: four decodes a pair, step eps (0.1; f64 1e-3); exact: gradients of gradients for every "
+  .. "output or `outputs` random ones. scale (K,m) or (m): with respect to z / scale")
 
 declare("tangent", "encoder:any, decoder:any, z:tensor, x:tensor?, " .. second_options,
   function(encoder, decoder, z, x, probes, method, eps, outputs, scale, batch)
