@@ -137,6 +137,22 @@ mean, log_std = head(T.randn(2, 16, 32)); mean:size()]],
   slot_attention = [[
 head = percept.encoders.slot_attention{slots = 3, slot_dim = 4, tokens = 32}
 mean, log_std, attention = head(T.randn(2, 16, 32)); attention:size()]],
+  vit_pretrained = [[
+-- of a file as timm or transformers write it; here one of our own
+v = percept.encoders.vit{height = 32, patch = 8, width = 64, depth = 1, class_token = false}
+s, b = v:state(), {}
+for ours, name in pairs{["attention.o"] = "attn.proj", norm1 = "norm1", norm2 = "norm2", fc1 = "mlp.fc1", fc2 = "mlp.fc2"} do
+  for _, k in ipairs{".weight", ".bias"} do b["blocks.0." .. name .. k] = s["block1." .. ours .. k] end
+end
+for _, k in ipairs{".weight", ".bias"} do
+  b["blocks.0.attn.qkv" .. k] = T.cat({s["block1.attention.q" .. k], s["block1.attention.k" .. k], s["block1.attention.v" .. k]}, {dim = 1})
+  b["norm" .. k] = s["norm_out" .. k]
+end
+b["patch_embed.proj.weight"], b["patch_embed.proj.bias"] = s["patch.weight"]:permute(1, 4, 2, 3), s["patch.bias"]
+b.pos_embed = s.position:unsqueeze(1)
+percept.formats.save_safetensors("vit.safetensors", b)
+base, info = percept.encoders.vit_pretrained{"vit.safetensors", height = 48}
+base(T.rand(1, 48, 48, 3)):size()]],
   positions = "percept.encoders.positions(T.randn(1 + 14 * 14, 8), {14, 14}, {8, 8}, {prefix = 1, antialias = true}):size()",
 }
 
