@@ -151,7 +151,7 @@ end
 b["patch_embed.proj.weight"], b["patch_embed.proj.bias"] = s["patch.weight"]:permute(1, 4, 2, 3), s["patch.bias"]
 b.pos_embed = s.position:unsqueeze(1)
 percept.formats.save_safetensors("vit.safetensors", b)
-base, info = percept.encoders.vit_pretrained{"vit.safetensors", height = 48}
+base, info = percept.encoders.vit_pretrained("vit.safetensors", {height = 48})
 base(T.rand(1, 48, 48, 3)):size()]],
   positions = "percept.encoders.positions(T.randn(1 + 14 * 14, 8), {14, 14}, {8, 8}, {prefix = 1, antialias = true}):size()",
 }
