@@ -48,7 +48,8 @@ static int f_decoder_render(lua_State *L, pc_args *a) {
                               .key_dim = I(7),
                               .octaves = I(8),
                               .identity = D(9),
-                              .background = D(10)};
+                              .background = D(10),
+                              .window = D(11)};
   return pc_made_module(L, pc_decoder_render(&m, &o), &m);
 }
 
@@ -125,7 +126,7 @@ static const pc_luafn decoder_functions[] = {
     {"render",
      "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, hidden:int=256, "
      "key_dim:int=96, "
-     "octaves:int=4, identity:num=0.3, background:num=0",
+     "octaves:int=4, identity:num=0.3, background:num=0, window:num=0",
      f_decoder_render,
      "one cross-attention layer with a value map for every position: each slot renders an image, attention composes "
      "them",

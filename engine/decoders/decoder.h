@@ -47,6 +47,9 @@ int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *o);
  * fraction of the cost; interaction is read from its attention in the same way.
  * b_k starts at 0, but for the last slot at `background`: a slot that starts out holding the
  * whole image leaves the others what stands out from it.
+ * With `window` w > 0 the score of every slot but the last is less by w |p - c_k|^2, p in [-1,1]^2 and the centre
+ * c_k linear in the slot's code: objects are compact, as in the attention windows of AIR (arXiv 1603.08575); a
+ * slot is then one thing rather than two that stand apart. 1 / sqrt(2 w) is the window's sd in half images.
  * The buffer `mean` (H,W,C) is the image that no slot needs to explain (0 at birth). */
 typedef struct pc_render_decoder_opts {
   int64_t slots, slot_dim;            /* required */
@@ -57,6 +60,7 @@ typedef struct pc_render_decoder_opts {
   int64_t octaves;                    /* 0: 4 */
   double identity;                    /* sd of e_k at birth; 0: 0.3 */
   double background;                  /* b_K at birth */
+  double window;                      /* w; 0: none */
 } pc_render_decoder_opts;
 int pc_decoder_render(pc_module **out, const pc_render_decoder_opts *o);
 

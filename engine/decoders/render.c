@@ -11,7 +11,9 @@
 typedef struct render_self {
   pc_render_decoder_opts o;
   pc_module *code, *key, *value, *queries; /* z -> h, h -> key, h -> image, position -> query */
+  pc_module *center;                       /* h -> where the slot's window is; NULL without windows */
   pc_tensor *identity, *bias, *positions, *mean;
+  pc_tensor *place, *windowed; /* (Q,2) in [-1,1]: of the queries; (K,1): window of every slot, 0 of the last */
 } render_self;
 
 /* sum_k a_pk v_kp: a (B,Q,K), v (B,K,Q*D) -> (B,Q,D). K is small: K products of whole images beat
@@ -28,15 +30,28 @@ static pc_tensor *compose(pc_scope *s, pc_tensor *a, pc_tensor *v, int64_t queri
   return sum;
 }
 
+/* -w_k |p - c_k|^2 of every slot at every place: c (B,K,2) -> (B,K,Q) */
+static pc_tensor *window(pc_scope *s, const render_self *d, pc_tensor *c) {
+  pc_tensor *p2 = pc_sum(s, pc_mul(s, d->place, d->place), 1, (int[]){1}, 0);
+  pc_tensor *c2 = pc_sum(s, pc_mul(s, c, c), 1, (int[]){2}, 1);
+  pc_tensor *far = pc_add(s, pc_sub(s, p2, pc_mul_scalar(s, pc_linear(s, c, d->place, NULL), 2)), c2);
+  return pc_mul(s, far, d->windowed);
+}
+
+/* softmax over slots of q . key(h) + b_k + window: (B,Q,K). Scores (B,K,Q) come out of one product. */
+static pc_tensor *slot_attention(pc_scope *s, const render_self *d, pc_tensor *h, pc_tensor *q, pc_tensor *c) {
+  pc_tensor *score = pc_linear(s, pc_run1(s, d->key, h), q, NULL);
+  if (c) score = pc_add(s, score, window(s, d, c));
+  return pc_softmax(s, pc_add(s, pc_transpose(s, score, 1, 2), d->bias), 2);
+}
+
 static void fwd_render(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
   const render_self *d = m->self;
   if (!pc_check_slots(s, "render_decoder", in[0], d->o.slots, d->o.slot_dim)) return;
   int64_t p = d->o.patch, gh = d->o.height / p, gw = d->o.width_px / p;
   pc_tensor *h = pc_op1(s, PC_OP_gelu, pc_add(s, pc_run1(s, d->code, in[0]), d->identity));
   pc_tensor *q = pc_mul_scalar(s, pc_run1(s, d->queries, d->positions), 1 / sqrt((double)d->o.key_dim));
-  pc_tensor *k = pc_run1(s, d->key, h);
-  /* scores (B,K,Q) come out of one product; attention wants (B,Q,K) */
-  pc_tensor *a = pc_softmax(s, pc_add(s, pc_transpose(s, pc_linear(s, k, q, NULL), 1, 2), d->bias), 2);
+  pc_tensor *a = slot_attention(s, d, h, q, d->center ? pc_run1(s, d->center, h) : NULL);
   pc_tensor *y = compose(s, a, pc_run1(s, d->value, h), gh * gw);
   out[0] = pc_add(s, pc_unpatch(s, y, gh, gw, p, d->o.channels), d->mean);
   out[1] = a;
@@ -44,7 +59,8 @@ static void fwd_render(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin,
 
 /* ---- the Jacobian ----
  * With v_kp = V_p h_k + c_p the patch is y_p = mean_p + sum_k a_pk v_kp. A number z_kj of slot k moves
- * h_k by t = gelu'(W z_k + b + e_k) * W_:j, its score at p by s_p = q_p . (W_key t) / sqrt(key_dim), and so
+ * h_k by t = gelu'(W z_k + b + e_k) * W_:j, its score at p by s_p = q_p . (W_key t) / sqrt(key_dim)
+ * [- 2 w_k (c_k - p) . (W_center t)], and so
  *   d y_p / d z_kj = a_pk (V_p t + s_p (v_kp - sum_i a_pi v_ip))
  * Only one slot's map is applied to each of the K*m tangents: m decodes' work in place of K*m. */
 
@@ -91,6 +107,16 @@ static void compose_tangents(int64_t begin, int64_t end, void *ctx) { /* over B*
   }
 }
 
+/* -2 w_k (c_k - p) . u for the tangents u = W_center t (B,K,m,2) of the centres c (B,K,2): (B*K*m,Q) */
+static pc_tensor *window_tangents(pc_scope *s, const render_self *d, pc_tensor *c, pc_tensor *u) {
+  if (!c || !u) return NULL;
+  int64_t b = c->size[0], k = d->o.slots, m = d->o.slot_dim;
+  u = pc_reshape(s, u, 4, (int64_t[]){b, k, m, 2});
+  pc_tensor *cu = pc_sum(s, pc_mul(s, u, pc_unsqueeze(s, c, 2)), 1, (int[]){3}, 1); /* (B,K,m,1) */
+  pc_tensor *y = pc_mul(s, pc_sub(s, cu, pc_linear(s, u, d->place, NULL)), pc_unsqueeze(s, d->windowed, 2));
+  return y ? pc_reshape(s, pc_mul_scalar(s, y, 2), 2, (int64_t[]){b * k * m, d->place->size[0]}) : NULL;
+}
+
 static int render_jacobian(void *module, pc_tensor *z, pc_tensor **jacobian, double *units) {
   const render_self *d = ((pc_module *)module)->self;
   const pc_render_decoder_opts *o = &d->o;
@@ -107,18 +133,19 @@ static int render_jacobian(void *module, pc_tensor *z, pc_tensor **jacobian, dou
     pc_tensor *t =
         pc_reshape(s, pc_mul(s, pc_unsqueeze(s, gelu_slope(s, pre), 2), w), 2, (int64_t[]){b * k * m, hidden});
     pc_tensor *q = pc_mul_scalar(s, pc_run1(s, d->queries, d->positions), 1 / sqrt((double)o->key_dim));
-    pc_tensor *scores = pc_transpose(s, pc_linear(s, pc_run1(s, d->key, h), q, NULL), 1, 2); /* (B,Q,K) */
-    pc_tensor *a = pc_softmax(s, pc_add(s, scores, d->bias), 2), *v = pc_run1(s, d->value, h);
+    pc_tensor *c = d->center ? pc_run1(s, d->center, h) : NULL;
+    pc_tensor *a = slot_attention(s, d, h, q, c), *v = pc_run1(s, d->value, h);
     pc_tensor *map = pc_linear(s, t, d->value->params[0].t, NULL);
     pc_tensor *score = pc_linear(s, pc_linear(s, t, d->key->params[0].t, NULL), q, NULL); /* (B*K*m,Q) */
+    if (c) score = pc_add(s, score, window_tangents(s, d, c, pc_linear(s, t, d->center->params[0].t, NULL)));
     if (sc.rc == PC_OK)
       pc_note(s, pc_tensor_empty(jacobian, PC_F32, 5, (int64_t[]){b, k * m, o->height, o->width_px, o->channels}));
     pc_tensor *flat[4] = {a, v, score, map};
     for (int i = 0; i < 4 && sc.rc == PC_OK; i++)
       if (pc_note(s, pc_contiguous(&flat[i], flat[i])) == PC_OK) pc_own(s, flat[i]);
     if (sc.rc == PC_OK) {
-      tangents c = {d, pc_f32(flat[0]), pc_f32(flat[1]), pc_f32(flat[2]), pc_f32(flat[3]), pc_f32(*jacobian)};
-      pc_parallel_for(b * k * m, 1, compose_tangents, &c);
+      tangents job = {d, pc_f32(flat[0]), pc_f32(flat[1]), pc_f32(flat[2]), pc_f32(flat[3]), pc_f32(*jacobian)};
+      pc_parallel_for(b * k * m, 1, compose_tangents, &job);
     }
   }
   pc_grad_set_enabled(was);
@@ -149,6 +176,7 @@ static int check(pc_render_decoder_opts *o) {
   if (o->patch < 1 || o->height % o->patch || o->width_px % o->patch)
     return pc_fail(PC_EARG, "render_decoder: patches of %lld do not tile an image of %lld x %lld", (long long)o->patch,
                    (long long)o->height, (long long)o->width_px);
+  if (!(o->window >= 0)) return pc_fail(PC_EARG, "render_decoder: window is %g; it is 0 (none) or above", o->window);
   return PC_OK;
 }
 
@@ -161,6 +189,27 @@ static int add_buffer(pc_module *m, const char *name, int rc, pc_tensor *t, pc_t
   if (rc == PC_OK) rc = pc_module_add_tensor(m, name, t, 1);
   *slot = t; /* the module holds it */
   pc_tensor_release(t);
+  return rc;
+}
+
+/* Centres of the grid's cells in [-1,1]: (gh*gw,2), and -w_k: (K,1), none for the last slot. */
+static int add_windows(pc_module *m) {
+  render_self *d = m->self;
+  const pc_render_decoder_opts *o = &d->o;
+  const int64_t gh = o->height / o->patch, gw = o->width_px / o->patch;
+  pc_module *part = NULL;
+  pc_tensor *t = NULL;
+  int rc = pc_tensor_zeros(&t, PC_F32, 2, (int64_t[]){gh * gw, 2});
+  for (int64_t i = 0; rc == PC_OK && i < gh * gw; i++) {
+    pc_f32(t)[2 * i] = (float)(2 * (i / gw + 0.5) / (double)gh - 1);
+    pc_f32(t)[2 * i + 1] = (float)(2 * (i % gw + 0.5) / (double)gw - 1);
+  }
+  rc = add_buffer(m, "place", rc, t, &d->place);
+  if (rc == PC_OK) rc = pc_tensor_full(&t, PC_F32, 2, (int64_t[]){o->slots, 1}, -o->window);
+  if (rc == PC_OK) pc_f32(t)[o->slots - 1] = 0;
+  if (rc == PC_OK) rc = add_buffer(m, "windowed", rc, t, &d->windowed);
+  if (rc == PC_OK && (rc = pc_nn_linear(&part, o->hidden, 2, NULL)) == PC_OK)
+    rc = add(m, "center", rc, part, &d->center);
   return rc;
 }
 
@@ -187,6 +236,7 @@ static int build(pc_module *m) {
     rc = add(m, "queries", rc, part, &d->queries);
   if (rc == PC_OK && (rc = pc_nn_linear(&part, o->hidden, pixels, NULL)) == PC_OK)
     rc = add(m, "value", rc, part, &d->value);
+  if (rc == PC_OK && o->window > 0) rc = add_windows(m);
   return rc;
 }
 

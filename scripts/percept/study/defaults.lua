@@ -23,7 +23,7 @@ local base = {
   checkpoint_every = 60, -- seconds
   methods = {"ridge", "supervised", "encoder", "search", "replay", "replay + search"},
   model = {
-    slots = 3, slot_dim = 16, patch = 2, background = 1.5,
+    slots = 3, slot_dim = 16, patch = 2, background = 1.5, window = 0,
     base = "cnn", head = "queries", encoder_width = 64, encoder_heads = 4, encoder_layers = 1,
     conv_channels = {32, 64, 64}, conv_kernel = {5, 3, 3}, conv_stride = {2, 2, 1},
     decoder = "render", hidden = 256, key_dim = 96,

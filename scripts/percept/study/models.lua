@@ -47,7 +47,7 @@ local makers = {}
 function makers.render(model, height, width)
   return decoders.render{
     slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, patch = model.patch,
-    hidden = model.hidden, key_dim = model.key_dim, background = model.background,
+    hidden = model.hidden, key_dim = model.key_dim, background = model.background, window = model.window or 0,
   }
 end
 

@@ -282,6 +282,32 @@ START_TEST(the_mean_image_is_added) {
 }
 END_TEST
 
+/* With codes that say nothing the score of slot k at place p is b_k - w |p - c_k|^2, of the last b_K. */
+START_TEST(windows_by_formula) {
+  pc_module *m;
+  pc_render_decoder_opts o = tiny_render;
+  const double at[2][2] = {{-0.4, 0.1}, {0.7, -0.6}}; /* (y,x); the code is 0, so gelu(code) is 0 and c its bias */
+  o.window = 3;
+  for (int k = 0; k < 2; k++) {
+    must(pc_decoder_render(&m, &o));
+    const char *zero[] = {"code.weight", "code.bias", "identity", "key.bias"};
+    for (int i = 0; i < 4; i++) must(pc_fill(pc_module_get(m, zero[i]), 0));
+    for (int i = 0; i < 2; i++) pc_f32(pc_module_get(m, "center.bias"))[i] = (float)at[k][i];
+    pc_tensor *z = NORMAL(PC_F32, 1, 1, 3, 2), *out[PC_MAX_OUT];
+    must(run_module(m, &z, 1, out));
+    for (int q = 0; q < 6; q++) {
+      double y = q / 3 - 0.5, x = 2 * (q % 3 + 0.5) / 3 - 1;
+      double e = exp(-3 * (pow(y - at[k][0], 2) + pow(x - at[k][1], 2)));
+      for (int j = 0; j < 3; j++) close_to((double)pc_f32(out[1])[q * 3 + j], (j < 2 ? e : 1) / (2 * e + 1), 1e-5);
+    }
+    pc_tensor_release(out[0]);
+    pc_tensor_release(out[1]);
+    pc_tensor_release(z);
+    pc_module_release(m);
+  }
+}
+END_TEST
+
 /* Image, attention and gradients of the slots and of every weight; most bytes on the way. */
 typedef struct decoded {
   pc_tensor *image, *attention, *gz;
@@ -420,6 +446,8 @@ START_TEST(messages) {
   must_fail(pc_decoder_cross(&m, &o), PC_EARG, "1 to 24 octaves");
   r.slots = 0;
   must_fail(pc_decoder_render(&m, &r), PC_EARG, "slots and slot_dim are required");
+  r = tiny_render, r.window = -1;
+  must_fail(pc_decoder_render(&m, &r), PC_EARG, "window is -1");
   r = tiny_render, r.patch = 3;
   must_fail(pc_decoder_render(&m, &r), PC_EARG, "patches of 3 do not tile");
   must_fail(pc_decoder_mlp(&m, &(pc_mlp_decoder_opts){.slots = 3}), PC_EARG, "slots and slot_dim are required");
@@ -448,10 +476,14 @@ START_TEST(gradients) {
   gradcheck_module(m, &z, 1, 0, 0);
   gradcheck_module(m, &z, 1, 1, 0);
   pc_module_release(m);
-  must(pc_decoder_render(&m, &tiny_render));
-  gradcheck_module(m, &z, 1, 0, 0);
-  gradcheck_module(m, &z, 1, 1, 0);
-  pc_module_release(m);
+  for (int windows = 0; windows < 2; windows++) {
+    pc_render_decoder_opts r = tiny_render;
+    r.window = windows * 3;
+    must(pc_decoder_render(&m, &r));
+    gradcheck_module(m, &z, 1, 0, 0);
+    gradcheck_module(m, &z, 1, 1, 0);
+    pc_module_release(m);
+  }
   must(pc_decoder_broadcast(
       &m, &(pc_broadcast_decoder_opts){
               .slots = 3, .slot_dim = 2, .height = 4, .channels = 1, .hidden = 3, .doublings = 1, .act = PC_NN_TANH}));
@@ -504,6 +536,7 @@ static Suite *decoders_suite(void) {
   tcase_add_test(tc, images_of_a_batch_are_independent);
   tcase_add_test(tc, patches_go_where_they_belong);
   tcase_add_test(tc, the_mean_image_is_added);
+  tcase_add_test(tc, windows_by_formula);
   tcase_add_test(tc, tiles_change_nothing);
   tcase_add_test(tc, a_memory_limit_is_kept);
   tcase_add_test(tc, messages);

@@ -459,8 +459,10 @@ END_TEST
 /* The closed form of a decoder leads where differences lead, for less. */
 START_TEST(closed_form_jacobian) {
   pc_module *m;
-  must(pc_decoder_render(&m,
-                         &(pc_render_decoder_opts){.slots = 3, .slot_dim = 4, .height = 8, .patch = 2, .hidden = 16}));
+  must(pc_decoder_render(
+      &m,
+      &(pc_render_decoder_opts){
+          .slots = 3, .slot_dim = 4, .height = 8, .patch = 2, .hidden = 16, .window = _i ? 2 : 0})); /* with windows */
   pc_tensor *z = NORMAL(PC_F32, 1, 7, 3, 4), *z0 = NORMAL(PC_F32, 2, 7, 3, 4), *x;
   pc_invert_result own, differences;
   pc_invert_opts o = {.method = PC_INVERT_LM, .steps = 1, .tol = -1};
@@ -580,7 +582,7 @@ static Suite *inverter_suite(void) {
   tcase_add_loop_test(tc, stops_at_its_target, 0, METHODS);
   tcase_add_loop_test(tc, entropy_of_a_readout, 0, METHODS);
   tcase_add_loop_test(tc, weights_are_left_alone, 0, METHODS);
-  tcase_add_test(tc, closed_form_jacobian);
+  tcase_add_loop_test(tc, closed_form_jacobian, 0, 2);
   tcase_add_loop_test(tc, lack_of_memory, 0, METHODS);
   tcase_add_test(tc, nothing_to_do);
   tcase_add_test(tc, messages);
