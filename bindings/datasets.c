@@ -90,6 +90,8 @@ static int f_scenes(lua_State *L, pc_args *a) {
   if (rc == PC_OK) rc = pc_scenes_open(&s, a->a[0].v.s, &o);
   pc_free(fs);
   if (rc < 0) return rc;
+  if (pc_scenes_first_use(s, o.cache_dir))
+    fprintf(stderr, "%s (%s)\n%s\n", pc_scenes_dir(s), pc_scenes_licence(s)->name, pc_scenes_licence(s)->notice);
   ((scenes_handle *)pc_new_object(L, "scenes", sizeof(scenes_handle)))->s = s;
   return 1;
 }
@@ -142,6 +144,23 @@ static int s_width(lua_State *L, pc_args *a) {
 static int s_digest(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_digest(SCENES(a->a[0]))), 1; }
 static int s_dir(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_dir(SCENES(a->a[0]))), 1; }
 static int s_note(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_note(SCENES(a->a[0]))), 1; }
+
+static int push_licence(lua_State *L, const pc_licence *l) {
+  lua_pushstring(L, l->name);
+  lua_pushstring(L, l->notice);
+  lua_pushboolean(L, l->restricted);
+  return 3;
+}
+
+static int s_licence(lua_State *L, pc_args *a) { return push_licence(L, pc_scenes_licence(SCENES(a->a[0]))); }
+
+static int f_licence(lua_State *L, pc_args *a) {
+  pc_licence l;
+  int rc = pc_scenes_folder_licence(&l, a->a[0].v.s);
+  if (rc == PC_OK) rc = push_licence(L, &l);
+  pc_licence_clear(&l);
+  return rc;
+}
 
 static int s_filename(lua_State *L, pc_args *a) {
   int64_t i = a->a[1].v.i, n = pc_scenes_count(SCENES(a->a[0]));
@@ -209,6 +228,11 @@ static const pc_luafn scenes_methods[] = {
     {"filename", "self:scenes, i:index", s_filename, "file of image i", 0},
     {"digest", "self:scenes", s_digest, "32 hex digits over table, selection and pixels", 0},
     {"dir", "self:scenes", s_dir, "the folder", 0},
+    {"licence", "self:scenes", s_licence,
+     "-> name, notice, restricted: whether it forbids training generative models (PUG): then keep pictures and "
+     "decoders "
+     "to yourself",
+     0},
     {"note", "self:scenes", s_note, "what a user should know (skipped files, no cache); \"\" if nothing", 0},
     {0}};
 
@@ -387,6 +411,9 @@ static const pc_luafn functions[] = {
      "(u8 rows x columns: 0 ID, 1 pseudo-OOD, 2 OOD), count (images), rows, columns (names), row_factor, "
      "column_factor}; "
      "presets background, texture, object; see pictures.split",
+     0},
+    {"licence", "dir:str", f_licence,
+     "licence of a folder of scenes, without opening it -> name, notice, restricted; from its file LICENSE, or PUG's",
      0},
     {"batches", "index:tensor, batch:int, seed:int=0, shuffle:bool=true, keep_last:bool=false", f_batches,
      "batches of indices, shuffled anew each epoch, resumable", 0},

@@ -374,6 +374,11 @@ static int make(maker *m) {
   e->first = m->o->first;
   e->occlusion = m->o->occlusion;
   ds->dir = pc_strdup(m->assets);
+  if ((rc = pc_licence_copy(&ds->licence, "MIT (cut-outs) and CC0 (places)",
+                            "With the shipped assets: Microsoft Fluent Emoji (MIT) on panoramas of Poly Haven (CC0); "
+                            "LICENSES.md beside them holds the texts. Other assets bring their own terms.",
+                            0)) < 0)
+    return rc;
   ds->sel = pc_malloc((size_t)ds->n * sizeof *ds->sel);
   ds->slot = pc_malloc((size_t)ds->n * sizeof *ds->slot);
   m->hidden = pc_malloc((size_t)ds->n * sizeof *m->hidden);

@@ -26,26 +26,47 @@ int pc_scenes_add_note(pc_scenes *ds, const char *fmt, ...) {
   return PC_OK;
 }
 
-/* Reads the table: the one that is asked for, or the first of the known names. */
-static int read_table(pc_scenes *ds, const pc_scenes_opts *opts) {
+int pc_scenes_find_table(char *path, size_t size, const char *dir, const char *labels) {
   static const char *const known[] = {"labels.csv", "labels_pug_animal.csv", "PUG_SPARE.csv"};
-  char path[4096];
   struct stat st;
-  int rc;
-  if (stat(ds->dir, &st)) return pc_fail(PC_ENOTFOUND, "scenes: no folder %s", ds->dir);
-  if (!S_ISDIR(st.st_mode))
-    return pc_fail(PC_EARG, "scenes: %s is a file; give the folder that holds labels.csv", ds->dir);
-  snprintf(path, sizeof path, "%s/%s", ds->dir, opts->labels ? opts->labels : known[0]);
-  for (size_t i = 1; !opts->labels && i < sizeof known / sizeof *known && stat(path, &st); i++)
-    snprintf(path, sizeof path, "%s/%s", ds->dir, known[i]);
-  if (!opts->labels && stat(path, &st))
-    return pc_fail(PC_ENOTFOUND, "scenes: %s holds none of %s, %s, %s; name the table with labels", ds->dir, known[0],
+  if (stat(dir, &st)) return pc_fail(PC_ENOTFOUND, "scenes: no folder %s", dir);
+  if (!S_ISDIR(st.st_mode)) return pc_fail(PC_EARG, "scenes: %s is a file; give the folder that holds labels.csv", dir);
+  snprintf(path, size, "%s/%s", dir, labels ? labels : known[0]);
+  for (size_t i = 1; !labels && i < sizeof known / sizeof *known && stat(path, &st); i++)
+    snprintf(path, size, "%s/%s", dir, known[i]);
+  if (!labels && stat(path, &st))
+    return pc_fail(PC_ENOTFOUND, "scenes: %s holds none of %s, %s, %s; name the table with labels", dir, known[0],
                    known[1], known[2]);
+  return PC_OK;
+}
+
+static int read_table(pc_scenes *ds, const pc_scenes_opts *opts) {
+  char path[4096];
+  int rc = pc_scenes_find_table(path, sizeof path, ds->dir, opts->labels);
+  if (rc < 0) return rc;
   if ((rc = pc_csv_read(&ds->csv, path)) < 0) return pc_error_prefix(rc, "scenes");
   if ((rc = pc_csv_column(&ds->name_col, ds->csv, "filename")) < 0) return pc_error_prefix(rc, "scenes");
   ds->mask_col = opts->no_masks ? -1 : pc_csv_find(ds->csv, "maskname");
   if (pc_csv_rows(ds->csv) == 0) return pc_fail(PC_EFORMAT, "scenes: %s: a header and no rows", path);
-  return PC_OK;
+  return pc_licence_of(&ds->licence, ds->dir, strrchr(path, '/') + 1, ds->csv);
+}
+
+int pc_scenes_folder_licence(pc_licence *out, const char *dir) {
+  char path[4096];
+  pc_csv *csv;
+  *out = (pc_licence){0};
+  int rc = pc_scenes_find_table(path, sizeof path, dir, NULL);
+  if (rc < 0) return rc;
+  if ((rc = pc_csv_read(&csv, path)) < 0) return pc_error_prefix(rc, "scenes");
+  rc = pc_licence_of(out, dir, strrchr(path, '/') + 1, csv);
+  pc_csv_free(csv);
+  return rc;
+}
+
+int pc_scenes_first_use(const pc_scenes *ds, const char *cache_dir) {
+  char cache[4096];
+  pc_scenes_cache_folder(cache, sizeof cache, cache_dir && *cache_dir ? cache_dir : NULL);
+  return pc_licence_first_use(&ds->licence, cache);
 }
 
 /* Numbers the readable pictures. */
@@ -98,12 +119,14 @@ void pc_scenes_free(pc_scenes *ds) {
     pc_free(ds->column[i].number);
     pc_free(ds->column[i].value);
     pc_free(ds->column[i].index);
+    pc_free(ds->column[i].own);
   }
   if (ds->map) munmap(ds->map, ds->map_bytes);
   if (ds->draw) ds->draw_free(ds->draw_ctx);
   pc_free(ds->block);
   pc_free(ds->column);
   pc_free(ds->note);
+  pc_licence_clear(&ds->licence);
   pc_free(ds->report);
   pc_free(ds->cache_path);
   pc_free(ds->slot);
@@ -120,6 +143,7 @@ int pc_scenes_has_masks(const pc_scenes *ds) { return ds->masks || ds->draw; }
 const char *pc_scenes_dir(const pc_scenes *ds) { return ds->dir; }
 const char *pc_scenes_digest(const pc_scenes *ds) { return ds->digest; }
 const char *pc_scenes_note(const pc_scenes *ds) { return ds->note ? ds->note : ""; }
+const pc_licence *pc_scenes_licence(const pc_scenes *ds) { return &ds->licence; }
 const char *pc_scenes_cache_path(const pc_scenes *ds) { return ds->map ? ds->cache_path : ""; }
 const char *pc_scenes_filename(const pc_scenes *ds, int64_t i) {
   return pc_csv_cell(ds->csv, ds->sel[ds->slot[i]], ds->name_col);

@@ -8,6 +8,8 @@
  * way. Of the other columns one whose every value is a number is *numeric*,
  * any other a *factor*: categorical, its values sorted by name and counted
  * from PC_INDEX_BASE. PUG:SPAR, PUG:Animals and spar_cycles load by one call.
+ * Where the images have several pairs of character1_pos and character2_pos
+ * (left-right, bottom-top) there is one more factor, `relation`.
  *
  * Pictures are decoded once, in parallel, resized (images/resize.h) to one
  * (H,W) as u8 RGB, and kept in a cache file that later runs map. The file is
@@ -28,6 +30,7 @@
 
 #include <stdint.h>
 
+#include "datasets/licence.h"
 #include "tensor/tensor.h"
 
 typedef struct pc_scenes pc_scenes;
@@ -73,7 +76,11 @@ const char *pc_scenes_filename(const pc_scenes *ds, int64_t i);
 /* 32 hex digits over the table, the selection and the decoded pixels: the same data anywhere has the same digest. */
 const char *pc_scenes_digest(const pc_scenes *ds);
 const char *pc_scenes_note(const pc_scenes *ds); /* what a user should know (skipped files, no cache); "" if nothing */
-const char *pc_scenes_cache_path(const pc_scenes *ds); /* the mapped file; "" when in memory */
+const pc_licence *pc_scenes_licence(const pc_scenes *ds);
+/* 1 the first time this user opens scenes of that restricted licence (licence.h): the notice should be shown. */
+int pc_scenes_first_use(const pc_scenes *ds, const char *cache_dir);
+int pc_scenes_folder_licence(pc_licence *out, const char *dir); /* without opening it; pc_licence_clear() afterwards */
+const char *pc_scenes_cache_path(const pc_scenes *ds);          /* the mapped file; "" when in memory */
 
 /* ---- factors (categorical) ---- f: 0 .. nfactors-1 */
 int pc_scenes_nfactors(const pc_scenes *ds);

@@ -315,22 +315,27 @@ static void header_digest(char out[PC_DIGEST_SIZE], const header *h) {
 
 /* ---- the cache file ---- */
 
+void pc_scenes_cache_folder(char *out, size_t size, const char *asked) {
+  const char *env;
+  if (asked)
+    snprintf(out, size, "%s", asked);
+  else if ((env = getenv("PERCEPT_CACHE")) && *env)
+    snprintf(out, size, "%s", env);
+  else if ((env = getenv("XDG_CACHE_HOME")) && *env)
+    snprintf(out, size, "%s/percept", env);
+  else if ((env = getenv("HOME")) && *env)
+    snprintf(out, size, "%s/.cache/percept", env);
+  else
+    out[0] = '\0';
+}
+
 /* <cache>/<digest of folder, table and selection>-<h>x<w>.scenes: data that
  * changed replaces its own old file. NULL: no cache (or no memory). */
 static char *cache_name(const loader *l, char *why, size_t why_size) {
-  const char *dir = l->opts->cache_dir, *env;
+  const char *dir = l->opts->cache_dir;
   char buf[PATH_MAX_LEN], *path = NULL, *real = realpath(l->ds->dir, NULL), id[PC_DIGEST_SIZE];
   why[0] = '\0';
-  if (dir)
-    snprintf(buf, sizeof buf, "%s", dir);
-  else if ((env = getenv("PERCEPT_CACHE")) && *env)
-    snprintf(buf, sizeof buf, "%s", env);
-  else if ((env = getenv("XDG_CACHE_HOME")) && *env)
-    snprintf(buf, sizeof buf, "%s/percept", env);
-  else if ((env = getenv("HOME")) && *env)
-    snprintf(buf, sizeof buf, "%s/.cache/percept", env);
-  else
-    buf[0] = '\0';
+  pc_scenes_cache_folder(buf, sizeof buf, dir);
   if (!buf[0]) {
     if (!dir) snprintf(why, why_size, "no cache folder: $PERCEPT_CACHE and $HOME are not set");
   } else if (pc_make_dirs(buf) < 0) {

@@ -11,12 +11,14 @@
 
 /* A column of the table other than the file names. */
 typedef struct pc_scenes_column {
-  int csv_col;
+  const char *name;
+  int csv_col; /* -1: made of others */
   int numeric;
   double *number;     /* (count), numeric ones */
   int64_t nvalues;    /* factors: ... */
   const char **value; /* (nvalues) sorted; cells of the table */
   int64_t *index;     /* (count), from PC_INDEX_BASE */
+  char *own;          /* the values' text, where it is in no cell */
 } pc_scenes_column;
 
 struct pc_scenes {
@@ -44,12 +46,17 @@ struct pc_scenes {
   char *cache_path;
   char *report; /* which pictures were unreadable; NULL: none */
   char *note;
+  pc_licence licence;
   char digest[PC_DIGEST_SIZE];
 };
 
 /* scenes_table.c */
 int pc_scenes_select(pc_scenes *ds, const pc_scenes_opts *opts);  /* fills sel */
 int pc_scenes_columns(pc_scenes *ds, const pc_scenes_opts *opts); /* fills column, from sel and slot */
+/* scenes.c: the table's path: the one asked for, or the first of the known names */
+int pc_scenes_find_table(char *path, size_t size, const char *dir, const char *labels);
+/* scenes_cache.c: the cache folder by name, "" for none; asked: opts.cache_dir or NULL */
+void pc_scenes_cache_folder(char *out, size_t size, const char *asked);
 /* scenes_cache.c: fills ok, images, masks, height, width, digest, report */
 int pc_scenes_load(pc_scenes *ds, const pc_scenes_opts *opts);
 /* appends a line to ds->note */

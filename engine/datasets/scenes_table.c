@@ -133,12 +133,52 @@ static int fill_column(pc_scenes *ds, pc_scenes_column *c, int force_factor, loc
   return PC_OK;
 }
 
+/* How the two animals stand, from character1_pos and character2_pos: a factor of its own where it varies. *have: it
+ * does. */
+static int add_relation(pc_scenes *ds, pc_scenes_column *c, int *have) {
+  enum { MOST = 16, LEN = 64 };
+  char name[MOST][LEN], own[LEN];
+  const char *sorted[MOST];
+  int one = pc_csv_find(ds->csv, "character1_pos"), two = pc_csv_find(ds->csv, "character2_pos"), m = 0;
+  *have = 0;
+  if (one < 0 || two < 0 || pc_csv_find(ds->csv, "relation") >= 0) return PC_OK;
+  if (!(c->index = pc_malloc((size_t)ds->n * sizeof *c->index))) return PC_ENOMEM;
+  for (int64_t i = 0; i < ds->n; i++) {
+    int64_t row = ds->sel[ds->slot[i]];
+    int len = snprintf(own, sizeof own, "%s-%s", pc_csv_cell(ds->csv, row, one), pc_csv_cell(ds->csv, row, two)), k = 0;
+    while (k < m && strcmp(name[k], own)) k++;
+    if (len >= LEN || k == MOST) return PC_OK; /* no few relations: no factor */
+    if (k == m) memcpy(name[m++], own, sizeof own);
+    c->index[i] = k;
+  }
+  if (m < 2) return PC_OK;
+  for (int k = 0; k < m; k++) sorted[k] = name[k];
+  qsort(sorted, (size_t)m, sizeof *sorted, by_text);
+  c->own = pc_malloc((size_t)m * LEN);
+  c->value = pc_malloc((size_t)m * sizeof *c->value);
+  if (!c->own || !c->value) return PC_ENOMEM;
+  for (int k = 0; k < m; k++) {
+    memcpy(c->own + k * LEN, sorted[k], LEN);
+    c->value[k] = c->own + k * LEN;
+  }
+  for (int64_t i = 0; i < ds->n; i++) {
+    int k = 0;
+    while (strcmp(c->value[k], name[c->index[i]])) k++;
+    c->index[i] = k + PC_INDEX_BASE;
+  }
+  c->nvalues = m;
+  c->csv_col = -1;
+  c->name = "relation";
+  *have = 1;
+  return PC_OK;
+}
+
 int pc_scenes_columns(pc_scenes *ds, const pc_scenes_opts *opts) {
   int cols = pc_csv_cols(ds->csv), rc = PC_OK, col;
   for (int i = 0; i < opts->nfactors; i++)
     if ((rc = pc_csv_column(&col, ds->csv, opts->factors[i])) < 0) return pc_error_prefix(rc, "scenes: factors");
-  pc_scenes_column *all = ds->column = pc_calloc((size_t)cols, sizeof *all);
-  pc_scenes_column *sorted = pc_calloc((size_t)cols, sizeof *sorted);
+  pc_scenes_column *all = ds->column = pc_calloc((size_t)cols + 1, sizeof *all);
+  pc_scenes_column *sorted = pc_calloc((size_t)cols + 1, sizeof *sorted);
   locale_t loc = newlocale(LC_ALL_MASK, "C", (locale_t)0);
   if (!all || !sorted || !loc) rc = PC_ENOMEM;
   for (int i = 0; i < cols && rc == PC_OK; i++) {
@@ -146,7 +186,19 @@ int pc_scenes_columns(pc_scenes *ds, const pc_scenes_opts *opts) {
     if (i == ds->name_col || i == pc_csv_find(ds->csv, "maskname")) continue;
     for (int k = 0; k < opts->nfactors; k++) force |= !strcmp(opts->factors[k], pc_csv_header(ds->csv, i));
     all[ds->ncolumn].csv_col = i;
+    all[ds->ncolumn].name = pc_csv_header(ds->csv, i);
     rc = fill_column(ds, &all[ds->ncolumn++], force, loc);
+  }
+  if (rc == PC_OK) {
+    int have;
+    pc_scenes_column *c = &all[ds->ncolumn];
+    rc = add_relation(ds, c, &have);
+    if (rc < 0 || have) {
+      ds->ncolumn++;
+    } else {
+      pc_free(c->index);
+      *c = (pc_scenes_column){0};
+    }
   }
   if (rc == PC_OK) { /* factors to the front */
     for (int pass = 0, m = 0; pass < 2; pass++)
@@ -161,7 +213,7 @@ int pc_scenes_columns(pc_scenes *ds, const pc_scenes_opts *opts) {
 
 /* ---- questions ---- */
 
-static const char *column_name(const pc_scenes *ds, int c) { return pc_csv_header(ds->csv, ds->column[c].csv_col); }
+static const char *column_name(const pc_scenes *ds, int c) { return ds->column[c].name; }
 
 static int find(int *out, const pc_scenes *ds, const char *name, int from, int to, const char *kind) {
   const char *names[256] = {0};

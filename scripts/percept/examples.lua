@@ -266,6 +266,7 @@ s.id_train:numel(), s.ood:numel()]],
   emoji = [[
 e = percept.datasets.emoji{count = 8, size = 32, animals = {"Horse", "Tiger", "Whale"}, places = {"Park", "City"}, occlusion = 0.5}
 e:images():size(), e:values("character_name"), e:numeric("occlusion1"):max()]],
+  licence = [[percept.datasets.licence("experiments/data/spar_cycles")]],
   sprites = "x, factors = percept.datasets.sprites(4, {objects = 2, height = 16}); x",
   batches = "b = percept.datasets.batches(T.arange(1, 11):long(), 4, {seed = 1}); b:next()",
   split_latents = "s = percept.datasets.split_latents(T.rand(500, 2, 2)); s.ood:numel()",

@@ -194,6 +194,21 @@ check.test("left and right animals of other names", function()
     datasets.scenes(folder, {cache_dir = options.cache_dir, only = {world_name = "Den"}}))
 end)
 
+check.test("two relations, licences", function()
+  local folder = dir .. "/relations"
+  make(folder, {worlds = 3, animals = {"Ant", "Bee", "Cow"}, size = 8, per_cell = 2, both_relations = true})
+  local s = datasets.scenes(folder, options)
+  check.eq(s:values "relation", {"bottom-top", "left-right"})
+  check.eq(s:factor("relation"):eq(1):to("i64"):sum():item(), 27)
+  local split = datasets.split(s, {preset = "object", rule = "random", fraction = 0.3, val = -1})
+  sound(s, split, "object")
+  check.eq({s:licence()}, {"unknown", "", false})
+  local name, notice, restricted = datasets.licence "experiments/data/spar_cycles_hard"
+  check.ok(name == "CC BY 4.0" and notice:find("../assets/LICENSES.md", 1, true) and not restricted)
+  check.eq((datasets.emoji{count = 1, size = 8}:licence()), "MIT (cut-outs) and CC0 (places)")
+  check.error("~no folder", datasets.licence, dir .. "/nowhere")
+end)
+
 check.test("emoji: composed scenes", function()
   local assets = "experiments/data/assets"
   local e = datasets.emoji{count = 40, size = 24, seed = 2, textures = {"Default", "Red"}, occlusion = 1}

@@ -206,6 +206,17 @@ check "emoji: read back" 0 "occlusion2" "$P" data check made
 check "emoji: twice" 1 "holds a data set" "$P" data emoji made --assets "$assets" --count 20
 check "emoji: no assets" 1 "assets names the folder" "$P" data emoji other --assets "$dir/nowhere"
 check "data: no such verb" 2 "none of check, sheet, split, emoji" "$P" data draw x
+mkdir -p pug/Cat
+cp "$data/images/Park_Horse_Lion_Default_Default_v0.png" pug/Cat/0.png
+printf 'filename,world_name,character_name,character_scale,camera_yaw,character_texture\n0.png,Arena,Cat,1.0,45,Sky\n' \
+  >pug/labels_pug_animal.csv
+check "PUG: the licence, always" 0 "must not be used to train generative" "$P" data --under .
+check "PUG: listed" 0 "PUG: CC-BY-NC" "$P" data --under . --csv
+check "PUG: read" 0 "digest" "$P" data check pug
+check "PUG: once to who opens it" 0 "must not be used to train generative" \
+  "$P" -e 'print(require("percept").datasets.scenes("pug"):licence())'
+"$P" -e 'print(require("percept").datasets.scenes("pug"):count())' >out 2>&1
+hasnt "PUG: not again" "must not be used"
 check "doctor" 0 "blas core" "$P" doctor --quick
 echo "not a database" >text.db
 check "doctor: not a database" 1 "this file is not an SQLite database" "$P" doctor --quick --db text.db

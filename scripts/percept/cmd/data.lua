@@ -8,7 +8,7 @@ local T = require "percept.tensor"
 local command = {
   help = "lists data sets, checks them, draws contact sheets",
   usage = {"", "check FOLDER", "sheet FOLDER -o FILE.png", "split FOLDER -o FILE.png", "emoji OUT"},
-  about = "Alone: the data sets that runs of the database used, and the folders below --under that hold labels.csv. check "
+  about = "Alone: the data sets that runs of the database used, and folders below --under that hold a table, and their licences. check "
     .. "reads every image and mask and tells counts, factors and digest; with a database, whether runs used just this data. "
     .. "sheet draws images spread over the set. split prints which combinations a split holds out, and draws its matrix. "
     .. "emoji composes scenes of animal cut-outs on photographs (--count, --size, --seed, --occlusion) into a folder.",
@@ -39,18 +39,45 @@ local command = {
 
 -- ---- list ----
 
+local tables = {"labels.csv", "labels_pug_animal.csv", "PUG_SPARE.csv"}
+
+-- The table of a folder of scenes, or nil.
+local function table_of(folder)
+  for _, name in ipairs(tables) do
+    if sys.exists(folder .. "/" .. name) then return folder .. "/" .. name end
+  end
+end
+
 local function folders(under)
-  local out = {}
-  local pipe = io.popen(("find '%s' -maxdepth 3 -name labels.csv 2>/dev/null | sort"):format(under:gsub("'", "'\\''")))
-  for line in pipe:lines() do out[#out + 1] = line:match "^(.*)/labels%.csv$" end
+  local out, seen = {}, {}
+  local pipe = io.popen(("find '%s' -maxdepth 3 \\( -name %s \\) 2>/dev/null | sort"):format(under:gsub("'", "'\\''"),
+    table.concat(tables, " -o -name ")))
+  for line in pipe:lines() do
+    local folder = line:match "^(.*)/[^/]+$"
+    if not seen[folder] then out[#out + 1], seen[folder] = folder, true end
+  end
   pipe:close()
   return out
 end
 
 local function images_of(folder)
   local n = -1
-  for _ in io.lines(folder .. "/labels.csv") do n = n + 1 end
+  for _ in io.lines(table_of(folder)) do n = n + 1 end
   return math.max(n, 0)
+end
+
+-- What a licence that forbids training generative models has to say: always, on stderr.
+local function warn(folder, name, notice, restricted)
+  if restricted then io.stderr:write(("%s (%s)\n%s\n"):format(folder, name, notice)) end
+end
+
+-- The name of a folder's licence; "" where there is no folder.
+local function licence_of(folder)
+  if not folder or not table_of(folder) then return "" end
+  local ok, name, notice, restricted = pcall(percept.datasets.licence, folder)
+  if not ok then return "" end
+  warn(folder, name, notice, restricted)
+  return name
 end
 
 local function list_all(opts)
@@ -58,21 +85,22 @@ local function list_all(opts)
   if sys.exists(db) then
     for _, d in ipairs(recorder.query(db, [[select d.name, d.path, d.n, d.digest, count(distinct x.run_id) as runs
         from dataset d left join run_dataset x using (digest) group by d.digest order by d.name, d.digest]])) do
-      rows[#rows + 1] = {d.name, d.path, d.n, d.runs, d.digest}
-      if d.path then seen[(d.path:gsub("/+$", ""))] = true end
+      local folder = d.path and d.path:gsub("(.)/+$", "%1")
+      rows[#rows + 1] = {d.name, d.path or "", d.n, licence_of(not seen[folder or 1] and folder or nil), d.runs, d.digest}
+      if folder then seen[folder] = true end
     end
   end
   for _, folder in ipairs(folders(opts.under or "experiments/data")) do
-    if not seen[folder] then rows[#rows + 1] = {folder:match "[^/]+$", folder, images_of(folder)} end
+    if not seen[folder] then rows[#rows + 1] = {folder:match "[^/]+$", folder, images_of(folder), licence_of(folder)} end
   end
-  options.table(opts, {"name", "path", "images", "runs", "digest"}, rows)
+  options.table(opts, {"name", "path", "images", "licence", "runs", "digest"}, rows)
   return 0
 end
 
 -- ---- check ----
 
 local function check(opts, folder)
-  if not sys.exists(folder .. "/labels.csv") then
+  if not table_of(folder) then
     error(("data: %s holds no labels.csv; a data set is a folder with labels.csv and images (experiments/data/README.md)")
       :format(folder), 0)
   end
@@ -93,6 +121,9 @@ local function check(opts, folder)
     for _, f in ipairs(numeric or {}) do fact(f, "numbers") end
     local digest, note = scenes:digest(), scenes:note()
     fact("digest", digest)
+    local licence, terms, restricted = scenes:licence()
+    fact("licence", licence)
+    warn(folder, licence, terms, restricted)
     if note ~= "" then
       fact("note", note)
       bad = note:find "skip" ~= nil
@@ -140,6 +171,7 @@ local function sheet(opts, folder)
   if not opts.output then return options.mistake("data", "sheet: where to? -o FILE.png") end
   local size, n = opts.size or 64, opts.count or 24
   local scenes = percept.datasets.scenes(folder, {height = size, width = size})
+  warn(folder, scenes:licence())
   local picture
   if opts.by then
     local known = scenes:factors()
@@ -173,6 +205,7 @@ end
 
 local function split(opts, folder)
   local scenes = percept.datasets.scenes(folder, {height = opts.size or 64, width = opts.size or 64, masks = false})
+  warn(folder, scenes:licence())
   local made = percept.datasets.split(scenes, {
     preset = opts.preset, rule = opts.rule, fraction = opts.fraction, offset = opts.offset, pseudo = opts.pseudo, seed = opts.seed,
   })

@@ -301,9 +301,128 @@ START_TEST(test_animals_layout) { /* <root>/<character_name>/<filename>, labels_
   ck_assert(pc_u8(t)[0] == 1 && pc_u8(t)[12] == 2);
   ck_assert_int_eq(pc_scenes_nfactors(ds), 3);
   ck_assert_int_eq(pc_scenes_nnumeric(ds), 2);
+  ck_assert_int_eq(pc_scenes_licence(ds)->restricted, 1);
   pc_tensor_release(t);
   fails(PC_ESTATE, pc_scenes_masks(&t, ds, NULL), "there are no masks");
   pc_scenes_free(ds);
+  const char *as_factors[] = {"character_scale", "camera_yaw"}; /* sizes .7, 1, 1.3 and four yaws are few values */
+  o.factors = as_factors;
+  o.nfactors = 2;
+  ok(pc_scenes_open(&ds, dir, &o));
+  ck_assert_int_eq(pc_scenes_nfactors(ds), 5);
+  int f;
+  ok(pc_scenes_factor_find(&f, ds, "camera_yaw"));
+  ck_assert_str_eq(pc_scenes_factor_value(ds, f, 1), "45");
+  pc_scenes_free(ds);
+}
+END_TEST
+
+/* PUG:SPAR as published: 10 worlds x 33 x 33 (32 animals and blank) x 4 configurations = 43,560 rows, 512 pixels (here
+ * one small picture for all). */
+START_TEST(test_spar_layout) {
+  static const char *const world[10] = {"Desert", "Arena",      "OceanFloor", "Racetrack",      "TokyoDay",
+                                        "Circus", "BoxingRing", "Museum",     "AustralianRoad", "SaltFlats"};
+  static const char *const look[4] = {"left,right,Default,Default", "bottom,top,Default,Default", "left,right,Blue,Red",
+                                      "left,right,Grass,Stone"};
+  FILE *f = fopen(at("labels.csv"), "w");
+  fprintf(f,
+          "filename,world_name,character_name,character2_name,character1_pos,character2_pos,character_texture,"
+          "character2_texture\n");
+  for (int w = 0; w < 10; w++)
+    for (int a = 0; a < 33; a++)
+      for (int b = 0; b < 33; b++)
+        for (int k = 0; k < 4; k++) {
+          char one[16] = "blank", two[16] = "blank";
+          if (a < 32) snprintf(one, sizeof one, "Animal%d", a);
+          if (b < 32) snprintf(two, sizeof two, "Animal%d", b);
+          fprintf(f, "p.png,%s,%s,%s,%s\n", world[w], one, two, look[k]);
+        }
+  fclose(f);
+  put_png("p.png", 8, 8, 3, 77);
+  pc_scenes *ds;
+  pc_scenes_opts o = opts();
+  o.height = o.width = 4;
+  ok(pc_scenes_open(&ds, dir, &o));
+  ck_assert_int_eq(pc_scenes_count(ds), 43560);
+  const char *factor[] = {"world_name",     "character_name",    "character2_name",    "character1_pos",
+                          "character2_pos", "character_texture", "character2_texture", "relation"};
+  const int64_t values[] = {10, 33, 33, 2, 2, 3, 3, 2};
+  ck_assert_int_eq(pc_scenes_nfactors(ds), 8);
+  ck_assert_int_eq(pc_scenes_nnumeric(ds), 0);
+  for (int k = 0; k < 8; k++) {
+    ck_assert_str_eq(pc_scenes_factor_name(ds, k), factor[k]);
+    ck_assert_int_eq(pc_scenes_factor_nvalues(ds, k), values[k]);
+  }
+  ck_assert_str_eq(pc_scenes_factor_value(ds, 7, 0), "bottom-top");
+  ck_assert_str_eq(pc_scenes_factor_value(ds, 7, 1), "left-right");
+  for (int64_t i = 0; i < 43560; i++) ck_assert_int_eq(pc_scenes_factor_index(ds, 7)[i], i % 4 == 1 ? 1 : 2);
+  ck_assert_int_eq(pc_scenes_licence(ds)->restricted, 1);
+  pc_scenes_free(ds);
+  const char *left[] = {"left"}, *blank[] = {"blank"}; /* one relation: no factor of it */
+  pc_scenes_filter only[] = {{"character1_pos", left, 1, 0}, {"character2_name", blank, 1, 0}};
+  o.filters = only;
+  o.nfilters = 2;
+  ok(pc_scenes_open(&ds, dir, &o));
+  ck_assert_int_eq(pc_scenes_count(ds), 10 * 33 * 3);
+  ck_assert_int_eq(pc_scenes_nfactors(ds), 7);
+  pc_scenes_free(ds);
+}
+END_TEST
+
+START_TEST(test_licence) {
+  pc_scenes *ds;
+  pc_licence l;
+  const char *row = "a.png,Park,Cat,Dog,left,right,Default,Default\n",
+             *desert = "a.png,Desert,Cat,Dog,left,right,Blue,Red\n",
+             *header =
+                 "filename,world_name,character_name,character2_name,character1_pos,character2_pos,character_texture,"
+                 "character2_texture\n";
+  char text[1000];
+  pc_scenes_opts o = opts();
+  put_png("a.png", 2, 2, 3, 1);
+  snprintf(text, sizeof text, "%s%s%s", header, desert, row); /* Park is none of PUG's worlds */
+  put("labels.csv", text);
+  ok(pc_scenes_open(&ds, dir, &o));
+  ck_assert_str_eq(pc_scenes_licence(ds)->name, "unknown");
+  ck_assert_int_eq(pc_scenes_first_use(ds, cache), 0);
+  pc_scenes_free(ds);
+  put("LICENSE", "\n# Own Terms 1.0\nBe kind.\n");
+  ok(pc_scenes_folder_licence(&l, dir));
+  ck_assert_str_eq(l.name, "Own Terms 1.0");
+  ck_assert(strstr(l.notice, "Be kind.") && !l.restricted);
+  pc_licence_clear(&l);
+  snprintf(text, sizeof text, "%s%s%s", header, desert, desert);
+  put("labels.csv", text); /* PUG, whatever lies beside it */
+  ok(pc_scenes_open(&ds, dir, &o));
+  ck_assert_ptr_nonnull(strstr(pc_scenes_licence(ds)->notice, "must not be used to train generative"));
+  ck_assert_int_eq(pc_scenes_first_use(ds, cache), 1); /* shown once */
+  ck_assert_int_eq(pc_scenes_first_use(ds, cache), 0);
+  put("plain", "");
+  ck_assert_int_eq(pc_scenes_first_use(ds, at("plain/cache")), 1); /* no marker can be made: always */
+  ck_assert_int_eq(pc_scenes_first_use(ds, at("plain/cache")), 1);
+  pc_scenes_free(ds);
+  snprintf(text, sizeof text, "%s%s", header, row); /* by the folder's name */
+  for (int k = 0; k < 3; k++) {
+    const char *folder[] = {"PUG_SPAR", "pug-mine", "pugs"};
+    char path[40];
+    ck_assert_int_eq(mkdir(at(folder[k]), 0777), 0);
+    snprintf(path, sizeof path, "%s/labels.csv", folder[k]);
+    put(path, text);
+    ok(pc_scenes_folder_licence(&l, at(folder[k])));
+    ck_assert_int_eq(l.restricted, k < 2);
+    pc_licence_clear(&l);
+  }
+  ck_assert_int_eq(mkdir(at("spare"), 0777), 0);
+  put("spare/PUG_SPARE.csv", text);
+  ok(pc_scenes_folder_licence(&l, at("spare")));
+  ck_assert(l.restricted && !strcmp(l.name, "PUG:SPARE"));
+  pc_licence_clear(&l);
+  fails(PC_ENOTFOUND, pc_scenes_folder_licence(&l, at("nowhere")), "no folder");
+  if (access(REAL, F_OK)) return;
+  ok(pc_scenes_folder_licence(&l, REAL));
+  ck_assert_str_eq(l.name, "CC BY 4.0");
+  ck_assert_int_eq(l.restricted, 0);
+  pc_licence_clear(&l);
 }
 END_TEST
 
@@ -383,6 +502,8 @@ static void add(TCase *c) {
   tcase_add_test(c, test_many_unreadable);
   tcase_add_test(c, test_table_mistakes);
   tcase_add_test(c, test_animals_layout);
+  tcase_add_test(c, test_spar_layout);
+  tcase_add_test(c, test_licence);
   tcase_add_test(c, test_faults);
   tcase_add_test(c, test_real);
 }
