@@ -103,11 +103,7 @@ end
 local function standardise(encoder, decoder, dataset, index)
   local x = dataset:images(index)
   local mean = x:mean(1)
-  local state = encoder:state()
-  if state.input_mean then
-    state.input_mean:copy_(mean)
-    state.input_scale:copy_((x - mean):std())
-  end
+  require "percept.encoder".standardise(encoder, mean, (x - mean):std()) -- a pretrained base knows its own
   local own = decoder and decoder:state().mean
   if own then own:copy_(mean) end
 end
