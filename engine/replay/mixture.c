@@ -38,7 +38,7 @@ static double log_component(const pc_mixture *p, int c, const double *x, double 
 
 /* log sum exp of the components; share[c] becomes the responsibility of c */
 static double responsibilities(const pc_mixture *p, const double *x, double *y, double *share) {
-  double most = -DBL_MAX, sum = 0;
+  double most = -DBL_MAX, sum = DBL_MIN; /* the largest share is exp(0) = 1 */
   for (int c = 0; c < p->components; c++) most = fmax(most, share[c] = log_component(p, c, x, y));
   for (int c = 0; c < p->components; c++) sum += share[c] = exp(share[c] - most);
   for (int c = 0; c < p->components; c++) share[c] /= sum;

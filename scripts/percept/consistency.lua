@@ -65,7 +65,7 @@ consistency.loss = percept.declare("consistency.loss",
   "encoder:any, decoder:any, z:tensor, n:int=64, aligned:bool=false, standardise:bool=false, clamp:bool=true", loss,
   "mean over n recombinations z~ of sum over slots |encoder(decoder(z~)) - z~|^2, 0-dim, and {z (n,K,m), image, found}; its gradient "
   .. "reaches the encoder alone. z (B,K,m): slots of a batch; each new slot is drawn from all images and slots, and the encoder's slots "
-  .. "are matched to them (Hungarian, on squared distance after standardising both). aligned: slot k is drawn from slots k and compared as it "
-  .. "stands. standardise: the error is taken of the standardised slots, too; clamp: images to [0,1] (arXiv 2310.05327)")
+  .. "are matched to them (Hungarian, on squared distance after standardising both). aligned: slot k is drawn from slots k and compared as "
+  .. "it stands. standardise: the error is taken of the standardised slots, too; clamp: images to [0,1] (arXiv 2310.05327)")
 
 return consistency

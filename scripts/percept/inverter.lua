@@ -129,7 +129,7 @@ end
 inverter.summary = percept.declare("inverter.summary", "found:table, close:num=0.01", summarise,
   "what a search did, of the table inverter.search returned: {images; converged: share that stopped before the last step; loss, "
   .. "loss_median; steps, steps_median, steps_max; decodes, seconds: of an image, over all starts; decodes_total, seconds_total; won: "
-  .. "share of images for each start}, and with a trace loss_before and settled: mean steps until the loss is within `close` of its whole fall "
-  .. "from the last value")
+  .. "share of images for each start}, and with a trace loss_before and settled: mean steps until the loss is within `close` of its whole "
+  .. "fall from the last value")
 
 return inverter

@@ -169,7 +169,16 @@ local function recording()
   end
   return #recorder.query(at "faults.db", "select 1 where exists (select * from run)")
 end
-for _, w in ipairs { { "second derivatives", twice_differentiable, 300 }, { "indexing", indexing, 80 },
+local bank, bank_labels = T.randn(12, 2, 3), T.randint(1, 4, { 12, 2 })
+local function replays()
+  T.manual_seed(3)
+  local replay = require "percept.replay"
+  local a = replay.sample(bank, 4, { marginals = "mixture", components = 2, iterations = 2 })
+  local b, from = replay.sample(bank, 4, { rows = true, exclude = { labels = bank_labels, groups = { { 1, 2 } } } })
+  local d = decoders.additive { slot_dim = 3, height = 8, hidden = 4, features = 2 }
+  return (a:sum() + b:sum() + from:sum() + d(b):sum()):item()
+end
+for _, w in ipairs { { "replay and decoders", replays, 120 }, { "second derivatives", twice_differentiable, 300 }, { "indexing", indexing, 80 },
   { "decompositions", decompositions, 80 }, { "scores", scores, 40 }, { "npz", tensors_in_files, 30 },
   { "checkpoints", checkpoints, 40 }, { "pictures", pictures, 45 }, { "scenes", scenes, 110 }, { "recording", recording, 25 } } do
   test(w[1] .. ", each allocation failing", function() sweep(w[2], w[3]) end)
