@@ -33,6 +33,7 @@ local base = {
   vae = {
     attempts = 3, attempt_steps = 1000, steps = 12000, batch = 32, lr = 1e-3, warmup = 200, hold = 0.3, final = 0.02, clip = 0,
     sigma = 20, beta = 0.5, alpha = 32, alpha_delay = 0, alpha_ramp = 3000, log_every = 100,
+    shift = 0, -- pixels that a batch is moved at most each way
   },
   supervised = {steps = 4000, batch = 32, lr = 1e-3, warmup = 100, final = 0.02, weight_decay = 1e-3, shift = 0, log_every = 100},
   replay = {

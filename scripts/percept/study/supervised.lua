@@ -7,6 +7,7 @@ local datasets = require "percept.datasets"
 local train = require "percept.train"
 local scenes = require "percept.study.scenes"
 local models = require "percept.study.models"
+local augment = require "percept.study.augment"
 
 local supervised = {}
 local Model = {}
@@ -22,32 +23,18 @@ function Model:log_probabilities(x)
   return out
 end
 
--- x moved by (dy,dx) pixels, edges repeated.
-local function moved(x, dy, dx)
-  local h, w = x:size(2), x:size(3)
-  local function rows(t, dim, n, by)
-    if by == 0 then return t end
-    local edge = by > 0 and t:narrow(dim, 1, 1) or t:narrow(dim, n, 1)
-    local size = {t:size(1), t:size(2), t:size(3), t:size(4)}
-    size[dim] = math.abs(by)
-    edge = edge:expand(size[1], size[2], size[3], size[4])
-    return by > 0 and T.cat({edge, t:narrow(dim, 1, n - by)}, {dim = dim}) or T.cat({t:narrow(dim, 1 - by, n + by), edge}, {dim = dim})
-  end
-  return rows(rows(x, 2, h, dy), 3, w, dx)
-end
-
 --- Predicted classes of the images at `index`: factor -> (N). views > 1: test-time compute, the mean of the
 -- probabilities over that many views: shifts by up to two pixels, each with its own brightness (+-20 %).
 function Model:predict(dataset, index, views)
   local out = {}
-  local generator = T.generator and T.generator(1)
+  local generator = T.generator(1)
   local all = scenes.by_chunks(dataset, index, 128, function(x)
     local sum
     for v = 1, views or 1 do
       local xi = x
       if v > 1 then
         local k = v - 2
-        xi = moved(x, k % 5 - 2, math.floor(k / 5) % 5 - 2)
+        xi = augment.move(x, k % 5 - 2, math.floor(k / 5) % 5 - 2)
         local gain = 0.8 + 0.4 * (T.rand(x:size(1), 1, 1, 1, {generator = generator}))
         xi = (xi * gain):clamp(0, 1)
       end
@@ -107,9 +94,9 @@ function supervised.new(o)
   return self
 end
 
---- Trains on the images at `index`; the state with the best mean accuracy on ID validation is kept.
--- o: model, dataset, factors, index, validation, config {steps, batch, lr, warmup, final, weight_decay, shift, log_every,
--- eval_every}, run, seed, checkpoint, checkpoint_every.
+--- Trains on the images at `index`; the mean accuracy on ID validation at the end is logged.
+-- o: model, dataset, factors, index, validation, config {steps, batch, lr, warmup, final, weight_decay, shift, log_every},
+-- run, seed, offset, checkpoint, checkpoint_every.
 function supervised.train(o)
   local c = o.config
   T.manual_seed(o.seed * 1000 + 77)
@@ -132,11 +119,7 @@ function supervised.train(o)
     end,
     step = function()
       local index = batches:next()
-      local x = o.dataset:images(index)
-      if c.shift > 0 then
-        local d = T.randint(-c.shift, c.shift + 1, {2}):to_table()
-        x = moved(x, d[1], d[2])
-      end
+      local x = augment.shift(o.dataset:images(index), c.shift)
       local z, loss = (self.encoder(x)), nil
       for i, f in ipairs(o.factors) do
         local ce = nn.cross_entropy(self:logits(z, i), o.dataset:factor(f, index))

@@ -6,6 +6,7 @@ local optim = require "percept.optim"
 local interaction = require "percept.interaction"
 local datasets = require "percept.datasets"
 local train = require "percept.train"
+local augment = require "percept.study.augment"
 
 local vae = {}
 
@@ -71,7 +72,7 @@ function vae.train(o)
       modules = {encoder = attempt.encoder, decoder = attempt.decoder}, batches = attempt.batches, lr = rate, clip = c.clip, run = o.run,
       checkpoint = options.checkpoint, checkpoint_every = o.checkpoint_every, log_every = c.log_every,
       step = function(t)
-        local x = o.dataset:images(attempt.batches:next())
+        local x = augment.shift(o.dataset:images(attempt.batches:next()), c.shift)
         local mse, kl, inter, attention = vae_terms(attempt.encoder, attempt.decoder, x, true)
         return objective(c, mse, kl, inter, alpha(t - 1)), {mse = mse / pixels, kl = kl, interaction = inter, attention = attention}
       end,
