@@ -12,9 +12,8 @@ local T = require "percept.tensor"
 local perceive = require "percept.perceive"
 local part = require "percept.study.part"
 local measure = require "percept.study.measure"
-local scenes = require "percept.study.scenes"
 local searching = require "percept.study.search"
-local replay = require "percept.replay"
+local inverter = require "percept.inverter"
 local sys = require "percept.sys"
 
 local here = arg and arg[0] and arg[0]:match "^(.*)/[^/]*$" or "experiments/pug"
@@ -26,28 +25,17 @@ defaults.views = 25 -- of the supervised encoder
 defaults.adapt = {steps = 50, lr = 1e-4, batch = 64}
 defaults.bank = 256 -- codes among which the nearest is looked for
 
--- The nearest of n codes of the bank for every image: (N,K,m).
-local function nearest(out, data, index, n)
-  local bank = out.bank:narrow(1, 1, math.min(n, out.bank:size(1)), math.max(1, math.floor(out.bank:size(1) / n)))
-  local decoded = T.no_grad(function() return (out.decoder(bank)) end)
-  decoded = decoded:reshape(bank:size(1), -1)
-  local norms = (decoded * decoded):sum(2)
-  return scenes.by_chunks(data.dataset, index, 64, function(x)
-    local distance = norms - x:reshape(x:size(1), -1):matmul(decoded:transpose(1, 2)) * 2 -- + |x|^2, the same for all
-    local _, at = distance:min(2)
-    return bank:index_select(1, at)
-  end)
-end
-
 local function starts(cfg, out, data, set)
-  local n = set[2]:size(1)
-  local k, m = out.bank:size(2), out.bank:size(3)
-  local encoder = out.slots[set[1]].encoder
+  local x = data.dataset:images(set[2])
+  local function start(from, options)
+    options.from, options.bank, options.decoder, options.codes = from, out.bank, out.decoder, cfg.bank
+    return (inverter.start(x, options))
+  end
   return {
-    {"search, start recombined", replay.sample(out.bank, n)},
-    {"search, start prior", T.randn(n, k, m)},
-    {"search, start bank", nearest(out, data, set[2], cfg.bank)},
-    {"search, 3 starts", T.stack({encoder, replay.sample(out.bank, n), replay.sample(out.bank, n)}, {dim = 1})},
+    {"search, start random", start("random", {})},
+    {"search, start prior", start("prior", {})},
+    {"search, start bank", start("bank", {})},
+    {"search, 3 starts", start("random", {starts = 2, with = out.slots[set[1]].encoder})},
   }
 end
 

@@ -60,13 +60,13 @@ local function replayed(spec, out)
   out.replayed = replaying.train{
     encoder = out.encoder, decoder = out.decoder, bank = out.bank, dataset = data.dataset, index = data.train, config = cfg.replay,
     run = run, seed = spec.seed, offset = cfg.vae.steps, checkpoint = run.folder .. "/replay.safetensors",
-    checkpoint_every = cfg.checkpoint_every, new_encoder = out.new_encoder,
+    checkpoint_every = cfg.checkpoint_every, new_encoder = out.new_encoder, readouts = out.readouts, cells = data.cells,
   }
 end
 
 local function read_out(spec, out)
   local data = spec.data
-  T.manual_seed(spec.seed + 1000) -- what follows does not depend on where a resume began
+  T.manual_seed(spec.seed + 1000)
   local labels, classes = scenes.labels(data.dataset, data.factors, data.train)
   out.readouts = readout.fit(out.bank, labels, data.factors, classes, spec.config.readout)
   out.slot_of = out.readouts:match(scenes.encode(out.encoder, data.dataset, data.split.id_val),
@@ -158,8 +158,9 @@ function perceive.study(spec)
   end
   if not generative(want) then return out end
   autoencoder(spec, out)
-  if want.replay then replayed(spec, out) end
   read_out(spec, out)
+  if want.replay then replayed(spec, out) end
+  T.manual_seed(spec.seed + 2000) -- what follows does not depend on where a resume began
   for _, set in ipairs(data.sets) do
     local z = slots_of(spec, out, set, want)
     out.slots[set[1]] = z

@@ -102,6 +102,18 @@ check.test("controls: other starts, an unstructured decoder, test-time compute",
   check.ok(one(db, "select count(*) as n from result x join run r on r.id = x.run_id where r.name = 'unstructured' and x.method = 'replay'").n > 0)
 end)
 
+check.test("replay: a mixture, a fresh encoder, combinations left out; consistency while training", function()
+  local db = folder .. "/options.db"
+  local status, text = study("background", db, {"methods=replay", "replay.marginals=mixture", "replay.components=2", "replay.fresh=true",
+    "vae.consistency=0.1", "vae.consistency_delay=5", "vae.shift=1"})
+  if status ~= 0 then error(text) end
+  check.ok(one(db, "select count(*) as n from metric_name where name like '%consistency%'").n > 0, "consistency is logged")
+  status, text = study("background", db, {"methods=replay", "replay.exclude=true"})
+  if status ~= 0 and not text:find("tries", 1, true) then error(text) end
+  status, text = study("texture", db, {"methods=replay", "replay.exclude=true"})
+  check.ok(status ~= 0 and text:find("textures are inside", 1, true), text)
+end)
+
 check.test("mistakes are told with a remedy", function()
   local db = folder .. "/wrong.db"
   local status, text = study("background", db, {"methods=encoder,serch"})

@@ -34,10 +34,15 @@ local base = {
     attempts = 3, attempt_steps = 1000, steps = 12000, batch = 32, lr = 1e-3, warmup = 200, hold = 0.3, final = 0.02, clip = 0,
     sigma = 20, beta = 0.5, alpha = 32, alpha_delay = 0, alpha_ramp = 3000, log_every = 100,
     shift = 0, -- pixels that a batch is moved at most each way
+    consistency = 0, -- weight of the compositional consistency of arXiv 2310.05327
+    consistency_delay = 4000, -- steps before it
   },
   supervised = {steps = 4000, batch = 32, lr = 1e-3, warmup = 100, final = 0.02, weight_decay = 1e-3, shift = 0, log_every = 100},
   replay = {
-    steps = 4000, batch = 24, id_batch = 8, lr = 1e-3, warmup = 50, final = 0.02, marginals = "empirical", log_every = 100,
+    steps = 4000, batch = 24, id_batch = 8, lr = 1e-3, warmup = 50, final = 0.02, log_every = 100,
+    marginals = "empirical", components = 8, -- of marginals = "mixture"
+    fresh = false, -- the new encoder starts from nothing
+    exclude = false, -- combinations of training are not shown again
   },
   search = {method = "adam", steps = 100, lr = 0.1, prior = 0, entropy = 0, tol = 1e-4, patience = 20, batch = 64},
   readout = {hidden = 64, steps = 800, lr = 3e-3, weight_decay = 1e-4, noise = 0.3},

@@ -8,12 +8,34 @@ local train = require "percept.train"
 
 local replaying = {}
 
---- Fine-tunes a copy of the encoder on decoded recombinations of ID slots (replay), mixed
--- with ID images whose targets are the first encoder's slots. Returns the new encoder.
+-- What replay leaves out when it may not show an ID combination again: bank rows named by their readouts, and the
+-- slots whose values together make a cell of the split.
+local function excluded(o)
+  local labels = {}
+  for k = 1, o.bank:size(2) do labels[k] = T.ones(o.bank:size(1), {dtype = "i64"}) end
+  for f, k in pairs(o.readouts.slot_of) do labels[k] = o.readouts:predict(o.bank, f) end
+  local groups = {}
+  for _, pair in ipairs(o.cells or {}) do
+    local a, b = o.readouts.slot_of[pair[1]], o.readouts.slot_of[pair[2]]
+    if a and b then groups[#groups + 1] = {a, b} end
+  end
+  if #groups == 0 then error("replay.exclude: no cell of this split is made of two slots (textures are inside of the animals)", 0) end
+  return {labels = T.stack(labels, {dim = 2}), groups = groups}
+end
+
+--- Trains an encoder on decoded recombinations of ID slots (replay), mixed with `id_batch` ID images whose targets are
+-- the first encoder's slots. o: encoder, decoder, bank (N,K,m), dataset, index, run, seed, offset, checkpoint, checkpoint_every,
+-- new_encoder (-> an encoder as it begins), readouts and cells (pairs of factors), which config.exclude needs.
+-- config: steps, batch, id_batch (0: none), lr, warmup, final, marginals (empirical, gaussian, mixture, prior), components
+-- (of a mixture), fresh (true: the new encoder starts from nothing, not as a copy), exclude (true: combinations that
+-- occurred in training are not shown again). Returns the new encoder.
 function replaying.train(o)
   local c = o.config
   local fresh = o.new_encoder()
-  fresh:copy_from(o.encoder)
+  if not c.fresh then fresh:copy_from(o.encoder) end
+  local sampler = replay.fit(o.bank, {
+    marginals = c.marginals, components = c.components or 8, seed = o.seed, exclude = c.exclude and excluded(o) or nil,
+  })
   local optimizer = optim.adam(fresh, {lr = c.lr})
   local rate = optim.schedule{
     {kind = "linear", from = 0, to = c.lr, steps = math.max(1, c.warmup)},
@@ -32,7 +54,7 @@ function replaying.train(o)
     end,
     step = function()
       local z, x = T.no_grad(function()
-        local slots = replay.sample(o.bank, c.batch, {marginals = c.marginals})
+        local slots = sampler:sample(c.batch)
         local image = o.decoder(slots):clamp(0, 1)
         if c.id_batch > 0 then
           local index = batches:next()

@@ -6,6 +6,7 @@ local optim = require "percept.optim"
 local interaction = require "percept.interaction"
 local datasets = require "percept.datasets"
 local train = require "percept.train"
+local consistency = require "percept.consistency"
 local augment = require "percept.study.augment"
 
 local vae = {}
@@ -15,7 +16,7 @@ local function vae_terms(encoder, decoder, x, noise)
   local mean, log_std = encoder(x)
   local z = noise and mean + log_std:exp() * T.randn(mean:shape()) or mean
   local image, attention = decoder(z)
-  return nn.mse(image, x, {reduction = "batch_mean"}), nn.kl(mean, log_std), attention and interaction.attention(attention), attention
+  return nn.mse(image, x, {reduction = "batch_mean"}), nn.kl(mean, log_std), attention and interaction.attention(attention), attention, mean
 end
 
 -- A decoder without slot attention has no interaction to weigh.
@@ -48,7 +49,8 @@ local function validation(o, attempt)
   end)
 end
 
---- Trains the VAE: sigma * squared error per image + beta * KL + alpha(t) * interaction.
+--- Trains the VAE: sigma * squared error per image + beta * KL + alpha(t) * interaction
+-- [+ consistency * compositional consistency of slots recombined at their places].
 -- Slots sometimes begin badly (one takes two objects) and never recover; whether they do shows
 -- early in the objective. So `attempts` short trainings of `attempt_steps` are made, and the one
 -- with the lowest objective on ID validation images (no labels, no OOD) goes on to `steps`.
@@ -73,8 +75,13 @@ function vae.train(o)
       checkpoint = options.checkpoint, checkpoint_every = o.checkpoint_every, log_every = c.log_every,
       step = function(t)
         local x = augment.shift(o.dataset:images(attempt.batches:next()), c.shift)
-        local mse, kl, inter, attention = vae_terms(attempt.encoder, attempt.decoder, x, true)
-        return objective(c, mse, kl, inter, alpha(t - 1)), {mse = mse / pixels, kl = kl, interaction = inter, attention = attention}
+        local mse, kl, inter, attention, mean = vae_terms(attempt.encoder, attempt.decoder, x, true)
+        local loss, values = objective(c, mse, kl, inter, alpha(t - 1)), {mse = mse / pixels, kl = kl, interaction = inter, attention = attention}
+        if (c.consistency or 0) > 0 and t > (c.consistency_delay or 0) then
+          values.consistency = consistency.loss(attempt.encoder, attempt.decoder, mean, {n = c.batch, aligned = true})
+          loss = loss + values.consistency * c.consistency
+        end
+        return loss, values
       end,
     }
   end
