@@ -23,8 +23,17 @@ static int m_detach(lua_State *L, pc_args *a) {
   return 1;
 }
 
+/* Handles that wait for the collector hold intermediates that the tape alone would let go node by node. Where those
+ * are large beside the Lua heap, a collection (about a millisecond a MiB of heap) is nothing beside the step. */
+static void collect_first(lua_State *L) {
+  enum { TIMES = 64 };
+  pc_alloc_stats s;
+  pc_alloc_get_stats(&s);
+  if (s.live > ((int64_t)lua_gc(L, LUA_GCCOUNT, 0) << 10) * TIMES) lua_gc(L, LUA_GCCOLLECT, 0);
+}
+
 static int m_backward(lua_State *L, pc_args *a) {
-  (void)L;
+  collect_first(L);
   return pc_backward(a->a[0].t, a->a[1].t, (int)a->a[2].v.i);
 }
 
@@ -61,6 +70,7 @@ static int f_grad(lua_State *L, pc_args *a) {
   }
   size_t bytes = sizeof(pc_tensor *) * (size_t)(nx + 1);
   gx = memset(lua_newuserdata(L, bytes), 0, bytes);
+  collect_first(L);
   if ((rc = pc_grad(gx, y, gy, ny, x, nx, &opts)) < 0) return rc;
   if (pc_to_tensor(L, a->a[1].at)) {
     pc_push_tensor(L, gx[0]);

@@ -203,6 +203,14 @@ fail:
   return NULL;
 }
 
+/* Where t > 0: a quarter of its bytes, and t itself can go. */
+static int positive(pc_tensor **out, pc_tensor *t) {
+  float zero = 0;
+  pc_storage s = {.data = &zero, .bytes = sizeof zero, .refs = 1};
+  pc_tensor number = {.storage = &s, .refs = 1, .dtype = PC_F32, .weak = 1};
+  return pc_ops[PC_OP_gt].forward(out, (pc_tensor *[]){t, &number}, 2, NULL);
+}
+
 /* Gives the outputs their history. Fails only for lack of memory. */
 static int node_attach(pc_node *n, pc_tensor **out, pc_tensor *const *in, int flags) {
   for (int k = 0; k < n->nout; k++) {
@@ -219,6 +227,7 @@ static int node_attach(pc_node *n, pc_tensor **out, pc_tensor *const *in, int fl
       if (pc_view_alias(&n->out[k].saved, out[k]) < 0) return PC_ENOMEM;
       n->out[k].version = out[k]->storage->version;
     }
+    if (k == 0 && flags & PC_SAVE_SIGN && positive(&n->out[k].saved, out[k]) < 0) return PC_ENOMEM;
     if (!pc_dtype_is_float(out[k]->dtype)) continue;
     if (!(out[k]->ad = ad_new(n, k))) return PC_ENOMEM;
   }
@@ -380,6 +389,14 @@ int pc_node_nin(const pc_node *n) { return n->nin; }
 const pc_val *pc_node_val(const pc_node *n) { return n->v; }
 
 pc_tensor *pc_node_in(const pc_node *n, int i) { return n->in[i].saved; }
+pc_tensor *pc_node_sign(const pc_node *n) { return n->out[0].saved; }
+
+void pc_node_done(const pc_node *n, int i) {
+  if (!n->last) return;
+  ((pc_node *)n)->freed = 1; /* should backward fail from here on, the graph is gone, and says so */
+  pc_tensor_release(n->in[i].saved);
+  n->in[i].saved = NULL;
+}
 
 pc_tensor *pc_node_out(pc_scope *s, const pc_node *n, int k) {
   pc_tensor *t;

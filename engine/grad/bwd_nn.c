@@ -54,35 +54,42 @@ BWD(conv2d) {
   pc_conv_opts o = options(&v[0], &v[1], &v[2], &v[3]);
   const pc_shape *xs = pc_node_in_shape(n, 0), *ws = pc_node_in_shape(n, 1);
   pc_conv_opts t = sized(o, xs->size, g[0]->size, ws->size[1], ws->size[2]);
-  if (pc_needs(n, 0)) gin[0] = back(s, n, 0, pc_conv_transpose2d(s, g[0], IN(1), NULL, &t));
   if (pc_needs(n, 1)) gin[1] = back(s, n, 1, pc_conv2d_weight(s, IN(0), g[0], ws->size[1], ws->size[2], &o));
   if (pc_needs(n, 2)) gin[2] = bias_grad(s, n, 2, g[0]);
+  pc_node_done(n, 0);
+  if (pc_needs(n, 0)) gin[0] = back(s, n, 0, pc_conv_transpose2d(s, g[0], IN(1), NULL, &t));
 }
 
 BWD(conv_transpose2d) {
   const pc_val *v = pc_node_val(n);
   pc_conv_opts o = options(&v[0], &v[1], &v[4], &v[3]);
   const pc_shape *ws = pc_node_in_shape(n, 1);
-  if (pc_needs(n, 0)) gin[0] = back(s, n, 0, pc_conv2d(s, g[0], IN(1), NULL, &o));
   if (pc_needs(n, 1)) gin[1] = back(s, n, 1, pc_conv2d_weight(s, g[0], IN(0), ws->size[1], ws->size[2], &o));
   if (pc_needs(n, 2)) gin[2] = bias_grad(s, n, 2, g[0]);
+  pc_node_done(n, 0);
+  if (pc_needs(n, 0)) gin[0] = back(s, n, 0, pc_conv2d(s, g[0], IN(1), NULL, &o));
 }
 
 /* With relu: g counts where the result is positive. One pass each, or the same made of ops. */
-typedef int relu_grads_fn(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *y,
-                          const pc_tensor *x, const pc_tensor *w, const pc_val *v);
+typedef int relu_grads_fn(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *on,
+                          const pc_tensor *x, const int64_t *size, const pc_tensor *w, const pc_val *v);
 
 static void relu_conv(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin, relu_grads_fn *grads,
                       pc_backward_fn *plain) {
-  pc_tensor *y = pc_node_out(s, n, 0), *got[3] = {NULL}, *masked;
-  if (s->rc < 0) return;
+  const int64_t *size = pc_node_in_shape(n, 0)->size;
+  pc_tensor *on = pc_node_sign(n), *got[3] = {NULL}, *masked;
   if (pc_grad_enabled()) {
-    masked = pc_where(s, pc_gt(s, y, pc_number(s, 0)), g[0], pc_mul_scalar(s, g[0], 0));
+    masked = pc_where(s, on, g[0], pc_number(s, 0));
     if (masked) plain(s, n, &masked, gin);
     return;
   }
-  pc_note(s, grads(pc_needs(n, 0) ? &got[0] : NULL, pc_needs(n, 1) ? &got[1] : NULL, pc_needs(n, 2) ? &got[2] : NULL,
-                   g[0], y, IN(0), IN(1), pc_node_val(n)));
+  pc_tensor *gy = pc_to(s, g[0], pc_node_in_dtype(n, 0));
+  if (!gy) return;
+  pc_note(s, grads(NULL, pc_needs(n, 1) ? &got[1] : NULL, pc_needs(n, 2) ? &got[2] : NULL, gy, on, IN(0), size, IN(1),
+                   pc_node_val(n)));
+  pc_node_done(n, 0);
+  if (s->rc == PC_OK && pc_needs(n, 0))
+    pc_note(s, grads(&got[0], NULL, NULL, gy, on, NULL, size, IN(1), pc_node_val(n)));
   for (int i = 0; i < 3; i++)
     if (got[i]) gin[i] = back(s, n, i, pc_own(s, got[i]));
 }

@@ -139,7 +139,7 @@ static pc_tensor *fused(pc_scope *s, const pc_node *n, pc_act kind, pc_tensor *g
   pc_tensor *y = NULL;
   const double par[2] = {p, q};
   if (pc_grad_enabled() || !g || !t || g->dtype != t->dtype) return NULL;
-  if (pc_note(s, pc_act_grad(&y, kind, g, t, par)) < 0) return NULL;
+  if (pc_note(s, pc_act_grad_over(&y, kind, g, t, par)) < 0) return NULL;
   return pc_own(s, y);
 }
 /* Returns from the backward function when the fused kernel did the work. */
@@ -199,7 +199,11 @@ BWD(softplus) {
   double beta = arg(n, 0, 1), threshold = arg(n, 1, 20);
   pc_tensor *x = IN(0);
   TRY_FUSED(PC_ACT_SOFTPLUS, x, beta, threshold);
-  pc_tensor *bx = pc_mul_scalar(s, x, beta);
+  pc_tensor *bx = beta == 1 ? x : pc_mul_scalar(s, x, beta);
+  if (pc_node_in_dtype(n, 0) == PC_F32 && threshold >= 17) { /* the sigmoid is 1 there: exp(-17) < 2^-24 */
+    gin[0] = pc_mul(s, g[0], pc_sigmoid(s, bx));
+    return;
+  }
   gin[0] = pc_where(s, pc_gt(s, bx, pc_number(s, threshold)), g[0], pc_mul(s, g[0], pc_sigmoid(s, bx)));
 }
 

@@ -43,6 +43,7 @@ struct pc_node {
   uint64_t seq;
   int nin, nout, nv;
   int freed;
+  int last;      /* during backward: the graph is not kept */
   uint64_t want; /* during backward: bit i: the gradient of input i is asked for (inputs past 64 always) */
   pc_custom custom;
   pc_input *in;

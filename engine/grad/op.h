@@ -36,8 +36,9 @@ enum {
   PC_SAVE_IN0 = 32, /* backward reads in[0] only */
   PC_SAVE_IN1 = 64,
   PC_SAVE_IN2 = 128,
-  PC_SAVE_OUT1 = 512, /* backward reads out[1] only */
-  PC_HIDDEN = 256     /* not registered in the language above (helpers of backward) */
+  PC_SAVE_OUT1 = 512,  /* backward reads out[1] only */
+  PC_SAVE_SIGN = 1024, /* backward reads where out[0] > 0: pc_node_sign() */
+  PC_HIDDEN = 256      /* not registered in the language above (helpers of backward) */
 };
 
 /* ---- expression scopes ----
@@ -81,6 +82,10 @@ typedef struct pc_shape {
 int pc_needs(const pc_node *n, int i);
 pc_tensor *pc_node_in(const pc_node *n, int i);               /* saved input, borrowed, in the graph */
 pc_tensor *pc_node_out(pc_scope *s, const pc_node *n, int k); /* saved output, in the graph */
+pc_tensor *pc_node_sign(const pc_node *n);                    /* u8: where output 0 is positive; borrowed */
+/* Lets go of saved input i, which this backward function reads no more, unless the graph is kept: what it makes next
+ * may lie where the input lay. */
+void pc_node_done(const pc_node *n, int i);
 const pc_shape *pc_node_in_shape(const pc_node *n, int i);
 pc_dtype pc_node_in_dtype(const pc_node *n, int i);
 const pc_shape *pc_node_out_shape(const pc_node *n, int k);

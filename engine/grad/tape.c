@@ -214,6 +214,7 @@ static uint64_t wanted(const pass *p, const pc_node *n) {
 static int backward_of(pass *p, entry *e, pc_tensor **gin) {
   pc_node *n = e->node;
   n->want = wanted(p, n);
+  n->last = !p->retain_graph;
   pc_scope s = {0};
   int rc = check_versions(n);
   if (rc < 0) return rc;

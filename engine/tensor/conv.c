@@ -197,43 +197,43 @@ done:
 
 /* ---- gradients of a convolution with relu ---- */
 
-static int relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *y,
-                      const pc_tensor *x, const pc_tensor *w, pc_conv_geo *geo, int transposed) {
-  operands o = {0}, r = {0};
-  int rc = take(&o, (pc_tensor *[]){(pc_tensor *)x, (pc_tensor *)w}, 2);
-  const pc_tensor *large = transposed ? g : x, *little = transposed ? x : g;
-  geo->n = large->size[0], geo->h = large->size[1], geo->w = large->size[2], geo->c = large->size[3];
-  geo->oh = little->size[1], geo->ow = little->size[2], geo->o = little->size[3];
+static int relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *on,
+                      const pc_tensor *x, const int64_t *size, const pc_tensor *w, pc_conv_geo *geo, int transposed) {
+  operands o = {0};
+  const int64_t *large = transposed ? g->size : size, *little = transposed ? size : g->size;
+  geo->n = large[0], geo->h = large[1], geo->w = large[2], geo->c = large[3];
+  geo->oh = little[1], geo->ow = little[2], geo->o = little[3];
   geo->kh = w->size[1], geo->kw = w->size[2];
-  if (rc == PC_OK) rc = take(&r, (pc_tensor *[]){(pc_tensor *)g, (pc_tensor *)y}, 2);
-  if (rc == PC_OK && r.d != o.d)
-    rc = pc_fail(PC_EDTYPE, "conv: the gradient is %s, the operands are %s", pc_dtype_name(r.d), pc_dtype_name(o.d));
-  if (rc == PC_OK && gx && (rc = pc_tensor_empty(gx, o.d, 4, x->size)) == PC_OK) {
-    pc_conv_fused f = {.mask = pc_data(r.t[1])};
-    rc = (transposed ? pc_conv_forward : pc_conv_transpose)(o.d, geo, pc_data(*gx), pc_data(r.t[0]), pc_data(o.t[1]),
-                                                            NULL, f);
-  }
+  if (on->dtype != PC_U8 || !pc_same_shape(on, g) || !pc_is_contiguous(on))
+    return pc_fail(PC_ESHAPE, "conv: where %s %s is positive cannot be said by %s %s",
+                   pc_dtype_name((pc_dtype)g->dtype), pc_shape_str(g), pc_dtype_name((pc_dtype)on->dtype),
+                   pc_shape_str(on));
+  int rc = take(&o, (pc_tensor *[]){(pc_tensor *)g, (pc_tensor *)w, (pc_tensor *)x}, 3);
+  const uint8_t *mask = pc_u8(on);
   if (rc == PC_OK && gw && (rc = pc_tensor_empty(gw, o.d, 4, w->size)) == PC_OK) {
-    void *a = pc_data(transposed ? r.t[0] : o.t[0]), *b = pc_data(transposed ? o.t[0] : r.t[0]);
-    pc_conv_fused f = {.mask = transposed ? pc_data(r.t[1]) : NULL, .mask_gy = transposed ? NULL : pc_data(r.t[1])};
+    void *a = pc_data(o.t[transposed ? 0 : 2]), *b = pc_data(o.t[transposed ? 2 : 0]);
+    pc_conv_fused f = {.mask = transposed ? mask : NULL, .mask_gy = transposed ? NULL : mask};
     rc = pc_conv_weight(o.d, geo, pc_data(*gw), a, b, f);
   }
-  if (rc == PC_OK && gb) rc = pc_column_sums(gb, r.t[0], r.t[1]);
+  if (rc == PC_OK && gb) rc = pc_column_sums(gb, o.t[0], on);
+  if (rc == PC_OK && gx && (rc = pc_tensor_empty(gx, o.d, 4, size)) == PC_OK)
+    rc = (transposed ? pc_conv_forward : pc_conv_transpose)(o.d, geo, pc_data(*gx), pc_data(o.t[0]), pc_data(o.t[1]),
+                                                            NULL, (pc_conv_fused){.mask = mask});
   let_go(&o);
-  let_go(&r);
   return rc;
 }
 
-int pc_conv2d_relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *y,
-                         const pc_tensor *x, const pc_tensor *w, const pc_val *v) {
+int pc_conv2d_relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *on,
+                         const pc_tensor *x, const int64_t *size, const pc_tensor *w, const pc_val *v) {
   pc_conv_geo geo = {0};
   int rc = window("conv2d_relu", &geo, &v[0], &v[1], &v[2], &v[3]);
-  return rc < 0 ? rc : relu_grads(gx, gw, gb, g, y, x, w, &geo, 0);
+  return rc < 0 ? rc : relu_grads(gx, gw, gb, g, on, x, size, w, &geo, 0);
 }
 
 int pc_conv_transpose2d_relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g,
-                                   const pc_tensor *y, const pc_tensor *x, const pc_tensor *w, const pc_val *v) {
+                                   const pc_tensor *on, const pc_tensor *x, const int64_t *size, const pc_tensor *w,
+                                   const pc_val *v) {
   pc_conv_geo geo = {0};
   int rc = window("conv_transpose2d_relu", &geo, &v[0], &v[1], &v[4], &v[3]);
-  return rc < 0 ? rc : relu_grads(gx, gw, gb, g, y, x, w, &geo, 1);
+  return rc < 0 ? rc : relu_grads(gx, gw, gb, g, on, x, size, w, &geo, 1);
 }

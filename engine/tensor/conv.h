@@ -34,19 +34,21 @@ pc_forward_fn pc_fwd_conv2d_weight;
 
 /* The same, with max(0, ·) on the way out. */
 pc_forward_fn pc_fwd_conv2d_relu, pc_fwd_conv_transpose2d_relu;
-/* Their gradients from g and the result y, in one pass each: g counts where y > 0. A NULL place is not
- * computed; v as of the forward call. */
-int pc_conv2d_relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *y,
-                         const pc_tensor *x, const pc_tensor *w, const pc_val *v);
+/* Their gradients from g and `on` (u8 of the result's shape, contiguous: where the result is positive), in one
+ * pass each: g counts where `on` is not 0. A NULL place is not computed; x, of which `size` gives the four sizes, may
+ * be NULL when gw is; v as of the forward call. */
+int pc_conv2d_relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *on,
+                         const pc_tensor *x, const int64_t *size, const pc_tensor *w, const pc_val *v);
 int pc_conv_transpose2d_relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g,
-                                   const pc_tensor *y, const pc_tensor *x, const pc_tensor *w, const pc_val *v);
+                                   const pc_tensor *on, const pc_tensor *x, const int64_t *size, const pc_tensor *w,
+                                   const pc_val *v);
 
 /* What is done on the way in and out. */
 typedef struct pc_conv_fused {
   int relu; /* the result is max(0, ·) */
-  const void
-      *mask; /* the source (x of forward and weight, y of transpose) counts where this is > 0; NULL: everywhere */
-  const void *mask_gy; /* the same of weight's y */
+  const uint8_t
+      *mask; /* the source (x of forward and weight, y of transpose) counts where this is not 0; NULL: everywhere */
+  const uint8_t *mask_gy; /* the same of weight's y */
 } pc_conv_fused;
 
 /* Raw kernels over contiguous data of dtype d; bias may be NULL. PC_ENOMEM is their only failure. */

@@ -370,18 +370,18 @@ static int weight(pc_dtype d, const pc_conv_geo *g, void *gw, const void *x, con
 static int64_t big(const pc_conv_geo *g) { return g->n * g->h * g->w * g->c; }
 static int64_t small(const pc_conv_geo *g) { return g->n * g->oh * g->ow * g->o; }
 
-#define MASKED(T)                                                                                  \
-  static void masked_##T(T *restrict to, const T *restrict x, const T *restrict mask, int64_t n) { \
-    for (int64_t i = 0; i < n; i++) to[i] = mask[i] > 0 ? x[i] : 0;                                \
-  }                                                                                                \
-  static void relu_##T(T *x, int64_t n) {                                                          \
-    for (int64_t i = 0; i < n; i++) x[i] = x[i] < 0 ? 0 : x[i];                                    \
+#define MASKED(T)                                                                                        \
+  static void masked_##T(T *restrict to, const T *restrict x, const uint8_t *restrict mask, int64_t n) { \
+    for (int64_t i = 0; i < n; i++) to[i] = mask[i] ? x[i] : 0;                                          \
+  }                                                                                                      \
+  static void relu_##T(T *x, int64_t n) {                                                                \
+    for (int64_t i = 0; i < n; i++) x[i] = x[i] < 0 ? 0 : x[i];                                          \
   }
 MASKED(float)
 MASKED(double)
 
-/* *x := a copy where mask > 0, to be freed by way of *copy; nothing to do without a mask. */
-static int mask_apart(pc_dtype d, const void **x, void **copy, const void *mask, int64_t n) {
+/* *x := a copy where mask is not 0, to be freed by way of *copy; nothing to do without a mask. */
+static int mask_apart(pc_dtype d, const void **x, void **copy, const uint8_t *mask, int64_t n) {
   *copy = NULL;
   if (!mask) return PC_OK;
   if (!(*copy = pc_malloc((size_t)n * pc_dtype_size(d)))) return PC_ENOMEM;

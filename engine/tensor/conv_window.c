@@ -45,19 +45,19 @@ static frame frame_of(const pc_conv_job *j) {
   return f;
 }
 
-/* to = from[at..at+n), where mask > 0 (NULL: everywhere) */
-PC_CLONES static void copy_masked(float *restrict to, const float *restrict from, const float *restrict mask,
+/* to = from[at..at+n), where mask is not 0 (NULL: everywhere) */
+PC_CLONES static void copy_masked(float *restrict to, const float *restrict from, const uint8_t *restrict mask,
                                   int64_t at, int64_t n) {
   if (!mask)
     memcpy(to, from + at, sizeof *to * (size_t)n);
   else
-    for (int64_t i = 0; i < n; i++) to[i] = mask[at + i] > 0 ? from[at + i] : 0;
+    for (int64_t i = 0; i < n; i++) to[i] = mask[at + i] ? from[at + i] : 0;
 }
 
 /* The buffer's zeros stay: only the inside is written, image after image. */
 static const float *framed(const pc_conv_job *j, const frame *f, int64_t n, float *buf) {
-  const float *image = (const float *)j->src + n * j->h * j->w * j->c,
-              *mask = j->fused.mask ? (const float *)j->fused.mask + n * j->h * j->w * j->c : NULL;
+  const float *image = (const float *)j->src + n * j->h * j->w * j->c;
+  const uint8_t *mask = j->fused.mask ? j->fused.mask + n * j->h * j->w * j->c : NULL;
   if (f->direct) return image;
   for (int64_t y = 0; y < j->h; y++)
     copy_masked(buf + ((y + f->top) * f->w + f->left) * j->c, image, mask, y * j->w * j->c, j->w * j->c);
@@ -299,12 +299,13 @@ static void weight_chunk(const window *w, const chunk *c, const float *turned, i
 /* turned (o, pixels) = gy of pixels from `at` on; with a mask by way of a block on the stack */
 static void turn_gy(const pc_conv_job *j, int64_t at, int64_t pixels, float *turned, int64_t ld) {
   enum { FLOATS = 2048 };
-  const float *gy = (const float *)j->gy, *mask = j->fused.mask_gy;
+  const float *gy = (const float *)j->gy;
+  const uint8_t *mask = j->fused.mask_gy;
   float block[FLOATS];
   if (!mask || j->o > FLOATS / 8) {
     pc_transpose_f32(turned, ld, gy + at * j->o, j->o, pixels, j->o);
     for (int64_t i = 0; mask && i < pixels * j->o; i++)
-      if (!(mask[at * j->o + i] > 0)) turned[i % j->o * ld + i / j->o] = 0;
+      if (!mask[at * j->o + i]) turned[i % j->o * ld + i / j->o] = 0;
     return;
   }
   int64_t most = FLOATS / j->o / 8 * 8;

@@ -378,8 +378,9 @@ done:
 /* ---- column sums ---- */
 
 typedef struct sums {
-  const void *x, *mask; /* mask NULL: everything counts */
-  void *part;           /* (chunks, n) */
+  const void *x;
+  const uint8_t *mask; /* NULL: everything counts */
+  void *part;          /* (chunks, n) */
   int64_t n, grain;
 } sums;
 
@@ -390,11 +391,11 @@ typedef struct sums {
     memset(o, 0, sizeof(T) * (size_t)s->n);                                             \
     for (int64_t r = begin; r < end; r++) {                                             \
       const T *restrict x = (const T *)s->x + r * s->n;                                 \
-      const T *restrict k = s->mask ? (const T *)s->mask + r * s->n : NULL;             \
+      const uint8_t *restrict k = s->mask ? s->mask + r * s->n : NULL;                  \
       if (k)                                                                            \
         for (int64_t i = 0; i < s->n; i++) {                                            \
           T v = x[i]; /* read in any case: then the loop has no branch */               \
-          o[i] += k[i] > 0 ? v : 0;                                                     \
+          o[i] += k[i] ? v : 0;                                                         \
         }                                                                               \
       else                                                                              \
         for (int64_t i = 0; i < s->n; i++) o[i] += x[i];                                \
@@ -419,7 +420,7 @@ int pc_column_sums(pc_tensor **out, const pc_tensor *t, const pc_tensor *mask) {
     return rc;
   }
   for (int i = 0; i < t->ndim - 1; i++) rows *= t->size[i];
-  sums s = {.x = pc_data(c), .mask = m ? pc_data(m) : NULL, .n = n};
+  sums s = {.x = pc_data(c), .mask = m ? pc_u8(m) : NULL, .n = n};
   s.grain = n > 0 ? 32768 / n + 64 : 1;
   int64_t chunks = (rows + s.grain - 1) / s.grain;
   s.part = pc_malloc((size_t)(chunks * n + 1) * pc_dtype_size(t->dtype));

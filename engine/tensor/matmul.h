@@ -15,7 +15,7 @@ pc_forward_fn pc_fwd_matmul_t;
 /* sum over all rows r of x_r' y_r: (...,k) and (...,n) give (k,n). Weight gradients. */
 pc_forward_fn pc_fwd_rows_product;
 
-/* out (rows of the last dimension) = sum of t over all dimensions but the last, where mask > 0 (NULL:
+/* out (rows of the last dimension) = sum of t over all dimensions but the last, where mask (u8) is not 0 (NULL:
  * everywhere); f32 and f64. */
 int pc_column_sums(pc_tensor **out, const pc_tensor *t, const pc_tensor *mask);
 

@@ -62,7 +62,7 @@ BOTH_BLOCKS(silu, v, pc_vsigmoid, g *t[i] * (1 + v * (1 - t[i])))
 BOTH_BLOCKS(elu, v < 0 ? v : 0, pc_vexp, v < 0 ? g * p * t[i] : g)
 BOTH_BLOCKS(softplus, p *v, pc_vsigmoid, p *v > q ? g : g * t[i])
 
-int pc_act_grad(pc_tensor **out, pc_act kind, pc_tensor *g, pc_tensor *t, const double *par) {
+static int act_grad(pc_tensor **out, pc_act kind, pc_tensor *g, pc_tensor *t, const double *par, int in_place) {
 #define ROW(name)                \
   {                              \
     {name##_f32}, { name##_f64 } \
@@ -74,11 +74,20 @@ int pc_act_grad(pc_tensor **out, pc_act kind, pc_tensor *g, pc_tensor *t, const 
   if (!pc_same_shape(g, t) || g->dtype != t->dtype || !pc_dtype_is_float((pc_dtype)g->dtype))
     return pc_fail(PC_ESHAPE, "activation gradient: gradient %s %s, input %s %s", pc_dtype_name((pc_dtype)g->dtype),
                    pc_shape_str(g), pc_dtype_name((pc_dtype)t->dtype), pc_shape_str(t));
-  int rc = pc_tensor_empty(out, (pc_dtype)g->dtype, g->ndim, g->size);
+  int rc = in_place ? PC_OK : pc_tensor_empty(out, (pc_dtype)g->dtype, g->ndim, g->size);
   if (rc < 0) return rc;
+  if (in_place) *out = pc_tensor_retain(g);
   int cheap = kind == PC_ACT_RELU || kind == PC_ACT_LEAKY_RELU || kind == PC_ACT_CLAMP;
   pc_pw_run(*out, 2, (pc_tensor *[]){g, t}, &table[kind][g->dtype], par ? par : none, cheap ? 0 : PC_GRAIN_MATH);
   return PC_OK;
+}
+
+int pc_act_grad(pc_tensor **out, pc_act kind, pc_tensor *g, pc_tensor *t, const double *par) {
+  return act_grad(out, kind, g, t, par, 0);
+}
+
+int pc_act_grad_over(pc_tensor **out, pc_act kind, pc_tensor *g, pc_tensor *t, const double *par) {
+  return act_grad(out, kind, g, t, par, pc_is_sole(g) && pc_is_contiguous(g));
 }
 
 /* ---- derivatives of GELU ---- */

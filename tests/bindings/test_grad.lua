@@ -281,4 +281,49 @@ test("graphs are let go: memory stays flat", function()
   check.ok(sys.memory().live <= live + 65536, sys.memory().live - live .. " bytes more")
 end)
 
+test("a gradient that others hold is not written over", function()
+  local x = T.tensor({ -1, 2, 3 }, { requires_grad = true })
+  local g = T.ones(3)
+  local y = x:relu()
+  y:backward(g, { retain_graph = true })
+  y:backward(g)
+  eq(g:to_table(), { 1, 1, 1 })
+  eq(x.grad:to_table(), { 0, 2, 2 })
+  local z = T.tensor({ 0.5, -0.25 }, { requires_grad = true })
+  z:tanh():sum():backward() -- the gradient that arrives is one number, spread
+  near(z.grad:to_table(), { 1 - math.tanh(0.5) ^ 2, 1 - math.tanh(0.25) ^ 2 }, 1e-6)
+  local w = T.tensor({ 2, 3 }, { requires_grad = true })
+  local u = w:reshape(2)
+  local sum = u:sigmoid() * 0 + u:relu() + u -- three ways, one of them past the activations
+  sum:sum():backward()
+  eq(w.grad:to_table(), { 2, 2 })
+end)
+
+test("convolutions let go of their input during backward", function()
+  local w1 = T.randn(8, 3, 3, 8):requires_grad_()
+  local w2 = T.randn(8, 3, 3, 8):requires_grad_()
+  local x = T.rand(32, 64, 64, 8)
+  local bytes = x:numel() * 4
+  local function loss() return x:conv2d_relu(w1, { padding = 1 }):conv2d(w2, { padding = 1 }):sum() end
+  loss():backward()
+  local first = w1.grad:clone()
+  collectgarbage() collectgarbage()
+  w1.grad, w2.grad = nil, nil
+  -- At once: two of hidden layer, result and their gradients, signs, what is packed. It was one image's worth more.
+  sys.memory_limit(sys.memory().live + 2.75 * bytes)
+  local ok, why = pcall(function()
+    local l = loss()
+    collectgarbage() -- or the hidden layer's handle would hold it
+    l:backward()
+  end)
+  sys.memory_limit(0)
+  check.ok(ok, why)
+  near((w1.grad - first):abs():max():item(), 0, 1e-6)
+  local y = loss()
+  y:backward(nil, { retain_graph = true })
+  y:backward()
+  near(((w1.grad - first * 3):abs():max() / first:abs():max()):item(), 0, 1e-5)
+  fails("~the graph behind sum was freed by an earlier backward", y.backward, y)
+end)
+
 check.done()
