@@ -355,6 +355,39 @@ START_TEST(test_real) {
 }
 END_TEST
 
+START_TEST(
+    test_real_presets) { /* each preset on both rendered sets: about the share of combinations that was asked for */
+  static const char *const folder[2] = {"experiments/data/spar_cycles", "experiments/data/spar_cycles_hard"};
+  static const char *const preset[3] = {"background", "texture", "object"};
+  for (int d = 0; d < 2; d++) {
+    pc_scenes *real;
+    if (access(folder[d], F_OK)) return;
+    ok(pc_scenes_open(&real, folder[d], &(pc_scenes_opts){.cache_dir = "", .no_masks = 1, .height = 8, .width = 8}));
+    ck_assert_int_eq(pc_scenes_count(real), d ? 7000 : 4210);
+    for (int k = 0; k < 3; k++)
+      for (int rule = 0; rule < 2; rule++) {
+        pc_split *s;
+        ok(pc_split_cells(
+            &s, real,
+            &(pc_split_opts){.preset = preset[k], .fraction = .3, .pseudo = .1, .rule = (pc_split_rule)rule}));
+        partition(s, pc_scenes_count(real));
+        int64_t held = 0, all = 0;
+        for (int64_t c = 0; c < s->rows * s->cols; c++) {
+          held += s->cell[c] == PC_CELL_OOD;
+          all += s->count[c] > 0;
+        }
+        ck_assert_int_eq(s->rows, 10);
+        ck_assert_int_eq(s->cols, k == 1 ? 5 : 10);
+        ck_assert_int_eq(all, 10 * s->cols);
+        ck_assert_msg(fabs((double)held - .3 * (double)all) <= 2.5, "%s: %d of %d", preset[k], (int)held, (int)all);
+        ck_assert(pc_numel(s->pseudo_ood) > 0 && pc_numel(s->id_val) > 0);
+        pc_split_free(s);
+      }
+    pc_scenes_free(real);
+  }
+}
+END_TEST
+
 static void add(TCase *c) {
   tcase_add_checked_fixture(c, make, drop);
   tcase_add_test(c, test_background);
@@ -365,6 +398,7 @@ static void add(TCase *c) {
   tcase_add_test(c, test_list_and_mistakes);
   tcase_add_test(c, test_latents);
   tcase_add_test(c, test_real);
+  tcase_add_test(c, test_real_presets);
 }
 
 int main(void) { return run_suite("split", add); }
