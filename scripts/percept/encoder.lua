@@ -71,7 +71,7 @@ function heads.slot_attention(o, tokens)
     iterations = o.iterations}, o.slot_attention))
 end
 
---- The supervised control's head: tokens (B,T,width) -> logits (B,classes) of each factor, from the mean of the normed tokens.
+-- The supervised control's head: tokens (B,T,width) -> logits (B,classes) of each factor, from the mean of the normed tokens.
 -- classes: numbers of classes, a list of 1 to 4.
 function heads.pooled(o, tokens)
   local classes, all = o.classes or {}, 0
@@ -102,7 +102,7 @@ end
 
 local known = {}
 for key in ([[base head slots slot_dim vae height width_px channels width heads layers iterations conv_channels conv_kernel conv_stride
-  cnn vit weights pretrained frozen lora resize queries slot_attention classes model]]):gmatch "%S+" do known[key] = true end
+  cnn vit weights pretrained frozen lora resize queries slot_attention classes log_std model]]):gmatch "%S+" do known[key] = true end
 
 local function lora_of(o)
   local l = o.lora
@@ -127,8 +127,8 @@ end
 --   queries = {...}, slot_attention = {...}: further options;
 --   frozen = true: the base is constant (pretrained: unless said otherwise); lora = rank or {rank, alpha, on}: the base is constant
 --   but for low-rank terms of its attention (:merge_lora() puts them into the weights);
---   resize = side or {height, width}: images are brought to this size first (bilinear); model: a study's model table, for what
---   is not given.
+--   resize = side or {height, width}: images are brought to this size first (bilinear); log_std: what is added to the head's
+--   log_std at birth, so that slots spread little at first; model: a study's model table, for what is not given.
 function encoder.build(o)
   for key in pairs(o) do
     if not known[key] then fail("unknown option %s; known are %s", tostring(key), names_of(known)) end
@@ -148,8 +148,13 @@ function encoder.build(o)
   elseif frozen then
     base:fix()
   end
+  local head = heads[head_name](o, tokens)
+  if o.log_std and o.vae ~= false and head_name ~= "pooled" then
+    local m = o.slot_dim
+    T.no_grad(function() head.head.bias:narrow(1, m + 1, m):add_(o.log_std) end)
+  end
   return nn.module{
-    base = base, head = heads[head_name](o, tokens), forward = forward, side = side, found = found, pretrained = base_name == "pretrained",
+    base = base, head = head, forward = forward, side = side, found = found, pretrained = base_name == "pretrained",
     kept = {},
   }
 end
@@ -172,33 +177,50 @@ end
 -- Tokens by base, dataset and place. What build made keeps its own; a bare base is known by its handle.
 local kept_by_base = setmetatable({}, {__mode = "k"})
 
-local function kept_tokens(e, dataset)
-  local by_dataset = e.kept
+-- Sums of some weights, small ones, at both ends: other weights, other sums.
+local function fingerprint(base)
+  local state, matrices = base:state(), {}
+  for _, name in ipairs(base:names()) do
+    if state[name]:dim() >= 2 and not name:find "^input_" then matrices[#matrices + 1] = state[name] end
+  end
+  local n, sums = #matrices, {}
+  for _, i in ipairs{1, 2, 3, n} do
+    if matrices[i] then sums[#sums + 1] = ("%.17g"):format(matrices[i]:square():sum():item()) end
+  end
+  return table.concat(sums, " ")
+end
+
+local function kept_tokens(e, base, dataset)
+  local by_dataset = e.kept or kept_by_base[e]
   if not by_dataset then
-    by_dataset = kept_by_base[e] or {}
+    by_dataset = {}
     kept_by_base[e] = by_dataset
   end
   if getmetatable(by_dataset) == nil then setmetatable(by_dataset, {__mode = "k"}) end
-  by_dataset[dataset] = by_dataset[dataset] or {}
-  return by_dataset[dataset]
+  local print, of = fingerprint(base), by_dataset[dataset]
+  if not of or of.print ~= print then
+    of = {print = print}
+    by_dataset[dataset] = of
+  end
+  return of
 end
 
+local function is_constant(base) return #base:parameters() == 0 end
+
 --- Tokens (N,T,width) of the images at `index` of a dataset under a constant base (a built encoder with frozen = true, or any
--- module after :fix()). Each image is computed once and kept in memory: T * width * 4 bytes an image. options: chunk, images
--- at a time (32).
+-- module after :fix()). Each image is computed once and kept in memory, T * width * 4 bytes an image, until other
+-- weights are loaded. options: chunk, images at a time (32).
 function encoder.tokens(e, dataset, index, options)
   local base = e.base or e
-  for _, p in ipairs(base:parameters()) do
-    if p:requires_grad() then
-      error("encoder.tokens: this base is trained, so its tokens change; build it with frozen = true, or base:fix()", 2)
-    end
-  end
-  local kept, places, chunk = kept_tokens(e, dataset), index:to_table(), options and options.chunk or 32
-  local todo, asked = {}, {}
-  for _, place in ipairs(places) do
-    if not kept[place] and not asked[place] then todo[#todo + 1], asked[place] = place, true end
+  if not is_constant(base) then
+    error("encoder.tokens: this base is trained, so its tokens change; build it with frozen = true, or base:fix()", 2)
   end
   return T.no_grad(function()
+    local kept, places, chunk = kept_tokens(e, base, dataset), index:to_table(), options and options.chunk or 32
+    local todo, asked, rows = {}, {}, {}
+    for _, place in ipairs(places) do
+      if not kept[place] and not asked[place] then todo[#todo + 1], asked[place] = place, true end
+    end
     for from = 1, #todo, chunk do
       local some = {}
       for i = from, math.min(#todo, from + chunk - 1) do some[#some + 1] = todo[i] end
@@ -207,10 +229,16 @@ function encoder.tokens(e, dataset, index, options)
       local t = base(x)
       for i, place in ipairs(some) do kept[place] = t:select(1, i):clone() end
     end
-    local rows = {}
     for i, place in ipairs(places) do rows[i] = kept[place] end
     return T.stack(rows)
   end)
+end
+
+--- What to give an encoder for the images at `index`: kept tokens where its base is constant, the images themselves elsewhere.
+-- mean, log_std = e(encoder.input(e, dataset, index))
+function encoder.input(e, dataset, index)
+  if e.base and e.kept and is_constant(e.base) then return encoder.tokens(e, dataset, index) end
+  return dataset:images(index)
 end
 
 return encoder

@@ -38,7 +38,7 @@ function models.encoder(model, height, width, vae)
   if base == "cnn" and head == "queries" then return slot_encoder(model, height, width, vae ~= false) end
   return require "percept.encoder".build{
     base = base, head = head, slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, vae = vae ~= false,
-    model = model,
+    model = model, log_std = -2, -- small spread at first
   }
 end
 
