@@ -23,8 +23,8 @@ encoders.vit_pretrained = percept.declare("encoders.vit_pretrained",
   "base: image (B,H,W,C) in [0,1] -> tokens (B,T,width), the weights from a safetensors file (f32, f16, bf16) with the tensor "
     .. "names of timm, transformers or facebookresearch: DINO, DINOv2 and its registers, I-JEPA, CLIP, SigLIP; -> the module, "
     .. "{scheme, depth, width, heads, patch, height, width_px, registers, class_token, ignored}. Sizes come from names and "
-    .. "shapes; heads are width / 64 unless the file, a config.json of transformers beside it or `heads` say otherwise; "
-    .. "activation, eps, mean, std, antialias, offset (encoders.positions), final_norm as the source has them. Unknown and "
+    .. "shapes; heads are width / 64 unless the file, a config.json beside it (timm's or transformers') or `heads` say "
+    .. "otherwise; activation, eps, mean, std, antialias, offset (encoders.positions), final_norm as the source has them. Unknown and "
     .. "missing tensors are an error, heads are left aside (ignored). height, width_px: another grid, positions interpolated")
 
 return encoders

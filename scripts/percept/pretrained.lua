@@ -3,7 +3,8 @@
 --
 -- The tensor that convolves patches gives away how a file names things, and what stands before the names. Sizes are
 -- read from shapes. What shapes cannot say (heads, activation, the norms' eps, how pixels were normalised, how positions
--- go to another grid) follows from the kind of network, from config.json beside the file (transformers'), or from options.
+-- go to another grid) follows from the kind of network, from config.json beside the file (timm's or transformers'), or from
+-- options. Such files are the model.safetensors of a model on huggingface.co, with its config.json: timm/..., facebook/...
 local T = require "percept.tensor"
 local formats = require "percept.formats"
 local encoders = require "percept.encoders.c"
@@ -169,20 +170,38 @@ local function kind_of(convention, ours, aside)
   return "timm"
 end
 
--- config.json of transformers beside the file: heads, activation, eps; nothing when there is none.
-local function config_beside(path)
-  local file = io.open((path:match "^(.*/)" or "") .. "config.json", "r")
+local function json_beside(path, name)
+  local file = io.open((path:match "^(.*/)" or "") .. name, "r")
   if not file then return {} end
   local text = file:read "*a"
   file:close()
-  local ok, config = pcall(recorder.parse_json, text)
-  if not ok or type(config) ~= "table" then return {} end
+  local ok, value = pcall(recorder.parse_json, text)
+  return ok and type(value) == "table" and value or {}
+end
+
+local function three(t) return type(t) == "table" and #t == 3 and t or nil end
+
+-- What timm's config.json says: its name of the network tells the activation, which no shape does.
+local function timm_config(config)
+  local name, cfg = config.architecture, config.pretrained_cfg or {}
+  local tanh = name:find "siglip" and (name:find "so400m_patch16" or name:find "giantopt" or name:find "base_patch32")
+  return {activation = name:find "quickgelu" and "quick_gelu" or tanh and "gelu_tanh" or nil, mean = three(cfg.mean), std = three(cfg.std)}
+end
+
+-- config.json and preprocessor_config.json of transformers, or config.json of timm, beside the file: heads, activation,
+-- eps, mean, std; nothing where there is none.
+local function config_beside(path)
+  local config, pixels = json_beside(path, "config.json"), json_beside(path, "preprocessor_config.json")
+  if type(config.architecture) == "string" then return timm_config(config) end
   if type(config.vision_config) == "table" then config = config.vision_config end
   local acts = {gelu = "gelu", quick_gelu = "quick_gelu", gelu_pytorch_tanh = "gelu_tanh", gelu_new = "gelu_tanh"}
   if config.hidden_act and not acts[config.hidden_act] then
     fail(path, "config.json says hidden_act = %s; known are gelu, quick_gelu, gelu_pytorch_tanh", tostring(config.hidden_act))
   end
-  return {heads = config.num_attention_heads, activation = acts[config.hidden_act], eps = config.layer_norm_eps}
+  return {
+    heads = config.num_attention_heads, activation = acts[config.hidden_act], eps = config.layer_norm_eps,
+    mean = three(pixels.image_mean), std = three(pixels.image_std),
+  }
 end
 
 -- Widths whose heads are not 64 wide, in the networks that are published.
@@ -316,8 +335,8 @@ function pretrained.vit(o)
     tokens = o.tokens,
   }
   fill(path, module, ours)
-  module.input_mean:copy_(T.tensor(o.mean or kind.pixels.mean))
-  module.input_scale:copy_(T.tensor(o.std or kind.pixels.std))
+  module.input_mean:copy_(T.tensor(o.mean or config.mean or kind.pixels.mean))
+  module.input_scale:copy_(T.tensor(o.std or config.std or kind.pixels.std))
   return module, {
     scheme = scheme, prefix = prefix, depth = depth, width = width, heads = heads, patch = patch, height = height,
     width_px = width_px, registers = registers, class_token = ours.class_token ~= nil, ignored = aside,

@@ -99,7 +99,7 @@ end)
 
 -- The file of a case with some tensors changed, in a folder of its own; config: what config.json says there.
 local made = {}
-local function changed(name, change, config)
+local function changed(name, change, config, pixels)
   local tensors = formats.load_safetensors(path(name))
   local metadata = change(tensors) or {}
   local folder = os.tmpname()
@@ -107,10 +107,12 @@ local function changed(name, change, config)
   check.eq(os.execute("mkdir " .. folder), 0)
   local file = folder .. "/model.safetensors"
   formats.save_safetensors(file, tensors, metadata)
-  if config then
-    local f = assert(io.open(folder .. "/config.json", "w"))
-    f:write(config)
-    f:close()
+  for file_name, text in pairs{["config.json"] = config or "", ["preprocessor_config.json"] = pixels or ""} do
+    if text ~= "" then
+      local f = assert(io.open(folder .. "/" .. file_name, "w"))
+      f:write(text)
+      f:close()
+    end
   end
   made[#made + 1] = folder
   return file
@@ -150,6 +152,14 @@ check.test("facebookresearch's names, prefixes, what a file or a config.json say
   check.eq(info.heads, 4)
   local same = load("hf_clip", {heads = 4, activation = "gelu", eps = 0.5})
   check.near(v(x):to_table(), same(x):to_table(), 0)
+  file = changed("timm_clip", function() end,
+    '{"architecture": "vit_base_patch16_clip_quickgelu_224", "pretrained_cfg": {"mean": [0, 0, 1]}}')
+  v = encoders.vit_pretrained(file, {heads = 2})
+  check.near(v.input_mean:select(1, 1):select(1, 1):to_table(), {0, 0, 1}, 0)
+  v.input_mean:copy_(load "timm_clip".input_mean)
+  check.near(v(x):to_table(), golden["timm_clip/16x16"]:to_table(), 1e-4)
+  file = changed("hf_siglip", function() end, "{}", '{"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 2, 4]}')
+  check.near(encoders.vit_pretrained(file, {heads = 2}).input_scale:to_table(), {1, 2, 4}, 0)
   file = changed("hf_clip", function() end, '{"hidden_act": "relu"}')
   check.error("~config.json says hidden_act = relu", encoders.vit_pretrained, file)
 end)
