@@ -26,6 +26,10 @@ local base = {
     slots = 3, slot_dim = 16, patch = 2, background = 1.5, window = 0,
     base = "cnn", head = "queries", encoder_width = 64, encoder_heads = 4, encoder_layers = 1,
     conv_channels = {32, 64, 64}, conv_kernel = {5, 3, 3}, conv_stride = {2, 2, 1},
+    vit = {patch = 4, width = 96, depth = 3, heads = 3, tokens = "patches", class_token = false}, -- of base = "vit"
+    weights = "", frozen = true, lora = 0, resize = 0, -- of base = "pretrained": a safetensors file; resize: of the images, 0: none
+    start = "", -- a file of a base's weights to begin from
+    iterations = 3, -- of head = "slot_attention"
     decoder = "render", hidden = 256, key_dim = 96,
     decoder_width = 64, decoder_heads = 4, decoder_layers = 2, -- of decoder = "cross", "broadcast"
     masks = "softmax", -- of decoder = "broadcast"

@@ -3,6 +3,8 @@ local T = require "percept.tensor"
 local nn = require "percept.nn"
 local encoders = require "percept.encoders"
 local decoders = require "percept.decoders"
+local encoder = require "percept.encoder"
+local formats = require "percept.formats"
 
 local models = {}
 
@@ -30,16 +32,22 @@ local function slot_encoder(model, height, width, vae)
   }
 end
 
+local function own_stem(model) return (model.base or "cnn") == "cnn" and (model.head or "queries") == "queries" end
+
 --- The encoder of the study's sizes for images of height x width, as its constructor leaves it.
 -- model.base cnn with model.head queries (both the defaults) is encoders.slots; any other pair is made by
--- percept.encoder. vae = false: means only.
+-- percept.encoder: base vit (model.vit) or pretrained (model.weights; model.frozen, model.lora, model.resize), head
+-- slot_attention. model.start: a safetensors file of a base's weights to begin from. vae = false: means only.
 function models.encoder(model, height, width, vae)
-  local base, head = model.base or "cnn", model.head or "queries"
-  if base == "cnn" and head == "queries" then return slot_encoder(model, height, width, vae ~= false) end
-  return require "percept.encoder".build{
-    base = base, head = head, slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, vae = vae ~= false,
-    model = model, log_std = -2, -- small spread at first
+  if own_stem(model) then return slot_encoder(model, height, width, vae ~= false) end
+  local pretrained = model.base == "pretrained"
+  local built = encoder.build{
+    base = model.base, head = model.head, slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width,
+    vae = vae ~= false, model = model, log_std = -2, -- small spread at first
+    frozen = (pretrained or (model.start or "") ~= "") and model.frozen or false,
   }
+  if (model.start or "") ~= "" then built.base:load_state((formats.load_safetensors(model.start))) end
+  return built
 end
 
 local makers = {}
@@ -100,10 +108,10 @@ function models.build(model, height, width)
 end
 
 -- What the encoder subtracts and the decoder adds: the mean ID image and its spread.
-local function standardise(encoder, decoder, dataset, index)
+local function standardise(model, built, decoder, dataset, index)
   local x = dataset:images(index)
   local mean = x:mean(1)
-  require "percept.encoder".standardise(encoder, mean, (x - mean):std()) -- a pretrained base knows its own
+  if (model.start or "") == "" then encoder.standardise(built, mean, (x - mean):std()) end
   local own = decoder and decoder:state().mean
   if own then own:copy_(mean) end
 end
@@ -121,27 +129,27 @@ end
 -- first step. index: the ID training images, whose mean the encoder subtracts and the decoder adds.
 function models.make(model, dataset, factors, index)
   models.check(model, factors)
-  local encoder, decoder = models.build(model, dataset:height(), dataset:width())
+  local built, decoder = models.build(model, dataset:height(), dataset:width())
   T.no_grad(function()
-    if (model.base or "cnn") == "cnn" and (model.head or "queries") == "queries" then
-      models.initialise(encoder)
-      encoder.head.bias:narrow(1, model.slot_dim + 1, model.slot_dim):fill_(-2) -- small spread at first
+    if own_stem(model) then
+      models.initialise(built)
+      built.head.bias:narrow(1, model.slot_dim + 1, model.slot_dim):fill_(-2) -- small spread at first
     end
     models.initialise(decoder)
-    standardise(encoder, decoder, dataset, index)
+    standardise(model, built, decoder, dataset, index)
   end)
-  return encoder, decoder
+  return built, decoder
 end
 
 --- An encoder for supervision: means only, standardised on ID images.
 function models.make_supervised(model, dataset, factors, index)
   models.check(model, factors)
-  local encoder = models.encoder(model, dataset:height(), dataset:width(), false)
+  local built = models.encoder(model, dataset:height(), dataset:width(), false)
   T.no_grad(function()
-    if (model.base or "cnn") == "cnn" and (model.head or "queries") == "queries" then models.initialise(encoder) end
-    standardise(encoder, nil, dataset, index)
+    if own_stem(model) then models.initialise(built) end
+    standardise(model, built, nil, dataset, index)
   end)
-  return encoder
+  return built
 end
 
 return models
