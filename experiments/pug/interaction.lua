@@ -26,7 +26,7 @@ return percept.experiment{
       local data = perceive.open(own, child, cfg.split)
       local out = perceive.study{config = own, run = child, data = data, seed = run.seed}
       for _, set in ipairs(data.sets) do
-        measure.derivatives(out.rows, child, data, "encoder", set, out.decoder, out.slots[set[1]].encoder, cfg.images)
+        measure.derivatives(out.rows, child, data, "encoder", set, out.decoder, out.slots[set[1]].encoder, out.bank, cfg.images)
       end
       perceive.show(own, child, data, out)
       local cell = {}

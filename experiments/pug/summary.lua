@@ -24,7 +24,8 @@ r as (select r.id, r.seed, r.name, r.config_digest as digest, coalesce(q.experim
       from run r left join run q on q.id = r.parent_id
       where r.status = 'done' and r.archived = 0 and (q.id is null or (q.status = 'done' and q.archived = 0 and r.experiment like '%/part')))
 select r.experiment, r.part, r.seed, d.name as dataset, p.fraction, p.size, p.images, p.alpha, x.method, x.split, x.metric, x.factor, x.value, x.n
-from r join p on p.run_id = r.id left join run_dataset rd on rd.run_id = r.id left join dataset d on d.digest = rd.digest
+from r join p on p.run_id = r.id left join run_dataset rd on rd.run_id = r.id and rd.role = 'data'
+left join dataset d on d.digest = rd.digest
 join result x on x.run_id = r.id
 where coalesce(p.pseudo, 0) = 0
   and r.id in (select max(id) from r group by experiment, part, digest, outer_digest, seed)

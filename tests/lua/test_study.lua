@@ -1,7 +1,6 @@
 --- The studies of experiments/pug on small procedural scenes of other names and numbers: 6 worlds, 8 animals, blanks.
 local check = dofile "tests/lua/check.lua"
 local make = dofile "tests/lua/make_scenes.lua"
-local percept = require "percept"
 local T = require "percept.tensor"
 local perceive = require "percept.perceive"
 local models = require "percept.study.models"
@@ -112,6 +111,33 @@ check.test("replay: a mixture, a fresh encoder, combinations left out; consisten
   if status ~= 0 and not text:find("tries", 1, true) then error(text) end
   status, text = study("texture", db, {"methods=replay", "replay.exclude=true"})
   check.ok(status ~= 0 and text:find("textures are inside", 1, true), text)
+end)
+
+check.test("interaction: a part a weight, with derivatives on ID and OOD slots", function()
+  local db = folder .. "/interaction.db"
+  local status, text = study("interaction", db, {"alphas=0,8", "images=6"})
+  if status ~= 0 then error(text) end
+  for _, metric in ipairs{"interaction", "mixed_hessian", "jis", "j_ari"} do
+    check.eq(one(db, ("select count(*) as n from result where metric = '%s' and method = 'encoder'"):format(metric)).n, 4, metric)
+  end
+  check.eq(one(db, "select count(*) as n from result where metric in ('mixed_hessian', 'jis') and not value between 0 and 1").n, 0)
+end)
+
+check.test("pretraining: from scratch and from masked image modelling", function()
+  local db = folder .. "/pretraining.db"
+  local status, text = study("pretraining", db, {"amounts=0,40", "pretrain.steps=10", "model.vit.width=24", "model.vit.depth=1", "model.vit.heads=2"})
+  if status ~= 0 then error(text) end
+  check.eq(one(db, "select count(*) as n from run where experiment = 'pretraining/part' and status = 'done'").n, 2)
+  check.ok(one(db, "select count(*) as n from metric_name where name like 'pretrain%'").n > 0, "its loss is logged")
+end)
+
+check.test("any base with any head", function()
+  for i, extra in ipairs{{"model.base=vit"}, {"model.head=slot_attention"}, {"model.base=vit", "model.head=slot_attention", "model.decoder=broadcast"}} do
+    extra[#extra + 1], extra[#extra + 2] = "methods=supervised,encoder", "vae.steps=8"
+    for _, s in ipairs{"model.vit.width=24", "model.vit.depth=1", "model.vit.heads=2", "model.decoder_width=8"} do extra[#extra + 1] = s end
+    local status, text = study("background", ("%s/any%d.db"):format(folder, i), extra)
+    if status ~= 0 then error(text) end
+  end
 end)
 
 check.test("mistakes are told with a remedy", function()

@@ -14,7 +14,8 @@ local function lay(over, base)
 end
 
 local base = {
-  data = "", -- a folder in PUG's layout
+  data = "", -- a folder in PUG's layout; or "emoji": cut-outs on photographs, as many scenes as wanted
+  emoji = {assets = "experiments/data/assets", count = 5000, seed = 0, occlusion = 0, animals = {}}, -- of data = "emoji"
   size = 32,
   worlds = {}, textures = {}, -- of the dataset's; empty: all
   rule = "band", fraction = 0.3, offset = 0, split_seed = 1, -- of the cells are held out

@@ -2,7 +2,6 @@
 local T = require "percept.tensor"
 local nn = require "percept.nn"
 local interaction = require "percept.interaction"
-local metrics = require "percept.metrics"
 local scenes = require "percept.study.scenes"
 
 local measure = {}
@@ -37,14 +36,6 @@ function measure.accuracy(out, run, data, method, set, predicted)
   if name == data.far and data.both then score(name .. "_both", data.both) end
 end
 
--- Attention (B,Q,K) -> the slot of every pixel (B,H,W).
-local function owners(attention, height, width)
-  local b, q, k = attention:size(1), attention:size(2), attention:size(3)
-  local h = math.floor(math.sqrt(q * height / width) + 0.5)
-  local _, slot = attention:reshape(b * q, k):max(2)
-  return slot:reshape(b, h, 1, q / h, 1):expand(b, h, height / h, q / h, width / (q / h)):reshape(b, height, width)
-end
-
 --- Rows of a decoder on slots z of a set: squared_error (mean over pixels and channels), interaction (of its
 -- attention) and fg_ari (attention against the masks, foreground pixels; images without an animal left out).
 function measure.decoder(out, run, data, method, set, decoder, z)
@@ -62,8 +53,8 @@ function measure.decoder(out, run, data, method, set, decoder, z)
         attended = true
         inter_sum = inter_sum + interaction.attention(attention):item() * count
         if has_masks then
-          local ari = metrics.fg_ari(owners(attention, dataset:height(), dataset:width()), dataset:masks(part):to("i64"))
-          for _, v in ipairs(T.is_tensor(ari) and ari:to_table() or {ari}) do
+          local _, ari = interaction.fg_ari(attention, dataset:masks(part))
+          for _, v in ipairs(ari:to_table()) do
             if v == v then ari_sum, ari_n = ari_sum + v, ari_n + 1 end
           end
         end
@@ -73,6 +64,23 @@ function measure.decoder(out, run, data, method, set, decoder, z)
   row(out, run, method, set[1], "squared_error", nil, error_sum / n, n)
   if attended then row(out, run, method, set[1], "interaction", nil, inter_sum / n, n) end
   if ari_n > 0 then row(out, run, method, set[1], "fg_ari", nil, ari_sum / ari_n, ari_n) end
+end
+
+--- Rows of a decoder's derivatives at the first `most` of slots z of a set (spread over it): mixed_hessian, the share of the
+-- second derivatives' squares that lies between slots (0: additive); jis, how much a foreground pixel belongs to one slot by
+-- the slot Jacobian (1: to one); j_ari, that Jacobian against the masks. Latents are weighed by their spread in the bank (N,K,m).
+function measure.derivatives(out, run, data, method, set, decoder, z, bank, most)
+  local n = math.min(most, z:size(1))
+  local step = math.floor(z:size(1) / n)
+  local some, index = z:narrow(1, 1, n, step):contiguous(), set[2]:narrow(1, 1, n, step):contiguous()
+  local scale = bank:std(1)
+  local h = interaction.hessian(decoder, some, {scale = scale})
+  row(out, run, method, set[1], "mixed_hessian", nil, T.is_tensor(h.share) and h.share:mean():item() or h.share, n)
+  local s = interaction.jacobian(decoder, some, {scale = scale})
+  local has_masks, masks = pcall(data.dataset.masks, data.dataset, index)
+  local jis = interaction.jis(s, has_masks and masks or nil)
+  row(out, run, method, set[1], "jis", nil, T.is_tensor(jis) and jis:mean():item() or jis, n)
+  if has_masks then row(out, run, method, set[1], "j_ari", nil, (interaction.fg_ari(s, masks)), n) end
 end
 
 return measure

@@ -26,8 +26,21 @@ local function combinations(o, method, pair)
   for i = 1, #a do held:narrow(1, a[i], 1):narrow(2, b[i], 1):fill_(0) end
   local name = function(f) return data.labels[f] or f end
   return pictures.combinations(predicted:eq(dataset:factor(pair[1], index)):to("f32"), dataset:factor(pair[1], index),
-    dataset:factor(pair[2], index), rows, cols,
-    {held = held, title = ("%s animal named right: %s"):format(name(pair[1]), method), ylabel = name(pair[1]) .. " animal", xlabel = name(pair[2])})
+    dataset:factor(pair[2], index), rows, cols, {
+      held = held, title = ("%s animal named right: %s"):format(name(pair[1]), method), ylabel = name(pair[1]) .. " animal",
+      xlabel = name(pair[2]),
+    })
+end
+
+-- Of a few images of the far set: attention, recombination, the search at work.
+local function far_pictures(o, keep, x, z, few, has_attention)
+  local best, some = (z.search or z.encoder):narrow(1, 1, few), x:narrow(1, 1, few)
+  if has_attention then keep("attention", pictures.attention(o.decoder, best, {images = some, font = 13})) end
+  keep("left_animal_into_other_scenes", pictures.swap(o.decoder, best, {o.slot_of[o.data.scored[1]]}, {images = some, font = 13}))
+  if not z.search then return end
+  local c = o.config.search
+  keep("search", (pictures.inversion(o.decoder, some, z.encoder:narrow(1, 1, few),
+    {font = 13, search = {method = c.method, steps = c.steps, lr = c.lr, prior = c.prior}})))
 end
 
 --- Draws them. o: data (of scenes.open), run, config, decoder, bank (ID slots), slot_of (factor -> slot), slots: set name
@@ -35,7 +48,9 @@ end
 function study.draw(o)
   local run, decoder, data = o.run, o.decoder, o.data
   local first
+  if data.restricted then print "pictures are left out: this dataset's licence does not let its images be passed on" end
   local function keep(name, picture)
+    if data.restricted and T.is_tensor(picture) then return end
     local path = ("%s/%s.%s"):format(run.folder, name, T.is_tensor(picture) and "png" or "svg")
     if T.is_tensor(picture) then images.write(path, picture) else picture:save(path) end
     run:artifact(path, {kind = "picture"})
@@ -43,27 +58,18 @@ function study.draw(o)
   end
   local has_attention = T.no_grad(function() return select(2, decoder(o.bank:narrow(1, 1, 1))) ~= nil end)
   for i = #data.sets, 1, -1 do -- the far set first
-    local name, n, step, index = data.sets[i][1], nil, nil, nil
-    index, n, step = spread(data.sets[i][2], 8)
-    local x, z = data.dataset:images(index), {}
+    local name = data.sets[i][1]
+    local index, n, step = spread(data.sets[i][2], 8)
+    local x, z, extra = data.dataset:images(index), {}, {}
     for method, all in pairs(o.slots[name]) do z[method] = all:narrow(1, 1, n, step) end
-    local extra = {}
     for _, item in ipairs{{"search", "search"}, {"replay", "replay"}, {"both", "replay + search"}} do
       if z[item[2]] then extra[#extra + 1] = {item[1], z[item[2]]} end
     end
-    keep(i == #data.sets and (run.experiment:gsub("/.*", "")) or "reconstructions_" .. name, pictures.slots(decoder, z.encoder, {images = x, font = 13, extra = extra}))
-    if i == #data.sets then
-      local few = math.min(5, n)
-      local best = (z.search or z.encoder):narrow(1, 1, few)
-      if has_attention then keep("attention", pictures.attention(decoder, best, {images = x:narrow(1, 1, few), font = 13})) end
-      keep("left_animal_into_other_scenes", pictures.swap(decoder, best, {o.slot_of[data.scored[1]]}, {images = x:narrow(1, 1, few), font = 13}))
-      if z.search then
-        local c = o.config.search
-        keep("search", (pictures.inversion(decoder, x:narrow(1, 1, few), z.encoder:narrow(1, 1, few),
-          {font = 13, search = {method = c.method, steps = c.steps, lr = c.lr, prior = c.prior}})))
-      end
-    end
+    keep(i == #data.sets and (run.experiment:gsub("/.*", "")) or "reconstructions_" .. name,
+      pictures.slots(decoder, z.encoder, {images = x, font = 13, extra = extra}))
+    if i == #data.sets then far_pictures(o, keep, x, z, math.min(5, n), has_attention) end
   end
+  keep("split", pictures.split(data.split, {title = ("%s split"):format(data.preset or "the")}))
   keep("replay_samples", T.no_grad(function()
     local sample = decoder(replay.sample(o.bank, 32)):clamp(0, 1)
     return images.grid(sample, {columns = 8, padding = 2, scale = math.max(1, math.floor(64 / sample:size(2)))})

@@ -33,6 +33,17 @@ local function only(cfg)
   return out
 end
 
+-- cfg.data: a folder, or "emoji": cfg.emoji.count scenes composed of cut-outs on photographs.
+local function open_dataset(cfg)
+  if cfg.data ~= "emoji" then return datasets.scenes(cfg.data, {height = cfg.size, width = cfg.size, only = only(cfg)}) end
+  local e = cfg.emoji
+  return datasets.emoji{
+    assets = e.assets, count = e.count, size = cfg.size, seed = e.seed, occlusion = e.occlusion,
+    textures = #cfg.textures > 0 and cfg.textures or nil, places = #cfg.worlds > 0 and cfg.worlds or nil,
+    animals = #e.animals > 0 and e.animals or nil,
+  }
+end
+
 -- Images all of whose cells are held out: the furthest from what was seen.
 local function all_held(dataset, cells, train, index)
   local every
@@ -51,13 +62,13 @@ local function all_held(dataset, cells, train, index)
 end
 
 --- Opens cfg.data at cfg.size and splits it by `preset` (background, texture, object).
--- cfg: data (folder in PUG's layout), size, worlds, textures (lists; empty: all), fraction, offset, rule, split_seed,
+-- cfg: data (folder in PUG's layout, or emoji), size, worlds, textures (lists; empty: all), fraction, offset, rule, split_seed,
 -- pseudo (share of the ID cells kept apart for choosing settings; the OOD set is then not used at all), limit (ID
 -- training images, 0: all). Returns {dataset, split, factors, scored, scored_name, labels, sets = {{name, index}}, cells, both},
 -- both: places in the OOD set whose every cell was held out (nil for one cell an image).
 function scenes.open(cfg, run, preset)
   preset = preset or cfg.preset or "background"
-  local dataset = datasets.scenes(cfg.data, {height = cfg.size, width = cfg.size, only = only(cfg)})
+  local dataset = open_dataset(cfg)
   local known, cells = dataset:factors(), {}
   for _, pair in ipairs(pairs_of[preset] or error("study: split = " .. tostring(preset) .. "; known are background, texture, object", 0)) do
     if has(known, pair[1]) and has(known, pair[2]) then cells[#cells + 1] = pair end
@@ -91,6 +102,8 @@ function scenes.open(cfg, run, preset)
     out.train:size(1), split.id_val:size(1), out.sets[2][2]:size(1),
     choosing and "pseudo-OOD (carved out of ID, o below; the OOD set is not touched)" or "OOD (a held-out combination, # below)"))
   print(split.cells)
+  local _, _, restricted = dataset:licence()
+  out.restricted = restricted -- no picture of the dataset may be kept
   return out
 end
 
