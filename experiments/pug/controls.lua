@@ -84,7 +84,8 @@ end
 local function test_time(cfg, run, data, out)
   for _, set in ipairs(data.sets) do
     local began = sys.time()
-    measure.accuracy(out.rows, run, data, ("supervised, %d views"):format(cfg.views), set, out.supervised:predict(data.dataset, set[2], cfg.views))
+    measure.accuracy(out.rows, run, data, ("supervised, %d views"):format(cfg.views), set,
+      out.supervised:predict(data.dataset, set[2], cfg.views))
     measure.row(out.rows, run, ("supervised, %d views"):format(cfg.views), set[1], "seconds_per_image", nil,
       (sys.time() - began) / set[2]:size(1), set[2]:size(1))
   end
@@ -93,7 +94,8 @@ local function test_time(cfg, run, data, out)
     for name, t in pairs(out.supervised.module:state()) do kept[name] = t:clone() end
     out.supervised:adapt(data.dataset, set[2], {steps = cfg.adapt.steps, lr = cfg.adapt.lr, batch = cfg.adapt.batch, seed = run.seed})
     measure.accuracy(out.rows, run, data, "supervised, adapted", set, out.supervised:predict(data.dataset, set[2]))
-    measure.row(out.rows, run, "supervised, adapted", set[1], "seconds_per_image", nil, (sys.time() - began) / set[2]:size(1), set[2]:size(1))
+    measure.row(out.rows, run, "supervised, adapted", set[1], "seconds_per_image", nil, (sys.time() - began) / set[2]:size(1),
+      set[2]:size(1))
     out.supervised.module:load_state(kept)
   end
 end

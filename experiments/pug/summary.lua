@@ -22,8 +22,10 @@ with p as (select run_id, max(case key when 'data' then txt end) as data, max(ca
 r as (select r.id, r.seed, r.name, r.config_digest as digest, coalesce(q.experiment, r.experiment) as experiment,
         case when q.id is null then '' else r.name end as part, coalesce(q.config_digest, '') as outer_digest
       from run r left join run q on q.id = r.parent_id
-      where r.status = 'done' and r.archived = 0 and (q.id is null or (q.status = 'done' and q.archived = 0 and r.experiment like '%/part')))
-select r.experiment, r.part, r.seed, d.name as dataset, p.fraction, p.size, p.images, p.alpha, x.method, x.split, x.metric, x.factor, x.value, x.n
+      where r.status = 'done' and r.archived = 0 and (q.id is null or (q.status = 'done' and q.archived = 0
+        and r.experiment like '%/part')))
+select r.experiment, r.part, r.seed, d.name as dataset, p.fraction, p.size, p.images, p.alpha,
+  x.method, x.split, x.metric, x.factor, x.value, x.n
 from r join p on p.run_id = r.id left join run_dataset rd on rd.run_id = r.id and rd.role = 'data'
 left join dataset d on d.digest = rd.digest
 join result x on x.run_id = r.id
@@ -112,7 +114,8 @@ local function main_table(rows)
     if #of > 0 then
       local function a(split, factor) return cell(of:where{split = split, metric = "accuracy", factor = factor}:values()) end
       lines[#lines + 1] = {
-        shown[m] or m, a("id", "all"), a("id", "animals"), a("ood", "all"), a("ood", "animals"), a("ood_both", "animals"), a("ood", "world_name"),
+        shown[m] or m, a("id", "all"), a("id", "animals"), a("ood", "all"), a("ood", "animals"), a("ood_both", "animals"),
+        a("ood", "world_name"),
         cell(of:where{split = "ood", metric = "squared_error"}:values(), 4), cell(of:where{split = "ood", metric = "fg_ari"}:values(), 2),
         cell(of:where{split = "ood", metric = "seconds_per_image"}:values(), 3),
       }
@@ -146,14 +149,14 @@ local function gains(rows)
 end
 
 local function bars(rows, path, heading)
-  local groups, mean, sd = {}, {}, {}
+  local groups = {}
   local keys = {{"id", "animals", "ID animals"}, {"ood", "animals", "OOD animals"}, {"ood_both", "animals", "both held out"}}
   local p = {title = heading, ylabel = "accuracy", ylim = {0, 1}, groups = groups, width = 760, height = 380}
   for _, k in ipairs(keys) do
     if rows:where{split = k[1], factor = k[2], metric = "accuracy"}:values() then groups[#groups + 1] = k[3] end
   end
   for _, m in ipairs(methods) do
-    mean, sd = {}, {}
+    local mean, sd = {}, {}
     for _, k in ipairs(keys) do
       local v = rows:where{method = m, split = k[1], factor = k[2], metric = "accuracy"}:values()
       if v then
@@ -229,14 +232,20 @@ local function controls(rows)
     for _, part in ipairs(mine:distinct "part") do
       for _, m in ipairs(mine:where{part = part}:distinct "method") do
         local r = mine:where{part = part, method = m}
-        local function v(split, metric, factor, digits) return cell(r:where{split = split, metric = metric, factor = factor}:values(), digits) end
+        local function v(split, metric, factor, digits)
+          return cell(r:where{split = split, metric = metric, factor = factor}:values(), digits)
+        end
         if r:where{metric = "accuracy"}:values() then
-          lines[#lines + 1] = {part, shown[m] or m, v("id", "accuracy", "animals"), v("ood", "accuracy", "animals"), v("ood_both", "accuracy", "animals"),
-            v("id", "squared_error", "", 4), v("ood", "squared_error", "", 4), v("ood", "decoder_evaluations", "", 0), v("ood", "seconds_per_image", "", 3)}
+          lines[#lines + 1] = {
+            part, shown[m] or m, v("id", "accuracy", "animals"), v("ood", "accuracy", "animals"), v("ood_both", "accuracy", "animals"),
+            v("id", "squared_error", "", 4), v("ood", "squared_error", "", 4), v("ood", "decoder_evaluations", "", 0),
+            v("ood", "seconds_per_image", "", 3),
+          }
         end
       end
     end
-    say(markdown({"part", "method", "ID animals", "OOD animals", "both held out", "ID squared error", "OOD squared error", "decodes an image",
+    say(markdown({"part", "method", "ID animals", "OOD animals", "both held out", "ID squared error", "OOD squared error",
+      "decodes an image",
       "s an image"}, lines))
   end
 end
@@ -263,7 +272,8 @@ local function interactions(rows)
     say("## ", title("interaction against OOD accuracy", s), "\n")
     local at = mine:distinct "alpha"
     table.sort(at)
-    local p = {title = title("interaction", s), xlabel = "attention interaction on OOD slots", ylabel = "OOD animals, accuracy", width = 640, height = 380}
+    local p = {title = title("interaction", s), xlabel = "attention interaction on OOD slots", ylabel = "OOD animals, accuracy",
+      width = 640, height = 380}
     for _, m in ipairs{"encoder", "search", "replay"} do p[#p + 1] = {name = shown[m] or m, x = {}, y = {}} end
     for _, alpha in ipairs(at) do
       local r = mine:where{alpha = alpha}
@@ -318,7 +328,9 @@ return percept.experiment{
     folder = cfg.out ~= "" and cfg.out or experiment.folder(run)
     sys.mkdir(folder)
     local rows = setmetatable(recorder.query(run:db_path(), sql, {}), Rows)
-    if #rows == 0 then error("summary: this database holds no finished run of the studies; percept run experiments/pug/background.lua makes one", 0) end
+    if #rows == 0 then
+      error("summary: this database holds no finished run of the studies; percept run experiments/pug/background.lua makes one", 0)
+    end
     studies(rows)
     controls(rows)
     efficiency(rows)

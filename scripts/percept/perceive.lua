@@ -88,7 +88,8 @@ local function searched(spec, out, set, method, z0)
     [at .. "squared_error_before"] = cost.loss_before,
     [at .. "squared_error_after"] = cost.loss_after,
   })
-  for metric, value in pairs{seconds_per_image = cost.seconds / n, decoder_evaluations = cost.evaluations / n, converged = cost.converged} do
+  for metric, value in pairs{seconds_per_image = cost.seconds / n, decoder_evaluations = cost.evaluations / n,
+    converged = cost.converged} do
     measure.row(out.rows, run, method, name, metric, nil, value, n)
   end
   return z

@@ -178,7 +178,8 @@ local function replays()
   local d = decoders.additive { slot_dim = 3, height = 8, hidden = 4, features = 2 }
   return (a:sum() + b:sum() + from:sum() + d(b):sum()):item()
 end
-for _, w in ipairs { { "replay and decoders", replays, 120 }, { "second derivatives", twice_differentiable, 300 }, { "indexing", indexing, 80 },
+for _, w in ipairs { { "replay and decoders", replays, 120 }, { "second derivatives", twice_differentiable, 300 }, { "indexing",
+  indexing, 80 },
   { "decompositions", decompositions, 80 }, { "scores", scores, 40 }, { "npz", tensors_in_files, 30 },
   { "checkpoints", checkpoints, 40 }, { "pictures", pictures, 45 }, { "scenes", scenes, 110 }, { "recording", recording, 25 } } do
   test(w[1] .. ", each allocation failing", function() sweep(w[2], w[3]) end)

@@ -23,7 +23,8 @@ local tiny = {
 
 -- Runs a study of experiments/pug in a process of its own; returns exit status and what it printed.
 local function study(name, db, extra)
-  local line = {os.getenv "PERCEPT" or "build/percept", "run", "experiments/pug/" .. name .. ".lua", "--db", db, "--seed", "3", "--threads", "1"}
+  local line = {os.getenv "PERCEPT" or "build/percept", "run", "experiments/pug/" .. name .. ".lua", "--db", db, "--seed", "3",
+    "--threads", "1"}
   for _, list in ipairs{{"data=" .. data}, tiny, extra or {}} do
     for _, s in ipairs(list) do
       line[#line + 1] = "--set"
@@ -48,7 +49,8 @@ for _, preset in ipairs{"background", "texture", "object"} do
     local names = {}
     for i, r in ipairs(methods) do names[i] = r.m end
     check.eq(names, {"encoder", "replay", "replay + search", "ridge", "search", "supervised"})
-    check.ok(one(db, "select count(*) as n from result where metric = 'accuracy' and (value < 0 or value > 1)").n == 0, "accuracies are shares")
+    check.ok(one(db, "select count(*) as n from result where metric = 'accuracy' and (value < 0 or value > 1)").n == 0,
+      "accuracies are shares")
     check.ok(one(db, "select count(*) as n from result where metric = 'fg_ari' and split = 'ood'").n > 0, "FG-ARI of the attention")
     check.ok(one(db, "select count(*) as n from result where metric = 'squared_error' and method = 'search'").n >= 2, "errors of search")
     check.ok(one(db, "select count(*) as n from artifact where kind = 'picture'").n >= 8, "pictures")
@@ -83,7 +85,8 @@ check.test("data efficiency: a part a size, and the summary from SQL", function(
   check.eq(one(db, "select count(*) as n from run where experiment = 'data_efficiency/part'").n, 2)
   check.eq(one(db, "select num as n from param join run r on r.id = run_id where r.name = 'n=40' and key = 'limit'").n, 40)
   local out = folder .. "/summary"
-  local pipe = io.popen(("%s run experiments/pug/summary.lua --db %s --set out=%s 2>&1; echo status $?"):format(os.getenv "PERCEPT" or "build/percept", db, out))
+  local program = os.getenv "PERCEPT" or "build/percept"
+  local pipe = io.popen(("%s run experiments/pug/summary.lua --db %s --set out=%s 2>&1; echo status $?"):format(program, db, out))
   text = pipe:read "*a"
   pipe:close()
   check.ok(text:find "status 0", text)
@@ -95,10 +98,12 @@ check.test("controls: other starts, an unstructured decoder, test-time compute",
   local db = folder .. "/controls.db"
   local status, text = study("controls", db, {"views=3", "adapt.steps=2", "bank=16"})
   if status ~= 0 then error(text) end
-  for _, m in ipairs{"search, start bank", "search, start prior", "search, entropy", "search, 3 starts", "supervised, 3 views", "supervised, adapted"} do
+  for _, m in ipairs{"search, start bank", "search, start prior", "search, entropy", "search, 3 starts", "supervised, 3 views",
+    "supervised, adapted"} do
     check.ok(one(db, ("select count(*) as n from result where method = '%s' and split = 'ood' and metric = 'accuracy'"):format(m)).n > 0, m)
   end
-  check.ok(one(db, "select count(*) as n from result x join run r on r.id = x.run_id where r.name = 'unstructured' and x.method = 'replay'").n > 0)
+  local sql = "select count(*) as n from result x join run r on r.id = x.run_id where r.name = 'unstructured' and x.method = 'replay'"
+  check.ok(one(db, sql).n > 0)
 end)
 
 check.test("replay: a mixture, a fresh encoder, combinations left out; consistency while training", function()
@@ -125,14 +130,16 @@ end)
 
 check.test("pretraining: from scratch and from masked image modelling", function()
   local db = folder .. "/pretraining.db"
-  local status, text = study("pretraining", db, {"amounts=0,40", "pretrain.steps=10", "model.vit.width=24", "model.vit.depth=1", "model.vit.heads=2"})
+  local status, text = study("pretraining", db, {"amounts=0,40", "pretrain.steps=10", "model.vit.width=24", "model.vit.depth=1",
+    "model.vit.heads=2"})
   if status ~= 0 then error(text) end
   check.eq(one(db, "select count(*) as n from run where experiment = 'pretraining/part' and status = 'done'").n, 2)
   check.ok(one(db, "select count(*) as n from metric_name where name like 'pretrain%'").n > 0, "its loss is logged")
 end)
 
 check.test("any base with any head", function()
-  for i, extra in ipairs{{"model.base=vit"}, {"model.head=slot_attention"}, {"model.base=vit", "model.head=slot_attention", "model.decoder=broadcast"}} do
+  for i, extra in ipairs{{"model.base=vit"}, {"model.head=slot_attention"}, {"model.base=vit", "model.head=slot_attention",
+    "model.decoder=broadcast"}} do
     extra[#extra + 1], extra[#extra + 2] = "methods=supervised,encoder", "vae.steps=8"
     for _, s in ipairs{"model.vit.width=24", "model.vit.depth=1", "model.vit.heads=2", "model.decoder_width=8"} do extra[#extra + 1] = s end
     local status, text = study("background", ("%s/any%d.db"):format(folder, i), extra)
@@ -163,7 +170,8 @@ end)
 
 check.test("every decoder by name decodes the study's slots", function()
   for _, name in ipairs{"render", "cross", "broadcast", "additive", "cnn", "mlp"} do
-    local model = perceive.defaults{model = {decoder = name, slot_dim = 4, patch = 4, hidden = 16, key_dim = 8, decoder_width = 16, decoder_heads = 2}}.model
+    local model = perceive.defaults{model = {decoder = name, slot_dim = 4, patch = 4, hidden = 16, key_dim = 8, decoder_width = 16,
+      decoder_heads = 2}}.model
     local image = T.no_grad(function() return (models.decoder(model, 32, 32)(T.randn(2, 3, 4))) end)
     check.eq({image:size(1), image:size(2), image:size(3), image:size(4)}, {2, 32, 32, 3}, name)
   end

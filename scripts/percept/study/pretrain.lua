@@ -28,11 +28,14 @@ function pretrain.masked(o)
   local c, p = o.config, o.model.vit.patch
   T.manual_seed(o.seed * 1000 + 55)
   local h, w = o.dataset:height(), o.dataset:width()
-  local built = encoder.build{base = "vit", head = "queries", slots = o.model.slots, slot_dim = o.model.slot_dim, height = h, width_px = w, model = o.model}
+  local built = encoder.build{base = "vit", head = "queries", slots = o.model.slots, slot_dim = o.model.slot_dim, height = h,
+    width_px = w, model = o.model}
   local x = o.dataset:images(o.index:narrow(1, 1, math.min(2000, o.index:size(1))))
   local mean = x:mean(1)
   encoder.standardise(built, mean, (x - mean):std())
-  local model = nn.module{base = built.base, out = nn.linear(o.model.vit.width, p * p * 3), forward = function(self, v) return self.out(self.base(v)) end}
+  local model = nn.module{
+    base = built.base, out = nn.linear(o.model.vit.width, p * p * 3), forward = function(self, v) return self.out(self.base(v)) end,
+  }
   local batches = datasets.batches(o.index, math.min(c.batch, o.index:size(1)), {seed = o.seed})
   train.loop{
     name = "pretrain", steps = c.steps, offset = o.offset or 0, optimizer = optim.adamw(model, {lr = c.lr, weight_decay = 0.05}),

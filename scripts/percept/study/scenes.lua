@@ -77,7 +77,8 @@ function scenes.open(cfg, run, preset)
     preset = preset, rule = cfg.rule or "band", fraction = cfg.fraction, offset = cfg.offset, val = 0.12, seed = cfg.split_seed or 1,
     pseudo = cfg.pseudo or 0,
   })
-  local out = {dataset = dataset, split = split, preset = preset, cells = cells, factors = {}, scored = {}, scored_name = "animals", labels = label}
+  local out = {dataset = dataset, split = split, preset = preset, cells = cells, factors = {}, scored = {}, scored_name = "animals",
+    labels = label}
   for _, f in ipairs(order) do
     if has(known, f) and #dataset:values(f) > 1 then out.factors[#out.factors + 1] = f end
   end

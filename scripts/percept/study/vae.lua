@@ -76,7 +76,8 @@ function vae.train(o)
       step = function(t)
         local x = augment.shift(o.dataset:images(attempt.batches:next()), c.shift)
         local mse, kl, inter, attention, mean = vae_terms(attempt.encoder, attempt.decoder, x, true)
-        local loss, values = objective(c, mse, kl, inter, alpha(t - 1)), {mse = mse / pixels, kl = kl, interaction = inter, attention = attention}
+        local loss = objective(c, mse, kl, inter, alpha(t - 1))
+        local values = {mse = mse / pixels, kl = kl, interaction = inter, attention = attention}
         if (c.consistency or 0) > 0 and t > (c.consistency_delay or 0) then
           values.consistency = consistency.loss(attempt.encoder, attempt.decoder, mean, {n = c.batch, aligned = true})
           loss = loss + values.consistency * c.consistency
