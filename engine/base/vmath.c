@@ -82,8 +82,10 @@ PC_AVX2_BEGIN
 #define W                     8
 #define N(name)               avx2_##name
 #define ANY(m)                (_mm256_movemask_ps((__m256)(m)) != 0)
+#define WIDER(...)
 #include "base/vmath_kernels.inc"
 #undef ANY
+#undef WIDER
 #undef FMA
 #undef W
 #undef N
@@ -96,8 +98,10 @@ PC_AVX512_BEGIN
 #define W            16
 #define N(name)      avx512_##name
 #define ANY(m)       (_mm512_movepi32_mask((__m512i)(m)) != 0)
+#define WIDER(...)   , __VA_ARGS__
 #include "base/vmath_kernels.inc"
 #undef ANY
+#undef WIDER
 #undef FMA
 #undef W
 #undef N
