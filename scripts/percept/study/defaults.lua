@@ -20,7 +20,7 @@ local base = {
   worlds = {}, textures = {}, -- of the dataset's; empty: all
   rule = "band", fraction = 0.3, offset = 0, split_seed = 1, -- of the cells are held out
   pseudo = 0, -- share of the ID cells kept apart to choose settings on; the OOD set is then not used
-  limit = 0, -- ID training images; 0: all
+  limit = 0, limit_ood = 0, -- ID training images, OOD images that are scored; 0: all
   checkpoint_every = 60, -- seconds
   methods = {"ridge", "supervised", "encoder", "search", "replay", "replay + search"},
   model = {

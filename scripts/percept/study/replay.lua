@@ -4,6 +4,7 @@ local nn = require "percept.nn"
 local optim = require "percept.optim"
 local replay = require "percept.replay"
 local datasets = require "percept.datasets"
+local encoder = require "percept.encoder"
 local train = require "percept.train"
 
 local replaying = {}
@@ -59,7 +60,7 @@ function replaying.train(o)
         if c.id_batch > 0 then
           local index = batches:next()
           local real = o.dataset:images(index)
-          slots = T.cat{slots, (o.encoder(real)), dim = 1}
+          slots = T.cat{slots, (o.encoder(encoder.input(o.encoder, o.dataset, index))), dim = 1}
           image = T.cat{image, real, dim = 1}
         end
         return slots, image

@@ -1,6 +1,7 @@
 --- Scenes for a study: the dataset, the split and its index sets, what the factors are called.
 local T = require "percept.tensor"
 local datasets = require "percept.datasets"
+local encoder = require "percept.encoder"
 
 local scenes = {}
 
@@ -61,11 +62,18 @@ local function all_held(dataset, cells, train, index)
   return #chosen > 0 and #chosen < #all and T.tensor(chosen, {dtype = "i64"}) or nil
 end
 
+-- n of the indices, the same for a seed; n = 0 or as many as there are: all.
+local function some_of(index, n, seed)
+  if (n or 0) == 0 or n >= index:size(1) then return index end
+  return (datasets.batches(index, n, {seed = seed or 1}):next():sort())
+end
+
 --- Opens cfg.data at cfg.size and splits it by `preset` (background, texture, object).
 -- cfg: data (folder in PUG's layout, or emoji), size, worlds, textures (lists; empty: all), fraction, offset, rule, split_seed,
 -- pseudo (share of the ID cells kept apart for choosing settings; the OOD set is then not used at all), limit (ID
--- training images, 0: all). Returns {dataset, split, factors, scored, scored_name, labels, sets = {{name, index}}, cells, both},
--- both: places in the OOD set whose every cell was held out (nil for one cell an image).
+-- training images, 0: all), limit_ood (OOD images that are scored, 0: all). Returns {dataset, split, factors, scored,
+-- scored_name, labels, sets = {{name, index}}, far (the name of the second set), cells, both: places in the OOD set whose
+-- every cell was held out (nil for one cell an image)}.
 function scenes.open(cfg, run, preset)
   preset = preset or cfg.preset or "background"
   local dataset = open_dataset(cfg)
@@ -88,14 +96,10 @@ function scenes.open(cfg, run, preset)
   if #out.scored == 0 then
     error(("%s: no column character_name with more than one value; a study needs PUG's columns"):format(cfg.data), 0)
   end
-  out.train = split.id_train
-  if (cfg.limit or 0) > 0 and cfg.limit < out.train:size(1) then
-    local batch = datasets.batches(out.train, cfg.limit, {seed = cfg.split_seed or 1})
-    out.train = batch:next():sort()
-  end
   local choosing = (cfg.pseudo or 0) > 0
+  out.train = some_of(split.id_train, cfg.limit, cfg.split_seed)
   out.far = choosing and "pseudo" or "ood"
-  out.sets = {{"id", split.id_val}, {out.far, choosing and split.pseudo_ood or split.ood}}
+  out.sets = {{"id", split.id_val}, {out.far, some_of(choosing and split.pseudo_ood or split.ood, cfg.limit_ood, cfg.split_seed)}}
   out.both = all_held(dataset, cells, split.id_train, out.sets[2][2])
   run:dataset(dataset:digest(), cfg.data:match "([^/]+)/*$", {n = dataset:count(), path = cfg.data})
   run:param("split.digest", split.digest)
@@ -138,9 +142,15 @@ function scenes.by_chunks(dataset, index, chunk, f)
   end)
 end
 
---- Slot means (N,K,m) of the images at `index`, without history.
-function scenes.encode(encoder, dataset, index)
-  return scenes.by_chunks(dataset, index, 128, function(x) return (encoder(x)) end)
+--- Slot means (N,K,m) of the images at `index`, without history. A constant base's tokens are computed once and kept.
+function scenes.encode(e, dataset, index)
+  return T.no_grad(function()
+    local parts, n = {}, index:size(1)
+    for from = 1, n, 128 do
+      parts[#parts + 1] = (e(encoder.input(e, dataset, index:narrow(1, from, math.min(128, n - from + 1)))))
+    end
+    return T.cat(parts, {dim = 1})
+  end)
 end
 
 return scenes

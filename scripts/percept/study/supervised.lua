@@ -4,6 +4,7 @@ local T = require "percept.tensor"
 local nn = require "percept.nn"
 local optim = require "percept.optim"
 local datasets = require "percept.datasets"
+local encoder = require "percept.encoder"
 local train = require "percept.train"
 local scenes = require "percept.study.scenes"
 local models = require "percept.study.models"
@@ -119,7 +120,7 @@ function supervised.train(o)
     end,
     step = function()
       local index = batches:next()
-      local x = augment.shift(o.dataset:images(index), c.shift)
+      local x = c.shift > 0 and augment.shift(o.dataset:images(index), c.shift) or encoder.input(self.encoder, o.dataset, index)
       local z, loss = (self.encoder(x)), nil
       for i, f in ipairs(o.factors) do
         local ce = nn.cross_entropy(self:logits(z, i), o.dataset:factor(f, index))

@@ -5,6 +5,7 @@ local nn = require "percept.nn"
 local optim = require "percept.optim"
 local interaction = require "percept.interaction"
 local datasets = require "percept.datasets"
+local encoder = require "percept.encoder"
 local train = require "percept.train"
 local consistency = require "percept.consistency"
 local augment = require "percept.study.augment"
@@ -12,8 +13,9 @@ local augment = require "percept.study.augment"
 local vae = {}
 
 -- The VAE's terms for images x: squared error per image, KL, interaction.
-local function vae_terms(encoder, decoder, x, noise)
-  local mean, log_std = encoder(x)
+-- input: what the encoder is given for them (the images, or kept tokens).
+local function vae_terms(coder, decoder, x, input, noise)
+  local mean, log_std = coder(input)
   local z = noise and mean + log_std:exp() * T.randn(mean:shape()) or mean
   local image, attention = decoder(z)
   return nn.mse(image, x, {reduction = "batch_mean"}), nn.kl(mean, log_std), attention and interaction.attention(attention), attention, mean
@@ -28,10 +30,10 @@ end
 -- One attempt: models, optimiser and position in the data, all from one seed.
 local function new_attempt(o, seed)
   T.manual_seed(seed)
-  local encoder, decoder = o.make()
-  local model = nn.module{encoder = encoder, decoder = decoder, forward = function(self, x) return self.encoder(x) end}
+  local coder, decoder = o.make()
+  local model = nn.module{encoder = coder, decoder = decoder, forward = function(self, x) return self.encoder(x) end}
   return {
-    encoder = encoder, decoder = decoder, model = model, optimizer = optim.adam(model, {lr = o.config.lr}),
+    encoder = coder, decoder = decoder, model = model, optimizer = optim.adam(model, {lr = o.config.lr}),
     batches = datasets.batches(o.index, o.config.batch, {seed = seed}),
   }
 end
@@ -42,7 +44,9 @@ local function validation(o, attempt)
   return T.no_grad(function()
     for from = 1, n, 128 do
       local count = math.min(128, n - from + 1)
-      local mse, kl, inter = vae_terms(attempt.encoder, attempt.decoder, o.dataset:images(o.validation:narrow(1, from, count)), false)
+      local part = o.validation:narrow(1, from, count)
+      local input = encoder.input(attempt.encoder, o.dataset, part)
+      local mse, kl, inter = vae_terms(attempt.encoder, attempt.decoder, o.dataset:images(part), input, false)
       sum = sum + count * objective(c, mse, kl, inter, c.alpha):item()
     end
     return sum / n
@@ -74,8 +78,10 @@ function vae.train(o)
       modules = {encoder = attempt.encoder, decoder = attempt.decoder}, batches = attempt.batches, lr = rate, clip = c.clip, run = o.run,
       checkpoint = options.checkpoint, checkpoint_every = o.checkpoint_every, log_every = c.log_every,
       step = function(t)
-        local x = augment.shift(o.dataset:images(attempt.batches:next()), c.shift)
-        local mse, kl, inter, attention, mean = vae_terms(attempt.encoder, attempt.decoder, x, true)
+        local index = attempt.batches:next()
+        local x = augment.shift(o.dataset:images(index), c.shift)
+        local input = (c.shift or 0) > 0 and x or encoder.input(attempt.encoder, o.dataset, index)
+        local mse, kl, inter, attention, mean = vae_terms(attempt.encoder, attempt.decoder, x, input, true)
         local loss = objective(c, mse, kl, inter, alpha(t - 1))
         local values = {mse = mse / pixels, kl = kl, interaction = inter, attention = attention}
         if (c.consistency or 0) > 0 and t > (c.consistency_delay or 0) then
