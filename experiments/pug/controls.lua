@@ -17,7 +17,7 @@ local inverter = require "percept.inverter"
 local sys = require "percept.sys"
 
 local here = arg and arg[0] and arg[0]:match "^(.*)/[^/]*$" or "experiments/pug"
-local defaults = perceive.defaults{data = here .. "/../data/spar_cycles_hard"}
+local defaults = perceive.defaults(perceive.recipes.free, {data = here .. "/../data/spar_cycles_hard"})
 defaults.split = "background"
 defaults.unstructured = "cnn" -- its decoder
 defaults.entropy = 1 -- weight of the readouts' entropy, against a squared error summed over the image

@@ -12,10 +12,10 @@ local part = require "percept.study.part"
 local pretrain = require "percept.study.pretrain"
 
 local here = arg and arg[0] and arg[0]:match "^(.*)/[^/]*$" or "experiments/pug"
-local defaults = perceive.defaults{
+local defaults = perceive.defaults(perceive.recipes.free, {
   data = here .. "/../data/spar_cycles_hard", emoji = {assets = here .. "/../data/assets"},
   model = {base = "vit", frozen = false}, methods = {"supervised", "encoder", "search"},
-}
+})
 defaults.split = "background"
 defaults.amounts = {0, 1000, 8000} -- emoji scenes
 defaults.pretrain = {steps = 4000, batch = 32, lr = 1e-3, warmup = 200, final = 0.02, hidden = 0.6, log_every = 100}

@@ -20,7 +20,8 @@ local searching = require "percept.study.search"
 local supervised = require "percept.study.supervised"
 
 local perceive = {
-  defaults = defaults, build = models.build, model = models.make, encode = scenes.encode, labels = scenes.labels,
+  defaults = defaults, recipes = require "percept.study.recipes",
+  build = models.build, model = models.make, encode = scenes.encode, labels = scenes.labels,
   train_vae = vae.train, train_replay = replaying.train, search = searching.run, open = scenes.open,
 }
 

@@ -1,4 +1,5 @@
---- The configuration that the studies start from. study.defaults{...} returns a copy with the tables given laid over it.
+--- The configuration that the studies start from. defaults(over, ...) returns a copy with the tables given laid over it, the
+-- last on top.
 local function copy(value)
   if type(value) ~= "table" then return value end
   local out = {}
@@ -53,4 +54,8 @@ local base = {
   readout = {hidden = 64, steps = 800, lr = 3e-3, weight_decay = 1e-4, noise = 0.3},
 }
 
-return function(over) return lay(over or {}, copy(base)) end
+return function(...)
+  local out = copy(base)
+  for i = 1, select("#", ...) do lay(select(i, ...), out) end
+  return out
+end
