@@ -21,7 +21,7 @@ local function variants(cfg, row)
   local list = {{name = "default"}, {name = "heap", tuned = true, env = heap}}
   if row.dec then list[3] = {name = "subpixel", tuned = true, env = heap, args = {"dec=subpixel"}} end
   if cfg.compile then
-    list[#list + 1] = {name = "compile", tuned = true, optional = true, env = heap, args = {"compile=1"}}
+    list[#list + 1] = {name = "compile", tuned = true, optional = true, env = heap, args = {"compile=1", "limit=" .. cfg.compile_seconds}}
   end
   return list
 end
@@ -122,6 +122,7 @@ return percept.experiment{
     peer = "", -- a python3 that has torch
     rounds = 3, -- of ours and theirs in turn
     seconds = 1, -- of processor time each side runs in a round, at least one step
+    compile_seconds = 300, -- torch.compile (2.x) is left out of rows where the first step takes longer
     threads = true, -- measure two threads, too
     retries = 4, -- rounds more of two threads where others disturbed
     quiet = 0.05, -- share of the processors that others may use in a round that counts

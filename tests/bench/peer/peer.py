@@ -1,6 +1,6 @@
 """One workload in PyTorch, obeying commands on standard input as child.lua does. peer.py ROW [threads=N] [batch=N] [size=N]
-[dec=subpixel] [compile=1]. Commands: run SECONDS, row ROW, check FILE (npz of our weights and inputs), memory, version, quit."""
-import resource, statistics, sys, time
+[dec=subpixel] [compile=1 [limit=SECONDS for the first step, compilation included]]. Commands: run SECONDS, row ROW, check FILE (npz of our weights and inputs), memory, version, quit."""
+import os, resource, signal, statistics, sys, time
 import numpy as np
 import torch
 from torch import nn
@@ -68,6 +68,15 @@ def check(path):
     return " ".join(f"{v:.9g}" for v in out)
 
 
+def limit(seconds):
+    """Ends this process unless limit(0) follows in time."""
+    def late(*_):
+        print(f"no first step within {seconds} s", file=sys.stderr, flush=True)
+        os._exit(3)
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+
+
 step = None
 for line in sys.stdin:
     command, _, text = line.strip().partition(" ")
@@ -77,8 +86,13 @@ for line in sys.stdin:
         row, step = text, None
         answer = "ok"
     elif command == "run":
-        step = step or build(row)
+        first = step is None
+        if first:
+            limit(int(options.get("limit", 0)))
+            step = build(row)
         answer = run(step, float(text))
+        if first:
+            limit(0)
     elif command == "check":
         answer = check(text)
     elif command == "memory":
