@@ -53,7 +53,9 @@ function bases.pretrained(o, height, width_px)
   if not o.weights or o.weights == "" then
     fail "base = pretrained reads a Vision Transformer from a file: weights = \"model.safetensors\" (percept help percept.encoders)"
   end
-  local base, found = encoders.vit_pretrained(o.weights, merged(o.pretrained, {height = height, width_px = width_px}))
+  local p = merged(o.pretrained, {height = height, width_px = width_px})
+  if p.heads == 0 then p.heads = nil end
+  local base, found = encoders.vit_pretrained(o.weights, p)
   return base, found.width, found
 end
 

@@ -147,6 +147,15 @@ check.test("any base with any head", function()
   end
 end)
 
+check.test("a pretrained base, frozen and with LoRA", function()
+  for i, lora in ipairs{0, 2} do
+    local db = ("%s/pretrained%d.db"):format(folder, i)
+    local status, text = study("background", db, {"model.base=pretrained", "model.weights=tests/golden/vit/hf_dinov2.safetensors",
+      "model.pretrained.heads=2", "model.lora=" .. lora, "methods=supervised,encoder,replay", "vae.steps=8"})
+    if status ~= 0 then error(text) end
+  end
+end)
+
 check.test("mistakes are told with a remedy", function()
   local db = folder .. "/wrong.db"
   local status, text = study("background", db, {"methods=encoder,serch"})

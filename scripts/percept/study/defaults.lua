@@ -29,7 +29,9 @@ local base = {
     base = "cnn", head = "queries", encoder_width = 64, encoder_heads = 4, encoder_layers = 1,
     conv_channels = {32, 64, 64}, conv_kernel = {5, 3, 3}, conv_stride = {2, 2, 1},
     vit = {patch = 4, width = 96, depth = 3, heads = 3, tokens = "patches", class_token = false}, -- of base = "vit"
-    weights = "", frozen = true, lora = 0, resize = 0, -- of base = "pretrained": a safetensors file; resize: of the images, 0: none
+    -- of base = "pretrained": a safetensors file (percept help percept.encoders); resize: of the images, 0: none; heads 0: as
+    -- the file or the width says
+    weights = "", frozen = true, lora = 0, resize = 0, pretrained = {heads = 0},
     start = "", -- a file of a base's weights to begin from
     iterations = 3, -- of head = "slot_attention"
     decoder = "render", hidden = 256, key_dim = 96,

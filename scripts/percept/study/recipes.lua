@@ -12,8 +12,9 @@ recipes.aligned = {
 -- spar_cycles_hard: any pose. More room, windows (objects are compact), interaction weighed once animals have formed.
 recipes.free = {
   model = {slot_dim = 12, hidden = 384, window = 4},
-  vae = {attempts = 1, steps = 8000, alpha_delay = 1000, alpha_ramp = 3000},
-  replay = {steps = 3000}, supervised = {steps = 3000},
+  vae = {attempts = 2, attempt_steps = 2000, steps = 7000, alpha_delay = 1000, alpha_ramp = 3000},
+  replay = {steps = 2500}, supervised = {steps = 2000},
+  search = {method = "lm", steps = 20, prior = 0.05},
 }
 
 return recipes
