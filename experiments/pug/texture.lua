@@ -1,9 +1,9 @@
 --- texture: the paper's PUG-Texture. Animal x texture cells are held out: an animal that was never seen in this texture.
 --
 -- percept run experiments/pug/texture.lua --seeds 1..3
--- percept run experiments/pug/texture.lua --set data=FOLDER --set size=64
--- Any folder in PUG:SPAR's layout runs unchanged: names and numbers of worlds, animals and textures come from its table.
--- How the settings were chosen, and what came out: experiments/pug/README.md.
+-- Replay does not apply: it recombines slots, and a texture is inside of an animal's slot, so no recombination shows an animal in
+-- a texture it never had. --set methods=encoder,search,replay shows what it does all the same.
+-- Any folder in PUG:SPAR's layout runs unchanged. How the settings were chosen, and what came out: experiments/pug/README.md.
 local percept = require "percept"
 local perceive = require "percept.perceive"
 
@@ -11,7 +11,14 @@ local here = arg and arg[0] and arg[0]:match "^(.*)/[^/]*$" or "experiments/pug"
 
 return percept.experiment{
   name = "texture",
-  defaults = perceive.defaults(perceive.recipes.aligned, {data = here .. "/../data/spar_cycles"}),
+  defaults = perceive.defaults(perceive.recipes.aligned, {
+    data = here .. "/../data/spar_cycles", methods = {"ridge", "supervised", "encoder", "search"},
+  }),
   modules = perceive.modules,
-  run = function(cfg, run) return perceive.run(cfg, run, "texture") end,
+  run = function(cfg, run)
+    local out = perceive.run(cfg, run, "texture")
+    print("\nreplay: " .. (out.replayed and "run as asked; it" or "left out; it")
+      .. " recombines slots, and a texture is inside of an animal's slot: no recombination shows an animal in a texture it never had")
+    return out
+  end,
 }
