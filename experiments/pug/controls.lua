@@ -23,6 +23,7 @@ defaults.unstructured = "cnn" -- its decoder
 defaults.entropy = 1 -- weight of the readouts' entropy, against a squared error summed over the image
 defaults.views = 25 -- of the supervised encoder
 defaults.adapt = {steps = 50, lr = 1e-4, batch = 64}
+defaults.images = 32 -- of each set, for the derivatives of both decoders
 defaults.bank = 256 -- codes among which the nearest is looked for
 
 local function starts(cfg, out, data, set)
@@ -64,6 +65,7 @@ local function structured(cfg, run)
   for _, set in ipairs(data.sets) do
     for _, start in ipairs(starts(cfg, out, data, set)) do variant(own, child, data, out, set, start[1], start[2]) end
     variant(own, child, data, out, set, "search, entropy", out.slots[set[1]].encoder, {entropy = cfg.entropy})
+    measure.derivatives(out.rows, child, data, "encoder", set, out.decoder, out.slots[set[1]].encoder, out.bank, cfg.images)
   end
   perceive.show(own, child, data, out)
   return child, data, out
@@ -75,6 +77,9 @@ local function unstructured(cfg, run)
   })
   local data = perceive.open(own, child, cfg.split)
   local out = perceive.study{config = own, run = child, data = data, seed = run.seed}
+  for _, set in ipairs(data.sets) do
+    measure.derivatives(out.rows, child, data, "encoder", set, out.decoder, out.slots[set[1]].encoder, out.bank, cfg.images)
+  end
   perceive.show(own, child, data, out)
   child:finish()
   return out
@@ -109,7 +114,7 @@ return percept.experiment{
     if out.supervised then test_time(cfg, child, data, out) end
     child:finish()
     local other = unstructured(cfg, run)
-    print(("\n%-28s %10s %10s %12s"):format("control", "ID", data.far:upper(), "error " .. data.far))
+    print(("\n%-28s %10s %10s %12s %12s"):format("control", "ID", data.far:upper(), "error " .. data.far, "mixed d2"))
     local function lines(rows, prefix)
       local order, cell = {}, {}
       for _, r in ipairs(rows) do
@@ -117,10 +122,14 @@ return percept.experiment{
         if not cell[key] then order[#order + 1], cell[key] = key, {} end
         if r.metric == "accuracy" and r.factor == data.scored_name then cell[key][r.split] = r.value end
         if r.metric == "squared_error" and r.split == data.far then cell[key].error = r.value end
+        if r.metric == "mixed_hessian" and r.split == data.far then cell[key].mixed = r.value end
       end
       for _, key in ipairs(order) do
         local c = cell[key]
-        if c.id then print(("%-28s %10.3f %10.3f %12s"):format(key, c.id, c[data.far], c.error and ("%.5f"):format(c.error) or "")) end
+        if c.id then
+          print(("%-28s %10.3f %10.3f %12s %12s"):format(key, c.id, c[data.far], c.error and ("%.5f"):format(c.error) or "",
+            c.mixed and ("%.3f"):format(c.mixed) or ""))
+        end
       end
     end
     lines(out.rows, "")

@@ -238,14 +238,14 @@ local function controls(rows)
         if r:where{metric = "accuracy"}:values() then
           lines[#lines + 1] = {
             part, shown[m] or m, v("id", "accuracy", "animals"), v("ood", "accuracy", "animals"), v("ood_both", "accuracy", "animals"),
-            v("id", "squared_error", "", 4), v("ood", "squared_error", "", 4), v("ood", "decoder_evaluations", "", 0),
-            v("ood", "seconds_per_image", "", 3),
+            v("id", "squared_error", "", 4), v("ood", "squared_error", "", 4), v("ood", "mixed_hessian", "", 3), v("ood", "jis", "", 2),
+            v("ood", "decoder_evaluations", "", 0), v("ood", "seconds_per_image", "", 3),
           }
         end
       end
     end
     say(markdown({"part", "method", "ID animals", "OOD animals", "both held out", "ID squared error", "OOD squared error",
-      "decodes an image",
+      "mixed d2", "JIS", "decodes an image",
       "s an image"}, lines))
   end
 end

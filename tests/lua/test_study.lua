@@ -98,7 +98,7 @@ end)
 
 check.test("controls: other starts, an unstructured decoder, test-time compute", function()
   local db = folder .. "/controls.db"
-  local status, text = study("controls", db, {"views=3", "adapt.steps=2", "bank=16"})
+  local status, text = study("controls", db, {"views=3", "adapt.steps=2", "bank=16", "images=4"})
   if status ~= 0 then error(text) end
   for _, m in ipairs{"search, start bank", "search, start prior", "search, entropy", "search, 3 starts", "supervised, 3 views",
     "supervised, adapted"} do
