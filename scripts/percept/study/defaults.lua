@@ -19,6 +19,7 @@ local base = {
   emoji = {assets = "experiments/data/assets", count = 5000, seed = 0, occlusion = 0, animals = {}}, -- of data = "emoji"
   size = 32,
   worlds = {}, textures = {}, -- of the dataset's; empty: all
+  own_surface = false, -- only scenes whose texture is Default, where there is such
   rule = "band", fraction = 0.3, offset = 0, split_seed = 1, -- of the cells are held out
   pseudo = 0, -- share of the ID cells kept apart to choose settings on; the OOD set is then not used
   limit = 0, limit_ood = 0, -- ID training images, OOD images that are scored; 0: all

@@ -1,20 +1,23 @@
 --- Settings found for the two rendered sets, on ID validation and on pseudo-OOD cells carved out of ID; the OOD cells were
--- not looked at. How they were found: experiments/pug/README.md.
+-- not looked at. How they were found: experiments/pug/README.md. Both take the scenes in the animals' own surfaces: textures come in pairs, so that the left one tells the right one and a slot gains by holding both animals.
 local recipes = {}
 
--- spar_cycles: poses nearly aligned, paired textures. Small slots: a slot that has room for two animals takes both.
+local search = {method = "lm", steps = 20, prior = 0.05}
+
+-- spar_cycles: poses nearly aligned. Small slots: a slot that has room for two animals takes both.
 recipes.aligned = {
+  fraction = 0.5, own_surface = true, search = search,
   model = {slot_dim = 6, hidden = 256, window = 0},
-  vae = {attempts = 3, attempt_steps = 1000, steps = 10000, alpha_delay = 0, alpha_ramp = 3000},
-  replay = {steps = 3000}, supervised = {steps = 3000},
+  vae = {attempts = 3, attempt_steps = 700, steps = 8000, alpha = 64, alpha_delay = 0, alpha_ramp = 3000},
+  supervised = {steps = 1500}, replay = {steps = 2500},
 }
 
 -- spar_cycles_hard: any pose. More room, windows (objects are compact), interaction weighed once animals have formed.
 recipes.free = {
-  model = {slot_dim = 12, hidden = 384, window = 4},
-  vae = {attempts = 2, attempt_steps = 2000, steps = 7000, alpha_delay = 1000, alpha_ramp = 3000},
-  replay = {steps = 2500}, supervised = {steps = 2000},
-  search = {method = "lm", steps = 20, prior = 0.05},
+  fraction = 0.4, own_surface = true, search = search,
+  model = {slot_dim = 12, hidden = 256, window = 4},
+  vae = {attempts = 1, attempt_steps = 700, steps = 9000, alpha = 64, alpha_delay = 1000, alpha_ramp = 3000},
+  supervised = {steps = 1500}, replay = {steps = 2500},
 }
 
 return recipes

@@ -36,7 +36,17 @@ end
 
 -- cfg.data: a folder, or "emoji": cfg.emoji.count scenes composed of cut-outs on photographs.
 local function open_dataset(cfg)
-  if cfg.data ~= "emoji" then return datasets.scenes(cfg.data, {height = cfg.size, width = cfg.size, only = only(cfg)}) end
+  if cfg.data ~= "emoji" then
+    local function open(columns) return datasets.scenes(cfg.data, {height = cfg.size, width = cfg.size, only = columns}) end
+    if not cfg.own_surface or #(cfg.textures or {}) > 0 then return open(only(cfg)) end
+    local columns = only(cfg) or {}
+    columns.character_texture = {"Default"}
+    local ok, dataset = pcall(open, columns)
+    if ok then return dataset end
+    if not tostring(dataset):find("character_texture", 1, true) then error(dataset, 0) end
+    print "own_surface: this dataset has no texture Default; all are taken"
+    return open(only(cfg))
+  end
   local e = cfg.emoji
   return datasets.emoji{
     assets = e.assets, count = e.count, size = cfg.size, seed = e.seed, occlusion = e.occlusion,
@@ -70,7 +80,7 @@ end
 
 --- Opens cfg.data at cfg.size and splits it by `preset` (background, texture, object).
 -- cfg: data (folder in PUG's layout, or emoji), size, worlds, textures (lists; empty: all), fraction, offset, rule, split_seed,
--- pseudo (share of the ID cells kept apart for choosing settings; the OOD set is then not used at all), limit (ID
+-- own_surface, pseudo (share of the ID cells kept apart for choosing settings; the OOD set is then not used at all), limit (ID
 -- training images, 0: all), limit_ood (OOD images that are scored, 0: all). Returns {dataset, split, factors, scored,
 -- scored_name, labels, sets = {{name, index}}, far (the name of the second set), cells, both: places in the OOD set whose
 -- every cell was held out (nil for one cell an image)}.
