@@ -17,14 +17,15 @@ local shown = {encoder = "VAE encoder", search = "+ search", replay = "+ replay"
 local sql = [[
 with p as (select run_id, max(case key when 'data' then txt end) as data, max(case key when 'fraction' then num end) as fraction,
              max(case key when 'size' then num end) as size, max(case key when 'limit' then num end) as images,
-             max(case key when 'vae.alpha' then num end) as alpha, max(case key when 'pseudo' then num end) as pseudo
+             max(case key when 'vae.alpha' then num end) as alpha, max(case key when 'rule' then txt end) as rule,
+             max(case key when 'pseudo' then num end) as pseudo
            from param group by run_id),
 r as (select r.id, r.seed, r.name, r.config_digest as digest, coalesce(q.experiment, r.experiment) as experiment,
         case when q.id is null then '' else r.name end as part, coalesce(q.config_digest, '') as outer_digest
       from run r left join run q on q.id = r.parent_id
       where r.status = 'done' and r.archived = 0 and (q.id is null or (q.status = 'done' and q.archived = 0
         and r.experiment like '%/part')))
-select r.experiment, r.part, r.seed, d.name as dataset, p.fraction, p.size, p.images, p.alpha,
+select r.experiment, r.part, r.seed, d.name as dataset, p.fraction, p.size, p.images, p.alpha, p.rule,
   x.method, x.split, x.metric, x.factor, x.value, x.n
 from r join p on p.run_id = r.id left join run_dataset rd on rd.run_id = r.id and rd.role = 'data'
 left join dataset d on d.digest = rd.digest
@@ -93,17 +94,17 @@ end
 local function settings(rows)
   local seen, out = {}, {}
   for _, r in ipairs(rows) do
-    local key = ("%s|%s|%s"):format(r.dataset, r.fraction, r.size)
+    local key = ("%s|%s|%s|%s"):format(r.dataset, r.fraction, r.rule, r.size)
     if not seen[key] then
       seen[key] = true
-      out[#out + 1] = {dataset = r.dataset, fraction = r.fraction, size = r.size}
+      out[#out + 1] = {dataset = r.dataset, fraction = r.fraction, rule = r.rule, size = r.size}
     end
   end
   return out
 end
 
 local function title(name, s)
-  return ("%s, %s, %g %% of the cells held out, %d px"):format(name, s.dataset, 100 * s.fraction, s.size)
+  return ("%s, %s, %g %% of the cells held out (%s), %d px"):format(name, s.dataset, 100 * s.fraction, s.rule, s.size)
 end
 
 -- Methods by splits and factors: animals and the mean of all factors; errors and FG-ARI beside them.
@@ -217,7 +218,7 @@ local function studies(rows)
       say(("%d seed%s.\n"):format(#mine:distinct "seed", #mine:distinct "seed" == 1 and "" or "s"))
       say(main_table(mine))
       say(gains(mine))
-      local file = ("%s_%s_%g_%d.svg"):format(name, s.dataset, 100 * s.fraction, s.size)
+      local file = ("%s_%s_%g_%s_%d.svg"):format(name, s.dataset, 100 * s.fraction, s.rule, s.size)
       bars(mine, folder .. "/" .. file, title(name, s))
       say(("![%s](%s)\n"):format(title(name, s), file))
     end

@@ -12,7 +12,8 @@ local here = arg and arg[0] and arg[0]:match "^(.*)/[^/]*$" or "experiments/pug"
 return percept.experiment{
   name = "texture",
   defaults = perceive.defaults(perceive.recipes.aligned, {
-    data = here .. "/../data/spar_cycles", own_surface = false, fraction = 0.3, methods = {"ridge", "supervised", "encoder", "search"},
+    data = here .. "/../data/spar_cycles", own_surface = false, rule = "band", fraction = 0.3,
+    methods = {"ridge", "supervised", "encoder", "search"},
   }),
   modules = perceive.modules,
   run = function(cfg, run)

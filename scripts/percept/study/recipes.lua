@@ -6,7 +6,7 @@ local search = {method = "lm", steps = 20, prior = 0.05}
 
 -- spar_cycles: poses nearly aligned. Small slots: a slot that has room for two animals takes both.
 recipes.aligned = {
-  fraction = 0.5, own_surface = true, search = search,
+  fraction = 0.5, rule = "random", own_surface = true, search = search,
   model = {slot_dim = 6, hidden = 256, window = 0},
   vae = {attempts = 3, attempt_steps = 700, steps = 8000, alpha = 64, alpha_delay = 0, alpha_ramp = 3000},
   supervised = {steps = 1500}, replay = {steps = 2500},
