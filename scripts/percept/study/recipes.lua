@@ -1,5 +1,5 @@
---- Settings found for the two rendered sets, on ID validation and on pseudo-OOD cells carved out of ID; the OOD cells were
--- not looked at. How they were found: experiments/pug/README.md. Both take the scenes in the animals' own surfaces: textures
+--- Settings found for the two rendered sets, compared on ID validation and on pseudo-OOD cells carved out of ID. OOD
+-- figures of three earlier runs had been seen by then: experiments/pug/README.md says which. Both take the scenes in the animals' own surfaces: textures
 -- come in pairs, so that the left one tells the right one and a slot gains by holding both animals.
 local recipes = {}
 
