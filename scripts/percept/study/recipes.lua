@@ -1,6 +1,6 @@
---- Settings found for the two rendered sets, compared on ID validation and on pseudo-OOD cells carved out of ID. OOD
--- figures of three earlier runs had been seen by then: experiments/pug/README.md says which. Both take the scenes in the animals' own surfaces: textures
--- come in pairs, so that the left one tells the right one and a slot gains by holding both animals.
+--- Settings found for the two rendered sets, compared on ID validation and on pseudo-OOD cells carved out of ID. OOD figures
+-- of three earlier runs had been seen by then: experiments/pug/README.md says which. Both take the scenes in the animals' own
+-- surfaces: textures come in pairs, so that the left one tells the right one and a slot gains by holding both animals.
 local recipes = {}
 
 local search = {method = "lm", steps = 20, prior = 0.05}
