@@ -40,7 +40,7 @@ local base = {
     masks = "softmax", -- of decoder = "broadcast"
   },
   vae = {
-    attempts = 3, attempt_steps = 1000, steps = 12000, batch = 32, lr = 1e-3, warmup = 200, hold = 0.3, final = 0.02, clip = 0,
+    attempts = 4, attempt_steps = 1000, steps = 12000, batch = 32, lr = 1e-3, warmup = 200, hold = 0.3, final = 0.02, clip = 0,
     sigma = 20, beta = 0.5, alpha = 32, alpha_delay = 0, alpha_ramp = 3000, log_every = 100,
     shift = 0, -- pixels that a batch is moved at most each way
     consistency = 0, -- weight of the compositional consistency of arXiv 2310.05327

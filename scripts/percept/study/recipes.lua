@@ -9,7 +9,7 @@ local search = {method = "lm", steps = 20, prior = 0.05}
 recipes.aligned = {
   fraction = 0.5, rule = "random", own_surface = true, search = search,
   model = {slot_dim = 6, hidden = 256, window = 0},
-  vae = {attempts = 3, attempt_steps = 700, steps = 8000, alpha = 64, alpha_delay = 0, alpha_ramp = 3000},
+  vae = {attempts = 4, attempt_steps = 1500, steps = 10000, alpha = 64, alpha_delay = 0, alpha_ramp = 3000},
   supervised = {steps = 1500}, replay = {steps = 2500},
 }
 
@@ -17,7 +17,7 @@ recipes.aligned = {
 recipes.free = {
   fraction = 0.4, own_surface = true, search = search,
   model = {slot_dim = 12, hidden = 256, window = 4},
-  vae = {attempts = 1, attempt_steps = 700, steps = 9000, alpha = 64, alpha_delay = 1000, alpha_ramp = 3000},
+  vae = {attempts = 4, attempt_steps = 1500, steps = 10000, alpha = 64, alpha_delay = 1000, alpha_ramp = 3000},
   supervised = {steps = 1500}, replay = {steps = 2500},
 }
 

@@ -34,7 +34,7 @@ local function new_attempt(o, seed)
   local model = nn.module{encoder = coder, decoder = decoder, forward = function(self, x) return self.encoder(x) end}
   return {
     encoder = coder, decoder = decoder, model = model, optimizer = optim.adam(model, {lr = o.config.lr}),
-    batches = datasets.batches(o.index, o.config.batch, {seed = seed}),
+    batches = datasets.batches(o.index, o.config.batch, {seed = seed}), rng = T.get_rng_state(),
   }
 end
 
@@ -53,11 +53,37 @@ local function validation(o, attempt)
   end)
 end
 
+-- Attempts by successive halving: all of them train `attempt_steps` steps, the better half goes on to twice as many, and so on
+-- until one is left. Returns it and the steps it has done. `loop(attempt, options)` trains.
+local function halving(o, loop)
+  local c, field, done = o.config, {}, 0
+  for k = 1, math.max(1, c.attempts) do
+    field[k] = new_attempt(o, o.seed * 1000 + k)
+    field[k].number = k
+  end
+  repeat
+    local steps = math.min(done == 0 and c.attempt_steps or 2 * done, c.steps)
+    for _, attempt in ipairs(field) do
+      T.set_rng_state(attempt.rng)
+      loop(attempt, {name = "attempt" .. attempt.number, steps = steps, first = done})
+      attempt.rng, attempt.objective = T.get_rng_state(), validation(o, attempt)
+      o.run:log(steps, {["attempt" .. attempt.number .. "/objective"] = attempt.objective})
+      if attempt.objective ~= attempt.objective then attempt.objective = math.huge end -- NaN: came apart
+    end
+    done = steps
+    table.sort(field, function(a, b) return a.objective < b.objective end)
+    for k = #field, math.max(1, math.floor(#field / 2)) + 1, -1 do field[k] = nil end
+  until #field == 1 or done >= c.steps
+  T.set_rng_state(field[1].rng)
+  o.run:param("attempt", field[1].number)
+  return field[1], done
+end
+
 --- Trains the VAE: sigma * squared error per image + beta * KL + alpha(t) * interaction
 -- [+ consistency * compositional consistency of slots recombined at their places].
--- Slots sometimes begin badly (one takes two objects) and never recover; whether they do shows
--- early in the objective. So `attempts` short trainings of `attempt_steps` are made, and the one
--- with the lowest objective on ID validation images (no labels, no OOD) goes on to `steps`.
+-- Slots sometimes begin badly (one takes two objects) and never recover; the objective on ID validation images (no labels, no
+-- OOD) tells, the surer the later. So `attempts` trainings begin, the worse half stops after `attempt_steps`, half of the others
+-- after twice as many, and so on; the last one goes on to `steps`.
 -- o: make (-> encoder, decoder), dataset, index, validation (indices), config, run, seed, checkpoint.
 -- Returns encoder, decoder.
 function vae.train(o)
@@ -92,22 +118,10 @@ function vae.train(o)
       end,
     }
   end
-  local best
   local resumed = train.newest(o.checkpoint, o.run) ~= nil
-  for k = 1, resumed and 0 or c.attempts do
-    local attempt = new_attempt(o, o.seed * 1000 + k)
-    loop(attempt, {name = "attempt" .. k, steps = math.min(c.attempt_steps, c.steps)})
-    attempt.objective, attempt.rng, attempt.number = validation(o, attempt), T.get_rng_state(), k
-    o.run:log(k, {["attempts/objective"] = attempt.objective})
-    if not best or attempt.objective < best.objective then best = attempt end
-  end
-  if best then
-    T.set_rng_state(best.rng)
-    o.run:param("attempt", best.number)
-  else
-    best = new_attempt(o, o.seed * 1000 + 1)
-  end
-  loop(best, {name = "vae", steps = c.steps, first = resumed and 0 or math.min(c.attempt_steps, c.steps), checkpoint = o.checkpoint})
+  local best, done = nil, 0
+  if resumed then best = new_attempt(o, o.seed * 1000 + 1) else best, done = halving(o, loop) end
+  loop(best, {name = "vae", steps = c.steps, first = done, checkpoint = o.checkpoint})
   for _, path in ipairs(percept.edit.glob((o.checkpoint or ""):match "^(.-)[^/]*$" .. "attempt*.safetensors")) do
     os.remove(path) -- of the attempts; the best one has gone on
   end
