@@ -18,14 +18,15 @@ local sql = [[
 with p as (select run_id, max(case key when 'data' then txt end) as data, max(case key when 'fraction' then num end) as fraction,
              max(case key when 'size' then num end) as size, max(case key when 'limit' then num end) as images,
              max(case key when 'vae.alpha' then num end) as alpha, max(case key when 'rule' then txt end) as rule,
-             max(case key when 'pseudo' then num end) as pseudo
+             max(case key when 'pseudo' then num end) as pseudo,
+             max(case key when 'split_seed' then num end) as split, max(case key when 'offset' then num end) as offset
            from param group by run_id),
 r as (select r.id, r.seed, r.name, r.config_digest as digest, coalesce(q.experiment, r.experiment) as experiment,
         case when q.id is null then '' else r.name end as part, coalesce(q.config_digest, '') as outer_digest
       from run r left join run q on q.id = r.parent_id
       where r.status = 'done' and r.archived = 0 and (q.id is null or (q.status = 'done' and q.archived = 0
         and r.experiment like '%/part')))
-select r.experiment, r.part, r.seed, d.name as dataset, p.fraction, p.size, p.images, p.alpha, p.rule,
+select r.experiment, r.part, r.seed, d.name as dataset, p.fraction, p.size, p.images, p.alpha, p.rule, p.split as split_seed, p.offset,
   x.method, x.split, x.metric, x.factor, x.value, x.n
 from r join p on p.run_id = r.id left join run_dataset rd on rd.run_id = r.id and rd.role = 'data'
 left join dataset d on d.digest = rd.digest
@@ -94,17 +95,20 @@ end
 local function settings(rows)
   local seen, out = {}, {}
   for _, r in ipairs(rows) do
-    local key = ("%s|%s|%s|%s"):format(r.dataset, r.fraction, r.rule, r.size)
+    local key = ("%s|%s|%s|%s|%s|%s"):format(r.dataset, r.fraction, r.rule, r.size, r.split_seed, r.offset)
     if not seen[key] then
       seen[key] = true
-      out[#out + 1] = {dataset = r.dataset, fraction = r.fraction, rule = r.rule, size = r.size}
+      out[#out + 1] = {
+        dataset = r.dataset, fraction = r.fraction, rule = r.rule, size = r.size, split_seed = r.split_seed, offset = r.offset,
+      }
     end
   end
   return out
 end
 
 local function title(name, s)
-  return ("%s, %s, %g %% of the cells held out (%s), %d px"):format(name, s.dataset, 100 * s.fraction, s.rule, s.size)
+  return ("%s, %s, %g %% of the cells held out (%s, split %g.%g), %d px"):format(name, s.dataset, 100 * s.fraction, s.rule,
+    s.split_seed, s.offset, s.size)
 end
 
 -- Methods by splits and factors: animals and the mean of all factors; errors and FG-ARI beside them.
@@ -218,7 +222,7 @@ local function studies(rows)
       say(("%d seed%s.\n"):format(#mine:distinct "seed", #mine:distinct "seed" == 1 and "" or "s"))
       say(main_table(mine))
       say(gains(mine))
-      local file = ("%s_%s_%g_%s_%d.svg"):format(name, s.dataset, 100 * s.fraction, s.rule, s.size)
+      local file = ("%s_%s_%g_%s_%g.%g_%d.svg"):format(name, s.dataset, 100 * s.fraction, s.rule, s.split_seed, s.offset, s.size)
       bars(mine, folder .. "/" .. file, title(name, s))
       say(("![%s](%s)\n"):format(title(name, s), file))
     end
