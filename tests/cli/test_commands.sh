@@ -166,6 +166,11 @@ check "export as JSON" 0 "as JSON" "$P" export -o tables --json
 check "export to a database" 0 "small.db: 4 runs" "$P" export -o small.db --thin 20
 is "thinned" "$("$P" sql --db small.db --csv "select count(*) from metric" | tail -n 1 | tr -d '\r')" 240
 is "its last values are whole" "$("$P" sql --db small.db --csv "select n from metric_last limit 1" | tail -n 1 | tr -d '\r')" 200
+check "export, anonymous" 0 "anon.db: 4 runs" "$P" export -o anon.db --anonymous
+is "no machine, no user, no folder" "$("$P" sql --db anon.db --csv "select count(*) from run where host <> 'anonymous' or user is not null or cwd is not null" | tail -n 1 | tr -d '\r')" 0
+is "nor in the file's bytes" "$(grep -c "$dir" anon.db)" 0
+is "but in the database it came from" "$(grep -c "$dir" percept.db | sed 's/[1-9][0-9]*/some/')" some
+check "only of a database" 2 "goes with -o FILE.db" "$P" export -o tables --anonymous
 check "export does not overwrite" 1 "is there already" "$P" export -o small.db
 check "metadata for Datasette" 0 '"title": "Percept' "$P" export --metadata
 cat >queries.lua <<'END'

@@ -15,12 +15,14 @@ local command = {
     {flag = "--thin", value = "N", kind = "int", text = "at most N rows of each curve, evenly spaced; FILE.db: 200, a folder: all"},
     {flag = "--experiment", value = "NAME", text = "runs of one experiment"},
     {flag = "--archived", text = "archived runs, too"},
+    {flag = "--anonymous", text = "FILE.db: without machine, user and process; paths below a run's folder become relative to it"},
     {flag = "--json", text = "JSON instead of CSV"},
     {flag = "--metadata", text = "only metadata.json, to standard output"},
   }, options.db),
   examples = {
     {"percept export -o tables", "for a spreadsheet, R, pandas"},
     {"percept export -o results.db --thin 100", "small enough for a repository"},
+    {"percept export -o results.db --anonymous", "to publish beside a paper"},
   },
 }
 
@@ -72,9 +74,41 @@ local function to_folder(opts, db)
   print(("%s: %d tables as %s, metadata.json"):format(opts.output, #files, format:upper()))
 end
 
+-- Columns that may hold a path: table, column, how its row finds its run.
+local pathed = {
+  {"run", "script", "id"}, {"run", "command", "id"}, {"run", "config_json", "id"}, {"run", "error", "id"}, {"param", "txt", "run_id"},
+  {"artifact", "path", "run_id"}, {"run_source", "path", "run_id"}, {"event", "text", "run_id"},
+}
+
+-- Takes out of a database who made its runs and where. What lay outside of a run's folder keeps its path; returns how many such
+-- columns' values there are.
+local function anonymous(db)
+  local function write_sql(text) recorder.query(db, text, {}, true) end
+  for _, c in ipairs(pathed) do
+    write_sql(([[update or replace %s set %s = replace(%s, (select cwd || '/' from run r where r.id = %s.%s), '')
+      where instr(%s, (select cwd || '/' from run r where r.id = %s.%s)) > 0]]):format(c[1], c[2], c[2], c[1], c[3], c[2], c[1], c[3]))
+  end
+  write_sql [[update dataset set path = replace(path, (select r.cwd || '/' from run_dataset x join run r on r.id = x.run_id
+      where x.digest = dataset.digest and instr(dataset.path, r.cwd || '/') = 1 limit 1), '')
+    where exists (select 1 from run_dataset x join run r on r.id = x.run_id
+      where x.digest = dataset.digest and instr(dataset.path, r.cwd || '/') = 1)]]
+  write_sql "update run set host = 'anonymous', user = null, pid = 0, pid_start = null, cwd = null"
+  write_sql "vacuum" -- nothing of it stays in free pages
+  local left = 0
+  for _, c in ipairs(pathed) do
+    local sql = ("select count(*) as n from %s where %s like '/%%' or %s like '%%\"/%%' or %s like '%% /%%'"):format(c[1], c[2], c[2], c[2])
+    left = left + recorder.query(db, sql, {})[1].n
+  end
+  return left + recorder.query(db, "select count(*) as n from dataset where path like '/%'", {})[1].n
+end
+
 local function to_database(opts, db)
   if sys.exists(opts.output) then error(("export: %s is there already; percept merge adds to a database"):format(opts.output), 0) end
   local added = recorder.merge(opts.output, db, {thin = opts.thin or 200, experiment = opts.experiment, archived = opts.archived or false})
+  if opts.anonymous then
+    local left = anonymous(opts.output)
+    if left > 0 then print(("%d values hold a path outside of their run's folder: they were left as they are"):format(left)) end
+  end
   local metadata = opts.output:gsub("%.db$", "") .. ".metadata.json"
   write(metadata, datasette.metadata(opts.output) .. "\n")
   local size = io.open(opts.output, "rb")
@@ -92,6 +126,7 @@ function command.run(opts)
   if opts[1] then return options.mistake("export", "'%s' is one word too many; -o says where to", opts[1]) end
   if not opts.output then return options.mistake("export", "where to? -o FOLDER or -o FILE.db") end
   if opts.thin and opts.thin < 2 then return options.mistake("export", "--thin needs a number from 2 on") end
+  if opts.anonymous and not opts.output:match "%.db$" then return options.mistake("export", "--anonymous goes with -o FILE.db") end
   if not sys.exists(db) then error(("export: there is no database %s; name one with --db FILE"):format(db), 0) end
   if opts.output:match "%.db$" then to_database(opts, db) else to_folder(opts, db) end
   return 0
