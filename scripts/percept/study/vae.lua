@@ -119,8 +119,12 @@ function vae.train(o)
     }
   end
   local resumed = train.newest(o.checkpoint, o.run) ~= nil
-  local best, done = nil, 0
-  if resumed then best = new_attempt(o, o.seed * 1000 + 1) else best, done = halving(o, loop) end
+  local best, done
+  if resumed then
+    best, done = new_attempt(o, o.seed * 1000 + 1), 0 -- the checkpoint says the rest
+  else
+    best, done = halving(o, loop)
+  end
   loop(best, {name = "vae", steps = c.steps, first = done, checkpoint = o.checkpoint})
   for _, path in ipairs(percept.edit.glob((o.checkpoint or ""):match "^(.-)[^/]*$" .. "attempt*.safetensors")) do
     os.remove(path) -- of the attempts; the best one has gone on
