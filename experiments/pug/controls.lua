@@ -17,7 +17,10 @@ local inverter = require "percept.inverter"
 local sys = require "percept.sys"
 
 local here = arg and arg[0] and arg[0]:match "^(.*)/[^/]*$" or "experiments/pug"
-local defaults = perceive.defaults(perceive.recipes.free, {data = here .. "/../data/spar_cycles_hard"})
+local defaults = perceive.defaults(perceive.recipes.free, {
+  data = here .. "/../data/spar_cycles_hard",
+  vae = {attempts = 4, steps = 5000}, replay = {steps = 1500}, -- several trainings a run: shorter ones
+})
 defaults.split = "background"
 defaults.unstructured = "cnn" -- its decoder
 defaults.entropy = 1 -- weight of the readouts' entropy, against a squared error summed over the image
