@@ -17,8 +17,8 @@ recipes.aligned = {
 -- spar_cycles_hard: any pose. More room, windows (objects are compact), interaction weighed once animals have formed.
 recipes.free = {
   fraction = 0.6, split_seed = 3, offset = 7, own_surface = true, search = search,
-  model = {slot_dim = 12, hidden = 256, window = 4},
-  vae = {attempts = 8, attempt_steps = 1000, steps = 10000, alpha = 64, alpha_delay = 1000, alpha_ramp = 3000},
+  model = {slot_dim = 12, hidden = 256, window = 12},
+  vae = {attempts = 4, attempt_steps = 1000, steps = 10000, alpha = 64, alpha_delay = 1000, alpha_ramp = 3000},
   supervised = {steps = 1500}, replay = {steps = 2500},
 }
 
