@@ -3,7 +3,7 @@
 -- percept run experiments/pug/summary.lua --db percept.db --set out=FOLDER
 -- Reads finished runs of background, texture, object, controls, data_efficiency, interaction and pretraining; writes
 -- summary.md (tables) and SVG figures to `out`. Runs on a pseudo-OOD split (made to choose settings) are left out.
--- A run of one seed and configuration that was repeated counts once, the newest.
+-- A run of one seed and configuration that was repeated counts once, the newest. --set tag=NAME: of runs with that tag alone.
 local percept = require "percept"
 local recorder = require "percept.recorder"
 local plot = require "percept.plot"
@@ -22,7 +22,8 @@ with p as (select run_id, max(case key when 'data' then txt end) as data, max(ca
              max(case key when 'split_seed' then num end) as split, max(case key when 'offset' then num end) as offset
            from param group by run_id),
 r as (select r.id, r.seed, r.name, r.config_digest as digest, coalesce(q.experiment, r.experiment) as experiment,
-        case when q.id is null then '' else r.name end as part, coalesce(q.config_digest, '') as outer_digest
+        case when q.id is null then '' else r.name end as part, coalesce(q.config_digest, '') as outer_digest,
+        q.id as outer_id
       from run r left join run q on q.id = r.parent_id
       where r.status = 'done' and r.archived = 0 and (q.id is null or (q.status = 'done' and q.archived = 0
         and r.experiment like '%/part')))
@@ -32,6 +33,7 @@ from r join p on p.run_id = r.id left join run_dataset rd on rd.run_id = r.id an
 left join dataset d on d.digest = rd.digest
 join result x on x.run_id = r.id
 where coalesce(p.pseudo, 0) = 0
+  and (:tag = '' or exists (select 1 from tag where tag.tag = :tag and tag.run_id in (r.id, r.outer_id)))
   and r.id in (select max(id) from r group by experiment, part, digest, outer_digest, seed)
 order by r.id]]
 
@@ -328,11 +330,11 @@ end
 
 return percept.experiment{
   name = "summary",
-  defaults = {out = ""},
+  defaults = {out = "", tag = ""},
   run = function(cfg, run)
     folder = cfg.out ~= "" and cfg.out or experiment.folder(run)
     sys.mkdir(folder)
-    local rows = setmetatable(recorder.query(run:db_path(), sql, {}), Rows)
+    local rows = setmetatable(recorder.query(run:db_path(), sql, {tag = cfg.tag}), Rows)
     if #rows == 0 then
       error("summary: this database holds no finished run of the studies; percept run experiments/pug/background.lua makes one", 0)
     end
