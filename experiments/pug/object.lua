@@ -11,7 +11,10 @@ local here = arg and arg[0] and arg[0]:match "^(.*)/[^/]*$" or "experiments/pug"
 
 return percept.experiment{
   name = "object",
-  defaults = perceive.defaults(perceive.recipes.aligned, {data = here .. "/../data/spar_cycles", fraction = 0.3, rule = "band"}),
+  defaults = perceive.defaults(perceive.recipes.aligned, {
+    data = here .. "/../data/spar_cycles", fraction = 0.3, rule = "band", split_seed = 2, model = {window = 0},
+    vae = {attempt_steps = 1500},
+  }),
   modules = perceive.modules,
   run = function(cfg, run) return perceive.run(cfg, run, "object") end,
 }

@@ -38,18 +38,23 @@ local function new_attempt(o, seed)
   }
 end
 
--- The objective on ID validation images, with the penalty at full weight: what attempts are chosen by.
+-- What attempts are chosen by, on ID validation images: the objective, with the penalty at full weight, and how many slots
+-- have less than a hundredth of the attention.
 local function validation(o, attempt)
-  local c, sum, n = o.config, 0, o.validation:size(1)
+  local c, sum, n, shares = o.config, 0, o.validation:size(1), nil
   return T.no_grad(function()
     for from = 1, n, 128 do
       local count = math.min(128, n - from + 1)
       local part = o.validation:narrow(1, from, count)
       local input = encoder.input(attempt.encoder, o.dataset, part)
-      local mse, kl, inter = vae_terms(attempt.encoder, attempt.decoder, o.dataset:images(part), input, false)
+      local mse, kl, inter, attention = vae_terms(attempt.encoder, attempt.decoder, o.dataset:images(part), input, false)
       sum = sum + count * objective(c, mse, kl, inter, c.alpha):item()
+      if attention then
+        local share = attention:reshape(-1, attention:size(attention:dim())):mean(1) * (count / n)
+        shares = shares and shares + share or share
+      end
     end
-    return sum / n
+    return sum / n, shares and shares:lt(0.01):to("f32"):sum():item() or 0
   end)
 end
 
@@ -66,12 +71,18 @@ local function halving(o, loop)
     for _, attempt in ipairs(field) do
       T.set_rng_state(attempt.rng)
       loop(attempt, {name = "attempt" .. attempt.number, steps = steps, first = done})
-      attempt.rng, attempt.objective = T.get_rng_state(), validation(o, attempt)
-      o.run:log(steps, {["attempt" .. attempt.number .. "/objective"] = attempt.objective})
+      attempt.rng = T.get_rng_state()
+      attempt.objective, attempt.dead = validation(o, attempt)
+      o.run:log(steps, {
+        ["attempt" .. attempt.number .. "/objective"] = attempt.objective, ["attempt" .. attempt.number .. "/dead"] = attempt.dead,
+      })
       if attempt.objective ~= attempt.objective then attempt.objective = math.huge end -- NaN: came apart
     end
     done = steps
-    table.sort(field, function(a, b) return a.objective < b.objective end)
+    table.sort(field, function(a, b)
+      if a.dead ~= b.dead then return a.dead < b.dead end
+      return a.objective < b.objective
+    end)
     for k = #field, math.max(1, math.floor(#field / 2)) + 1, -1 do field[k] = nil end
   until #field == 1 or done >= c.steps
   T.set_rng_state(field[1].rng)
@@ -81,9 +92,10 @@ end
 
 --- Trains the VAE: sigma * squared error per image + beta * KL + alpha(t) * interaction
 -- [+ consistency * compositional consistency of slots recombined at their places].
--- Slots sometimes begin badly (one takes two objects) and never recover; the objective on ID validation images (no labels, no
--- OOD) tells, the surer the later. So `attempts` trainings begin, the worse half stops after `attempt_steps`, half of the others
--- after twice as many, and so on; the last one goes on to `steps`.
+-- Slots sometimes begin badly (one takes two objects, one stays empty) and never recover; empty slots and the objective on ID
+-- validation images (no labels, no OOD) tell, the surer the later. So `attempts` trainings begin, the worse half (more empty
+-- slots, then the higher objective) stops after `attempt_steps`, half of the others after twice as many, and so on; the last
+-- one goes on to `steps`.
 -- o: make (-> encoder, decoder), dataset, index, validation (indices), config, run, seed, checkpoint.
 -- Returns encoder, decoder.
 function vae.train(o)
@@ -129,7 +141,7 @@ function vae.train(o)
   for _, path in ipairs(percept.edit.glob((o.checkpoint or ""):match "^(.-)[^/]*$" .. "attempt*.safetensors")) do
     os.remove(path) -- of the attempts; the best one has gone on
   end
-  o.run:log(c.steps, {["vae/objective"] = validation(o, best)})
+  o.run:log(c.steps, {["vae/objective"] = (validation(o, best))})
   return best.encoder, best.decoder
 end
 
