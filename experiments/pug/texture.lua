@@ -13,7 +13,8 @@ return percept.experiment{
   name = "texture",
   defaults = perceive.defaults(perceive.recipes.aligned, {
     data = here .. "/../data/spar_cycles", own_surface = false, rule = "band", fraction = 0.3, split_seed = 2,
-    model = {slot_dim = 8, window = 4}, vae = {attempt_steps = 1500, steps = 7000}, -- room for a texture; windows, since textures in pairs join slots
+    model = {slot_dim = 8, window = 4}, -- room for a texture; windows, since textures in pairs join slots
+    vae = {attempt_steps = 1500, steps = 7000},
     methods = {"ridge", "supervised", "encoder", "search"},
   }),
   modules = perceive.modules,

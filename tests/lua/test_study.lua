@@ -84,14 +84,17 @@ check.test("attempts: the better half goes on to twice the steps, the best one t
   local db = folder .. "/attempts.db"
   local status, text = study("background", db, {"methods=encoder", "vae.attempts=5", "vae.attempt_steps=4", "vae.steps=12"})
   if status ~= 0 then error(text) end
-  local rows = recorder.query(db, [[select n.name as name, step, value from metric join metric_name n on n.id = name_id
-    where n.name like 'attempt%/objective' order by step, value]], {})
+  local rows = recorder.query(db, [[select n.name as name, m.step, m.value, e.value as dead
+    from metric m join metric_name n on n.id = m.name_id
+    join metric_name k on k.name = replace(n.name, 'objective', 'dead')
+    join metric e on e.name_id = k.id and e.run_id = m.run_id and e.step = m.step
+    where n.name like 'attempt%/objective' order by m.step, e.value, m.value]], {})
   local at = {[4] = 0, [8] = 0}
   for _, r in ipairs(rows) do at[r.step] = at[r.step] + 1 end
   check.eq(at, {[4] = 5, [8] = 2}, "five attempts of 4 steps, two of 8")
   local best = {}
   for i = 1, 2 do best[rows[i].name] = true end
-  check.ok(best[rows[6].name] and best[rows[7].name], "the two with the lowest objective went on")
+  check.ok(best[rows[6].name] and best[rows[7].name], "the two with the fewest empty slots, then the lowest objective went on")
   local chosen = one(db, "select num as n from param where key = 'attempt' and run_id = 1").n
   check.eq("attempt" .. chosen .. "/objective", rows[6].name)
   check.eq(one(db, "select count(*) as n from metric m join metric_name n on n.id = name_id where n.name = 'vae/objective'").n, 1)
