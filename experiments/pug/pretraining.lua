@@ -14,7 +14,7 @@ local pretrain = require "percept.study.pretrain"
 local here = arg and arg[0] and arg[0]:match "^(.*)/[^/]*$" or "experiments/pug"
 local defaults = perceive.defaults(perceive.recipes.free, {
   data = here .. "/../data/spar_cycles_hard", emoji = {assets = here .. "/../data/assets"},
-  model = {base = "vit", frozen = false}, vae = {attempts = 4, steps = 4000}, methods = {"supervised", "encoder", "search"},
+  model = {base = "vit", frozen = false}, vae = {attempts = 2, steps = 4000}, methods = {"supervised", "encoder", "search"},
 })
 defaults.split = "background"
 defaults.amounts = {0, 1000, 8000} -- emoji scenes
