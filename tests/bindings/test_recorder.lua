@@ -156,8 +156,8 @@ check.test("ends: os.exit", function()
   check.eq({r.status, code}, {"done", 0})
 end)
 
-local signalled = "rm -f out.txt; set -m; '%s' '%s' >out.txt 2>&1 & p=$!; for i in $(seq 600); do grep -q ready out.txt 2>/dev/null && break; "
-  .. "sleep 0.05; done; kill -SIG $p; wait $p"
+local signalled = "rm -f out.txt; set -m; '%s' '%s' >out.txt 2>&1 & p=$!; for i in $(seq 600); do "
+  .. "grep -q ready out.txt 2>/dev/null && break; sleep 0.05; done; kill -SIG $p; wait $p"
 for _, work in ipairs{'local T = percept.tensor; local x = T.ones(100, 100); while true do x = x + 1 end', "jit.off() while true do end"} do
   check.test("ends: Ctrl-C in " .. work:sub(1, 9), function()
     local r, code = ending(work, (signalled:gsub("SIG", "INT")))
