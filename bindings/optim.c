@@ -104,10 +104,11 @@ static int add_params(lua_State *L, pc_optim *o, int at, const pc_optim_opts *op
   return rc;
 }
 
-static int make(lua_State *L, pc_args *a, pc_optim_kind kind, const pc_optim_opts *opts) {
+static int make(lua_State *L, pc_args *a, pc_optim_kind kind, const pc_optim_opts *opts, int during) {
   pc_optim *o;
   int rc = pc_optim_new(&o, kind);
   if (rc == PC_OK) rc = add_params(L, o, a->a[0].at, opts);
+  if (rc == PC_OK && during) rc = pc_optim_during_backward(o);
   if (rc < 0) {
     pc_optim_release(o);
     return rc;
@@ -119,13 +120,13 @@ static int make(lua_State *L, pc_args *a, pc_optim_kind kind, const pc_optim_opt
 static int f_sgd(lua_State *L, pc_args *a) {
   pc_optim_opts o = {
       .lr = a->a[1].v.d, .momentum = a->a[2].v.d, .nesterov = (int)a->a[3].v.i, .weight_decay = a->a[4].v.d};
-  return make(L, a, PC_OPTIM_SGD, &o);
+  return make(L, a, PC_OPTIM_SGD, &o, (int)a->a[5].v.i);
 }
 
 static int adam_like(lua_State *L, pc_args *a, pc_optim_kind kind) {
   pc_optim_opts o = {
       .lr = a->a[1].v.d, .beta1 = a->a[2].v.d, .beta2 = a->a[3].v.d, .eps = a->a[4].v.d, .weight_decay = a->a[5].v.d};
-  return make(L, a, kind, &o);
+  return make(L, a, kind, &o, (int)a->a[6].v.i);
 }
 
 static int f_adam(lua_State *L, pc_args *a) { return adam_like(L, a, PC_OPTIM_ADAM); }
@@ -210,7 +211,9 @@ static const pc_luafn methods[] = {
     {"step", "self:optimizer", m_step, "one step along the gradients", 0},
     {"zero_grad", "self:optimizer", m_zero_grad, "sets all gradients to 0", 0},
     {"clip", "self:optimizer, max_norm:num=0", m_clip,
-     "scales gradients to at most max_norm (0: none) -> their norm before", 0},
+     "scales gradients to at most max_norm (0: none) -> their norm before; not with during_backward, which knows the "
+     "norm only afterwards",
+     0},
     {"lr", "self:optimizer, value:num?, group:int?", m_lr, "reads or sets the learning rate (of all groups, or one)",
      0},
     {"steps", "self:optimizer", m_steps, "steps taken", 0},
@@ -344,12 +347,23 @@ static int m_at(lua_State *L, pc_args *a) {
 static const pc_luafn schedule_methods[] = {{"at", "self:schedule, step:int", m_at, "value at a step, from 0", 0}, {0}};
 
 static const pc_luafn functions[] = {
-    {"sgd", "params:any, lr:num=1e-3, momentum:num=0, nesterov:bool=false, weight_decay:num=0", f_sgd,
-     "params: module, tensor, list, or groups {{params = ..., lr = ...}, ...}", 0},
-    {"adam", "params:any, lr:num=1e-3, beta1:num=0.9, beta2:num=0.999, eps:num=1e-8, weight_decay:num=0", f_adam,
-     "Adam (Kingma & Ba 2015); weight decay as L2", 0},
-    {"adamw", "params:any, lr:num=1e-3, beta1:num=0.9, beta2:num=0.999, eps:num=1e-8, weight_decay:num=0.01", f_adamw,
-     "Adam with decoupled weight decay (Loshchilov & Hutter 2019)", 0},
+    {"sgd",
+     "params:any, lr:num=1e-3, momentum:num=0, nesterov:bool=false, weight_decay:num=0, "
+     "during_backward:bool=false",
+     f_sgd,
+     "params: module, tensor, list, or groups {{params = ..., lr = ...}, ...}; during_backward: each parameter steps "
+     "within backward(), as soon as its gradient is complete, and the gradient goes: the same numbers, less memory; "
+     "step() "
+     "after each backward() ends the step; no clip(max_norm)",
+     0},
+    {"adam",
+     "params:any, lr:num=1e-3, beta1:num=0.9, beta2:num=0.999, eps:num=1e-8, weight_decay:num=0, "
+     "during_backward:bool=false",
+     f_adam, "Adam (Kingma & Ba 2015); weight decay as L2; during_backward as in sgd", 0},
+    {"adamw",
+     "params:any, lr:num=1e-3, beta1:num=0.9, beta2:num=0.999, eps:num=1e-8, weight_decay:num=0.01, "
+     "during_backward:bool=false",
+     f_adamw, "Adam with decoupled weight decay (Loshchilov & Hutter 2019); during_backward as in sgd", 0},
     {"lbfgs", "fn:function, x:tensor, max_iter:int=100, history:int=10, tol_grad:num=1e-7, tol_change:num=1e-12",
      f_lbfgs, "minimises fn(x) -> one-element tensor, from x -> x, {value, iterations, evaluations, converged}", 0},
     {"schedule", "pieces:table", f_schedule,

@@ -17,9 +17,10 @@
 
 struct pc_autograd {
   int refs;
-  int index;       /* which output of node */
-  pc_node *node;   /* NULL: a leaf */
-  pc_tensor *grad; /* of a leaf */
+  int index;                    /* which output of node */
+  pc_node *node;                /* NULL: a leaf */
+  pc_tensor *grad;              /* of a leaf */
+  const struct pc_final *final; /* of a leaf: what waits for its gradient (final.h), borrowed */
 };
 
 typedef struct pc_input {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "grad/final.h"
 #include "grad/node.h"
 #include "grad/profile.h"
 #include "tensor/inplace.h"
@@ -151,7 +152,8 @@ static int to_leaf(const pass *p, struct pc_autograd *leaf, pc_tensor *g) {
     uint8_t mine = 0;
     return accumulate(p, &leaf->grad, &mine, g);
   }
-  if (p->create_graph) return leaf->grad = pc_tensor_retain(g), PC_OK;
+  int ours = g->refs == 1 && g->storage->refs == 1 && !g->ad && pc_is_contiguous(g); /* nobody else has it */
+  if (p->create_graph || ours) return leaf->grad = pc_tensor_retain(g), PC_OK;
   pc_tensor *own; /* g may be a view of something else */
   if ((rc = pc_clone(&own, g)) < 0) return rc;
   leaf->grad = own;
@@ -327,15 +329,32 @@ static int seed(pass *p, pc_tensor *y, pc_tensor *gy) {
   return rc;
 }
 
+/* What waits for the gradients of this pass. */
+static int plan_finals(const pass *p, pc_finals *f) {
+  pc_node **nodes = pc_malloc(sizeof *nodes * (size_t)(p->n + 1));
+  if (!nodes) return PC_ENOMEM;
+  for (int k = 0; k < p->n; k++) nodes[k] = p->e[k].node;
+  int rc = pc_finals_plan(f, nodes, p->n);
+  pc_free(nodes);
+  return rc;
+}
+
+static int depth; /* passes under way: a backward function may start one */
+
 static int run(pass *p, pc_tensor *const *y, pc_tensor *const *gy, int ny) {
   int was = pc_grad_set_enabled(p->create_graph);
   int rc = collect(p, y, ny);
+  pc_finals finals = {0};
+  if (!depth++ && rc == PC_OK && !p->targets && pc_finals_wanted()) rc = plan_finals(p, &finals);
   if (rc == PC_OK) mark_needed(p);
   for (int k = 0; k < ny && rc == PC_OK; k++) rc = seed(p, y[k], gy ? gy[k] : NULL);
   for (int k = 0; k < p->n && rc == PC_OK; k++) {
     if (pc_interrupted()) rc = pc_check_interrupt();
     if (rc == PC_OK) rc = step(p, &p->e[k]);
+    if (rc == PC_OK) rc = pc_finals_ran(&finals, k);
   }
+  pc_finals_end(&finals);
+  depth--;
   for (int k = 0; k < p->n; k++) {
     for (int o = 0; o < PC_MAX_OUT; o++) pc_tensor_release(p->e[k].g[o]);
     pc_node_release(p->e[k].node);

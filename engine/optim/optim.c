@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/parallel.h"
 #include "base/simd.h"
+#include "grad/final.h"
 
 /* Consecutive parameters that lie next to each other, values and gradients alike. */
 typedef struct range {
@@ -23,11 +24,23 @@ typedef struct group {
   pc_tensor *slot[2];
 } group;
 
+/* A parameter that is stepped during backward. */
+typedef struct pending {
+  pc_final final;
+  int group, param;
+  int64_t at; /* where its state begins in the group's slots */
+  int done;   /* stepped since the last pc_optim_step */
+  int had;    /* has had a gradient: without one it is stepped as if by zeros, which it would hold otherwise */
+} pending;
+
 struct pc_optim {
   pc_optim_kind kind;
   int ngroups;
   group *groups;
   int64_t steps;
+  int npending;
+  pending *pending; /* all parameters, or NULL: steps are taken afterwards */
+  double squares;   /* of the gradients used during backward since the last step */
 };
 
 static const char *const names[] = {"sgd", "adam", "adamw"};
@@ -63,6 +76,8 @@ static void group_free(group *g) {
 
 void pc_optim_release(pc_optim *o) {
   if (!o) return;
+  for (int i = 0; i < o->npending; i++) pc_final_off(&o->pending[i].final);
+  pc_free(o->pending);
   for (int i = 0; i < o->ngroups; i++) group_free(&o->groups[i]);
   pc_free(o->groups);
   pc_free(o);
@@ -86,6 +101,7 @@ int pc_optim_add_group(pc_optim *o, pc_tensor *const *params, int n, const pc_op
   if (g.o.eps == 0) g.o.eps = 1e-8;
   int rc = check_options(names[o->kind], &g.o);
   if (rc < 0) return rc;
+  if (o->pending) return pc_fail(PC_ESTATE, "%s: groups come before steps are taken during backward", names[o->kind]);
   group *more = pc_realloc(o->groups, sizeof g * (size_t)(o->ngroups + 1));
   if (!more) return PC_ENOMEM;
   o->groups = more;
@@ -156,8 +172,8 @@ int pc_optim_state(pc_optim *o, int group_index, int slot, pc_tensor **out) {
 int pc_optim_zero_grad(pc_optim *o) {
   for (int k = 0; k < o->ngroups; k++)
     for (int i = 0; i < o->groups[k].n; i++) {
-      pc_tensor *grad = pc_grad_get(o->groups[k].params[i]);
-      int rc = grad ? pc_fill(grad, 0) : PC_OK;
+      pc_tensor *t = o->groups[k].params[i], *grad = pc_grad_get(t);
+      int rc = !grad ? PC_OK : o->pending ? pc_grad_set(t, NULL) : pc_fill(grad, 0);
       if (rc < 0) return rc;
     }
   return PC_OK;
@@ -227,36 +243,37 @@ STEP_LOOPS(double, f64, sqrt)
 
 enum { GRAIN = 1 << 15 };
 
-static int step_range(pc_optim *o, group *g, const range *r, int index) {
+/* `steps`: including this one. Leaves the parameters' version to the caller. */
+static int step_range(pc_optim *o, group *g, const range *r, int index, int64_t steps) {
   pc_tensor *t = g->params[r->first], *grad = pc_grad_get(t), *s[2] = {NULL, NULL}, *tmp = NULL;
   int momentum = o->kind == PC_OPTIM_SGD && g->o.momentum > 0, rc = PC_OK;
   for (int k = 0; k < pc_optim_nslots(o); k++)
     if ((o->kind != PC_OPTIM_SGD || momentum) && (rc = pc_optim_state(o, index, k, &s[k])) < 0) return rc;
   if ((rc = pc_contiguous(&tmp, grad)) < 0) return rc;
   size_t at = (size_t)r->at * pc_dtype_size(g->dtype);
-  step_ctx c = {.o = &g->o, .kind = o->kind, .x = pc_data(t), .g = pc_data(tmp), .steps = o->steps};
+  step_ctx c = {.o = &g->o, .kind = o->kind, .x = pc_data(t), .g = pc_data(tmp), .steps = steps};
   c.s0 = s[0] ? (char *)pc_data(s[0]) + at : NULL;
   c.s1 = s[1] ? (char *)pc_data(s[1]) + at : NULL;
-  c.c1 = 1 - pow(g->o.beta1, (double)o->steps);
-  c.c2 = 1 - pow(g->o.beta2, (double)o->steps);
+  c.c1 = 1 - pow(g->o.beta1, (double)steps);
+  c.c2 = 1 - pow(g->o.beta2, (double)steps);
   int f32 = g->dtype == PC_F32, sgd = o->kind == PC_OPTIM_SGD;
   pc_parallel_for(r->n, GRAIN, sgd ? (f32 ? sgd_f32 : sgd_f64) : (f32 ? adam_f32 : adam_f64), &c);
-  t->storage->version++;
   if (s[0]) s[0]->storage->version++;
   if (s[1]) s[1]->storage->version++;
   pc_tensor_release(tmp);
   return PC_OK;
 }
 
-int pc_optim_step(pc_optim *o) {
+static int step_after(pc_optim *o) {
   o->steps++;
   for (int k = 0; k < o->ngroups; k++) {
     group *g = &o->groups[k];
     int64_t at = 0;
     for (int i = 0; i < g->n;) {
       range r = next_range(g, i, at);
-      int rc = pc_grad_get(g->params[i]) ? step_range(o, g, &r, k) : PC_OK;
+      int there = pc_grad_get(g->params[i]) != NULL, rc = there ? step_range(o, g, &r, k, o->steps) : PC_OK;
       if (rc < 0) return rc;
+      if (there) g->params[i]->storage->version++;
       i += r.count;
       at += r.n;
     }
@@ -264,7 +281,7 @@ int pc_optim_step(pc_optim *o) {
   return PC_OK;
 }
 
-/* ---- clipping ---- */
+/* ---- sums of squares ---- */
 
 /* In double, in a fixed order: eight lanes of a block of 1024, then the lanes. */
 PC_CLONES static double sum_squares_f32(const float *x, int64_t n) {
@@ -289,8 +306,82 @@ static double sum_squares(const pc_tensor *t) {
   return s;
 }
 
+/* ---- during backward ---- */
+
+static int take(void *ctx, int index) {
+  pc_optim *o = ctx;
+  pending *p = &o->pending[index];
+  group *g = &o->groups[p->group];
+  pc_tensor *t = g->params[p->param];
+  if (p->done)
+    return pc_fail(PC_ESTATE,
+                   "%s: a second gradient of a parameter of shape %s, which was stepped during backward: call step() "
+                   "after each backward(); to add gradients up, make the optimiser without during_backward",
+                   names[o->kind], pc_shape_str(t));
+  range r = {.first = p->param, .count = 1, .n = pc_numel(t), .at = p->at};
+  double squares = pc_is_contiguous(pc_grad_get(t)) ? sum_squares(pc_grad_get(t)) : 0;
+  int rc = step_range(o, g, &r, p->group, o->steps + 1);
+  if (rc < 0) return rc;
+  o->squares += squares;
+  p->done = p->had = 1;
+  return pc_grad_set(t, NULL);
+}
+
+int pc_optim_during_backward(pc_optim *o) {
+  int n = 0, rc = PC_OK;
+  if (o->pending) return PC_OK;
+  for (int k = 0; k < o->ngroups; k++) n += o->groups[k].n;
+  if (!(o->pending = pc_calloc((size_t)(n ? n : 1), sizeof *o->pending))) return PC_ENOMEM;
+  for (int k = 0; k < o->ngroups; k++) {
+    int64_t at = 0;
+    for (int i = 0; i < o->groups[k].n && rc == PC_OK; i++) {
+      pending *p = &o->pending[o->npending];
+      pc_tensor *t = o->groups[k].params[i];
+      *p = (pending){
+          .final = {.take = take, .ctx = o, .index = o->npending, .leaf = t}, .group = k, .param = i, .at = at};
+      p->had = pc_grad_get(t) != NULL;
+      at += pc_numel(t);
+      if ((rc = pc_final_on(&p->final)) < 0) return pc_error_prefix(rc, "%s", names[o->kind]);
+      o->npending++;
+      rc = pc_grad_set(t, NULL);
+    }
+  }
+  return rc;
+}
+
+/* A gradient of zeros for t. */
+static int no_gradient(pc_tensor *t) {
+  pc_tensor *g;
+  int rc = pc_tensor_zeros(&g, (pc_dtype)t->dtype, t->ndim, t->size);
+  if (rc < 0) return rc;
+  rc = pc_grad_set(t, g);
+  pc_tensor_release(g);
+  return rc;
+}
+
+int pc_optim_step(pc_optim *o) {
+  if (!o->pending) return step_after(o);
+  for (int i = 0; i < o->npending; i++) { /* what no outermost backward finished */
+    pending *p = &o->pending[i];
+    int rc = p->had && !p->done && !pc_grad_get(p->final.leaf) ? no_gradient(p->final.leaf) : PC_OK;
+    if (rc == PC_OK && pc_grad_get(p->final.leaf)) rc = take(o, i);
+    if (rc < 0) return rc;
+    if (p->done) p->final.leaf->storage->version++;
+  }
+  for (int i = 0; i < o->npending; i++) o->pending[i].done = 0;
+  o->steps++;
+  o->squares = 0;
+  return PC_OK;
+}
+
+/* ---- the norm of all gradients ---- */
+
 int pc_optim_clip_grad_norm(pc_optim *o, double max_norm, double *norm) {
-  double s = 0;
+  double s = o->squares;
+  if (o->pending && max_norm > 0)
+    return pc_fail(PC_ESTATE,
+                   "clip: this optimiser takes its step during backward, when the norm of all gradients is not known "
+                   "yet; leave the largest norm out, or make the optimiser without during_backward");
   for (int pass = 0; pass < 2; pass++) {
     double scale = 1;
     if (pass) {

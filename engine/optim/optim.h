@@ -10,6 +10,12 @@
  *  - A parameter without a gradient is left alone. Steps run outside the tape
  *    and bump the parameters' versions.
  *  - Results do not depend on the number of threads.
+ *
+ * During backward (pc_optim_during_backward): each parameter is stepped within pc_backward as soon as its gradient is
+ * complete (grad/final.h), and the gradient goes at once, so that the gradients of a model are never there together:
+ * a quarter of what values, gradients and two moments take. The numbers are those of a step afterwards, bit by bit.
+ * pc_optim_step then steps what is left and ends the step; one backward a step, and no clipping by the norm of all
+ * gradients, which is not known before the first parameter moves. A backward that fails halfway has moved some.
  */
 #ifndef PC_OPTIM_OPTIM_H
 #define PC_OPTIM_OPTIM_H
@@ -34,13 +40,16 @@ void pc_optim_release(pc_optim *o);
 /* Adds a group; parameters that do not want gradients are left out. PC_EARG when none remain. */
 int pc_optim_add_group(pc_optim *o, pc_tensor *const *params, int n, const pc_optim_opts *opts);
 int pc_optim_add_module(pc_optim *o, pc_module *m, const pc_optim_opts *opts); /* flattens m */
+/* After the last group: from now on steps are taken during backward. Gradients held so far are let go. PC_ESTATE when
+ * another optimiser does so for one of the parameters. */
+int pc_optim_during_backward(pc_optim *o);
 int pc_optim_ngroups(const pc_optim *o);
 double pc_optim_lr(const pc_optim *o, int group);
 void pc_optim_set_lr(pc_optim *o, int group, double lr); /* group -1: all */
 int pc_optim_step(pc_optim *o);
-int pc_optim_zero_grad(pc_optim *o);
+int pc_optim_zero_grad(pc_optim *o); /* during backward: lets gradients go */
 /* sqrt of the sum of squares of all gradients, before; scales them so that it is at most max_norm (0: only measures).
- */
+ * During backward: the norm of the gradients since the last step; PC_ESTATE for max_norm > 0. */
 int pc_optim_clip_grad_norm(pc_optim *o, double max_norm, double *norm);
 int64_t pc_optim_steps(const pc_optim *o);
 

@@ -123,13 +123,78 @@ check.test("lbfgs", function()
   check.ok(T.is_grad_enabled())
 end)
 
+-- A net in which weights are used twice, a parameter stands in the graph as a view and detached, and one is not used.
+local function tangled(seed)
+  T.manual_seed(seed)
+  local net = nn.module{
+    a = nn.linear(7, 7), b = nn.mlp{7, 65, 3}, norm = nn.layer_norm(7), scale = T.randn(3, 7), unused = nn.linear(1, 63),
+    forward = function(self, x)
+      local y = self.norm(self.a(x) * self.scale:detach():narrow(1, 2, 1)) -- read after the gradient of scale is there
+      y = self.a(y) * self.scale:narrow(1, 2, 1)
+      y = nn.checkpoint(function(v) return self.a(v):tanh() end, y) + self.a.weight:sum()
+      return self.b(y)
+    end,
+  }
+  return net
+end
+
+local function trained(kind, options)
+  local net = tangled(3)
+  local opt = optim[kind]({net.a, {params = {net.b, net.norm}, lr = 0.02}, net.scale, net.unused}, options)
+  local norms, losses = {}, {}
+  for i = 1, 5 do
+    T.manual_seed(10 + i)
+    opt:zero_grad()
+    local x = T.randn(9, 7)
+    local loss = i == 4 and (net.b(x) ^ 2):mean() or (net(x) ^ 2):mean() -- in step 4 only b gets gradients
+    loss:backward()
+    norms[i], losses[i] = opt:clip(), loss:item()
+    opt:step()
+  end
+  return net, opt, norms, losses
+end
+
+check.test("steps during backward: the same bits, and no gradients", function()
+  for kind, options in pairs{sgd = {lr = 0.05, momentum = 0.9}, adam = {lr = 0.03, weight_decay = 0.1}, adamw = {lr = 0.03}} do
+    local after, opt, norms, losses = trained(kind, options)
+    options.during_backward = true
+    local during, opt2, norms2, losses2 = trained(kind, options)
+    local state, state2 = after:state(), during:state()
+    for name, t in pairs(state) do check.ok(t:eq(state2[name]):all():item() ~= 0, kind .. " " .. name) end
+    for name, t in pairs((opt:state())) do check.ok(t:eq((opt2:state())[name]):all():item() ~= 0, kind .. " " .. name) end
+    check.near(norms2, norms, 1e-5)
+    check.eq(losses2, losses)
+    check.eq(opt2:steps(), 5)
+    for _, t in pairs(state2) do check.eq(t.grad, nil) end
+  end
+end)
+
+check.test("steps during backward: what it refuses", function()
+  local x = leaf(1, 2)
+  local opt = optim.adam(x, {during_backward = true})
+  check.error("~clip: this optimiser takes its step during backward", opt.clip, opt, 1)
+  check.error("~is stepped during backward by an optimiser already", optim.sgd, x, {during_backward = true})
+  ;(x * x):sum():backward()
+  check.error("~call step() after each backward()", function() (x * x):sum():backward() end)
+  opt:zero_grad()
+  opt:step()
+  local y = (x * x):sum() -- the graph saved x: it is another one after the first backward
+  y:backward(nil, {retain_graph = true})
+  opt:step()
+  check.error("~was changed in place", function() y:backward() end)
+  check.eq(opt:steps(), 2)
+  opt = nil -- luacheck: ignore
+  collectgarbage()
+  optim.sgd(x, {during_backward = true})
+end)
+
 check.test("messages", function()
   local m = nn.linear(2, 2)
   check.error("adam: parameters are a module, a tensor, a list, or groups; got number 3", optim.adam, 3)
   check.error("~no parameter wants a gradient", optim.adam, {})
   check.error("~no parameter wants a gradient", optim.adam, T.ones(2))
   check.error("~entry 2 is string", optim.adam, {T.ones(2):requires_grad_(), "x"})
-  check.error("optim.adam: unknown option 'learning_rate'; known are: params, lr, beta1, beta2, eps, weight_decay",
+  check.error("optim.adam: unknown option 'learning_rate'; known are: params, lr, beta1, beta2, eps, weight_decay, during_backward",
     optim.adam, m, {learning_rate = 3})
   check.error("~adam: unknown option 'lrr' of a group", optim.adam, {{params = m, lrr = 3}})
   check.error("sgd: nesterov needs momentum > 0", optim.sgd, m, {nesterov = true})
