@@ -1,7 +1,7 @@
 --- Settings found for the two rendered sets, compared on ID validation and on pseudo-OOD cells carved out of ID. Their split is
 -- not the one beside which they were found (experiments/pug/README.md), so its OOD cells are a clean test. Both take the scenes
 -- in the animals' own surfaces: textures come in pairs, so that the left one tells the right one and a slot gains by holding
--- both animals. Of several autoencoders the objective on ID validation images chooses one.
+-- both animals. Empty slots and the objective on ID validation images choose one of several.
 local recipes = {}
 
 local search = {method = "lm", steps = 20, prior = 0.05}
@@ -14,8 +14,8 @@ recipes.aligned = {
   supervised = {steps = 1500}, replay = {steps = 2500},
 }
 
--- spar_cycles_hard: any pose. More room, weaker windows, interaction weighed once animals have formed; slots hold one animal each in
--- about half of the attempts, so there are more.
+-- spar_cycles_hard: any pose. More room, weaker windows, interaction weighed once animals have formed; not every attempt's
+-- slots hold one animal each, so there are more.
 recipes.free = {
   fraction = 0.5, split_seed = 5, offset = 2, own_surface = true, search = search,
   model = {slot_dim = 12, hidden = 256, window = 4},
