@@ -14,8 +14,11 @@
  * What the cache may hold: a freed block stays while (live + cached) block
  * bytes are within half as much again of the largest live total seen, plus
  * SLACK. The oldest large blocks go first. So a program whose peak is flat has
- * a flat footprint, and a step that repeats finds all its blocks again. */
-enum { HEAD = 64, MAP_FROM = 256 << 10, HUGE_FROM = 4 << 20, HUGE = 2 << 20, EVICT_FROM = 64 << 10 };
+ * a flat footprint, and a step that repeats finds all its blocks again. Where a
+ * new large block would make the footprint more than that largest total, a free
+ * one of up to WIDER classes more serves: backward's gradients take the places of
+ * the activations it has done with. */
+enum { HEAD = 64, MAP_FROM = 256 << 10, HUGE_FROM = 4 << 20, HUGE = 2 << 20, EVICT_FROM = 64 << 10, WIDER = 6 };
 #define SLACK  ((int64_t)32 << 20)
 #define MAGIC  0x70636d61u
 #define NCLASS 512
@@ -178,6 +181,16 @@ static void count(int64_t grow) {
 
 static int64_t block_size(const block *b) { return b->class >= 0 ? (int64_t)class_bytes(b->class) : (int64_t)b->bytes; }
 
+/* A free block for this class, or a wider one; NULL: none. */
+static block *cached_block(int class) {
+  int most = class;
+  int64_t size = (int64_t)class_bytes(class);
+  if (size >= MAP_FROM && a.held + a.st.cached + size > a.held_peak) most = class + WIDER;
+  for (int c = class; c <= most && c < NCLASS; c++)
+    if (a.free[c]) return a.free[c];
+  return NULL;
+}
+
 static void *take(size_t bytes, int zero) {
   block *b = NULL;
   if (bytes > (size_t)1 << 46) {
@@ -190,7 +203,7 @@ static void *take(size_t bytes, int zero) {
     pthread_mutex_unlock(&lock);
     return NULL;
   }
-  if (class >= 0 && (b = a.free[class])) {
+  if (class >= 0 && (b = cached_block(class))) {
     unlink_cached(b);
     b->fresh = 0;
   } else {

@@ -335,6 +335,7 @@ int pc_module_flatten(pc_module *m, pc_flat *out) {
     pc_tensor_release(f.flat.grads);
     return rc;
   }
+  pc_alloc_trim(); /* where the parameters were: sizes that steps seldom ask for */
   *out = f.flat;
   return PC_OK;
 }

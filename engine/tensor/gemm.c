@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/cpu.h"
 #include "base/parallel.h"
+#include "base/simd.h"
 #include "tensor/gemm_kernel.h"
 #include "tensor/transpose.h"
 
@@ -13,7 +14,8 @@ enum {
   TILE_BYTES = 256 << 10, /* of the 512 KiB of L2 that every core has at least */
   SPLIT_MAX = 8,          /* parts of a split inner dimension */
   SPLIT_MIN = 512,        /* least inner length of a part */
-  PANEL = 5120,           /* floats of a panel at work: 20 KiB of L1, the rest is for A and C */
+  PANEL = 12288,          /* floats of a panel at work: it passes by from L2, the rows of A under it stay in L1 */
+  LINE = 16,              /* between turned rows, so that they do not evict each other */
   BLOCK_B = 65536,        /* floats of B at work: 256 KiB of L2 */
   BLOCK_A = 49152,        /* floats of A at work under a panel: 192 KiB of L2 */
   ROWS = 480,             /* rows of A at work, a multiple of every mr */
@@ -96,6 +98,16 @@ static void pack_columns(float *to, int64_t k, int64_t n, pc_mat b, float alpha)
   scale(to, k * n, alpha);
 }
 
+/* k rows of a whole panel, of `nr` numbers each, `rs` apart */
+#define COPY_ROWS(NR)                                                                                           \
+  PC_CLONES static void copy_rows_##NR(float *restrict to, const float *restrict from, int64_t rs, int64_t k) { \
+    for (int64_t l = 0; l < k; l++)                                                                             \
+      for (int q = 0; q < NR; q++) to[l * NR + q] = from[l * rs + q];                                           \
+  }
+COPY_ROWS(8)
+COPY_ROWS(16)
+COPY_ROWS(32)
+
 static void pack_panels(float *to, int64_t nr, int64_t k, int64_t n, pc_mat b, float alpha) {
   for (int64_t j = 0; j < n; j += nr, to += k * nr) {
     int64_t cols = n - j < nr ? n - j : nr;
@@ -104,8 +116,7 @@ static void pack_panels(float *to, int64_t nr, int64_t k, int64_t n, pc_mat b, f
     if (b.cs != 1 && b.rs == 1) {
       pc_transpose_f32(to, nr, from, b.cs, cols, k);
     } else if (b.cs == 1 && cols == nr) {
-      for (int64_t l = 0; l < k; l++)
-        for (int64_t q = 0; q < nr; q += 8) memcpy(to + l * nr + q, from + l * b.rs + q, 8 * sizeof *to);
+      (nr == 32 ? copy_rows_32 : nr == 16 ? copy_rows_16 : copy_rows_8)(to, from, b.rs, k);
     } else {
       for (int64_t l = 0; l < k; l++)
         for (int64_t q = 0; q < cols; q++) to[l * nr + q] = from[l * b.rs + q * b.cs];
@@ -178,17 +189,17 @@ static void product(const pc_kernel *kr, int64_t m, int64_t n, int64_t k, pc_mat
   const float *ar[ROWS];
   float *cr[ROWS];
   _Alignas(64) float turned[BLOCK_A];
-  int64_t kc = part_of(k, PANEL / kr->nr, 8), rows = kc > 0 ? BLOCK_A / kc / kr->mr * kr->mr : ROWS;
+  int64_t kc = part_of(k, PANEL / kr->nr, 8), ld = kc + LINE, rows = kc > 0 ? BLOCK_A / ld / kr->mr * kr->mr : ROWS;
   int64_t nc = kc > 0 ? part_of(n, BLOCK_B / kc / kr->nr * kr->nr, kr->nr) : n;
   int turn = k > 1 && a.cs != 1;
   if (rows > ROWS) rows = ROWS;
   rows = part_of(m, rows, kr->mr);
   for (int64_t i = 0; i < m; i += rows) {
     int64_t here = m - i < rows ? m - i : rows, l = 0;
-    for (int64_t q = 0; q < here; q++) ar[q] = turn ? turned + q * kc : (const float *)a.p + (i + q) * a.rs;
+    for (int64_t q = 0; q < here; q++) ar[q] = turn ? turned + q * ld : (const float *)a.p + (i + q) * a.rs;
     do { /* also once for k == 0: C is the bias then */
       int64_t len = k - l < kc ? k - l : kc;
-      if (turn) pc_transpose_f32(turned, kc, (const float *)a.p + i * a.rs + l * a.cs, a.cs, len, here);
+      if (turn) pc_transpose_f32(turned, ld, (const float *)a.p + i * a.rs + l * a.cs, a.cs, len, here);
       for (int64_t j = 0; j < n; j += nc) {
         for (int64_t q = 0; q < here; q++) cr[q] = (float *)c.p + (i + q) * c.rs + j;
         run_piece(&(piece){.kernel = kr,

@@ -24,23 +24,26 @@
 
 #if defined(__x86_64__)
 PC_AVX2_BEGIN
-#define W            8
-#define N(name)      avx2_##name
-#define FMA(a, b, c) ((N(vf))_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
+#define W             8
+#define N(name)       avx2_##name
+#define FMA(a, b, c)  ((N(vf))_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
+#define HALF(a, b, c) ((N(vh))_mm_fmadd_ps(_mm256_castps256_ps128((__m256)(a)), (__m128)(b), (__m128)(c)))
 #include "tensor/gemm_kernel.inc"
 #undef W
 #undef N
 #undef FMA
+#undef HALF
 #undef ROWS
 #undef MR_OF_TIER
 PC_TARGET_END
 
 PC_AVX512_BEGIN
-#define ROWS         ROWS12
-#define MR_OF_TIER   12
-#define W            16
-#define N(name)      avx512_##name
-#define FMA(a, b, c) ((N(vf))_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#define ROWS          ROWS12
+#define MR_OF_TIER    12
+#define W             16
+#define N(name)       avx512_##name
+#define FMA(a, b, c)  ((N(vf))_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#define HALF(a, b, c) ((N(vh))_mm256_fmadd_ps(_mm512_castps512_ps256((__m512)(a)), (__m256)(b), (__m256)(c)))
 #include "tensor/gemm_kernel.inc"
 PC_TARGET_END
 #endif

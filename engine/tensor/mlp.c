@@ -12,10 +12,15 @@
 
 enum {
   TILE_BYTES = 384 << 10, /* of a tile's layers: with the packed weights they stay in L2 */
+  STREAM_FROM = 1 << 20,  /* bytes of weights that pass through the caches once a tile */
+  TILE_STREAM = 3 << 19,  /* and a tile's layers then */
   TILE_UNIT = 12,         /* rows of the widest kernel; narrower ones take a divisor of it */
   TILE_MAX = 252,
   TILE_MIN = 36,
-  PARTS = 8 /* of the sums over rows, at most */
+  PARTS = 8,            /* of the sums over rows, at most */
+  PARTS_APART = 64,     /* the same when weights are not among the sums */
+  APART_FROM = 2 << 20, /* bytes of weight gradients from which they are formed apart */
+  BUNCH_BYTES = 8 << 20 /* of gradients and inputs laid out for that */
 };
 
 static char *at(const pc_mlp *k, const void *p, int64_t elements) { return pc_mlp_at(k, p, elements); }
@@ -156,6 +161,15 @@ static void finish_rows(const pc_mlp *k, int64_t r, int64_t rows, const char *ga
   if (k->norm && k->residual && k->gx) add_to(k, gx, at(k, k->gy, r * n), rows * n);
 }
 
+/* Where row r's gradient at the output of layer i goes, its input: into a buffer, or where all rows' stand. */
+static char *gradient_at(const pc_mlp *k, int i, int64_t r, char *buf) {
+  return k->g_all[i] ? at(k, k->g_all[i], (r - k->first * k->part_rows) * k->width[i + 1]) : buf;
+}
+
+static char *input_at(const pc_mlp *k, int i, int64_t r, char *buf) {
+  return k->a_all[i] ? at(k, k->a_all[i], (r - k->first * k->part_rows) * k->width[i]) : buf;
+}
+
 /* Rows [r, r + rows): their gx, and what they add to the sums. */
 static void tile_backward(const pc_mlp *k, int64_t r, int64_t rows, room *w, char *sum) {
   const char *x = at(k, k->x, r * k->width[0]), *gy = at(k, k->gy, r * k->width[k->layers]), *g = gy;
@@ -163,13 +177,15 @@ static void tile_backward(const pc_mlp *k, int64_t r, int64_t rows, room *w, cha
   for (int i = 0; i < k->layers; i++) p[i] = k->kept && has_act(k, i) ? pc_mlp_kept(k, i, r) : w->p[i];
   if (!k->kept) tile_forward(k, r, rows, buf, p, 0, NULL);
   if (k->last_act) {
-    through_act(k, NULL, buf[0], gy, p[k->layers - 1], rows * k->width[k->layers]);
-    g = buf[0];
+    char *to = gradient_at(k, k->layers - 1, r, buf[0]);
+    through_act(k, NULL, to, gy, p[k->layers - 1], rows * k->width[k->layers]);
+    g = to;
   }
   for (int i = k->layers - 1; i >= k->bottom; i--) {
     int64_t in = k->width[i], out = k->width[i + 1];
-    char *down = g == buf[0] ? buf[1] : buf[0], *spare = buf[2];
+    char *down = g == buf[0] ? buf[1] : buf[0], *spare = input_at(k, i, r, buf[2]);
     const char *a = i || k->norm ? spare : x;
+    if (i) down = gradient_at(k, i - 1, r, down);
     if (i >= k->low) {
       int around = !i && !k->norm && k->residual;
       if (!i && !k->norm) down = at(k, k->gx, r * in);
@@ -180,12 +196,12 @@ static void tile_backward(const pc_mlp *k, int64_t r, int64_t rows, room *w, cha
       pc_activation_run(k->act, k->d, spare, p[i - 1], rows * in);
     }
     if (!i && k->norm && k->need_w[i]) pc_norm_rows(k->d, rows, in, k->eps, x, k->gamma, k->beta, spare);
-    if (k->need_w[i])
+    if (k->need_w[i] && !k->apart)
       pc_gemm(k->d, out, in, rows, 1, PC_COLS((char *)g, out), PC_ROWS((char *)a, in), 1,
               PC_ROWS(at(k, sum, k->at_w[i]), in));
     if (k->need_b[i]) add_columns(k, at(k, sum, k->at_b[i]), g, rows, out);
     g = down;
-    if (!i && i >= k->low) finish_rows(k, r, rows, g, spare, sum);
+    if (!i && i >= k->low) finish_rows(k, r, rows, g, buf[2], sum);
   }
 }
 
@@ -196,7 +212,7 @@ static void backward(int64_t begin, int64_t end, void *ctx) {
     __atomic_store_n(&k->failed, 1, __ATOMIC_RELAXED);
     return;
   }
-  for (int64_t part = begin; part < end; part++) {
+  for (int64_t part = k->first + begin; part < k->first + end; part++) {
     char *sum = at(k, k->sum, part * k->sums);
     int64_t stop = (part + 1) * k->part_rows < k->rows ? (part + 1) * k->part_rows : k->rows;
     memset(sum, 0, (size_t)k->sums * k->es);
@@ -204,6 +220,53 @@ static void backward(int64_t begin, int64_t end, void *ctx) {
       tile_backward(k, r, stop - r < k->tile ? stop - r : k->tile, &w, sum);
   }
   pc_free(w.m);
+}
+
+/* Those of row r on, of layer i, from where they stand: laid out, or as they came. */
+static void add_weight(const pc_mlp *k, int i, int64_t rows, int *rc) {
+  int64_t r = k->first * k->part_rows, in = k->width[i], out = k->width[i + 1];
+  char *g = k->g_all[i] ? k->g_all[i] : at(k, k->gy, r * out), *a = k->a_all[i] ? k->a_all[i] : at(k, k->x, r * in);
+  if (*rc < 0 || !k->need_w[i]) return;
+  *rc = pc_gemm_many(&(pc_gemm_job){.d = k->d,
+                                    .batch = 1,
+                                    .m = out,
+                                    .n = in,
+                                    .k = rows,
+                                    .alpha = 1,
+                                    .beta = k->first > 0,
+                                    .a = PC_COLS(g, out),
+                                    .b = PC_ROWS(a, in),
+                                    .c = PC_ROWS(k->gw[i], in)});
+}
+
+/* Room for the gradients and inputs of `rows` rows, from m on; how many bytes it takes. m NULL: only that. */
+static int64_t lay_out(pc_mlp *k, int64_t rows, char *m) {
+  int64_t bytes = 0;
+  for (int i = 0; i < k->layers; i++) {
+    int g = k->need_w[i] && pc_mlp_has_act(k, i), a = k->need_w[i] && (i || k->norm); /* else they are gy, x */
+    if (m && g) k->g_all[i] = m + bytes;
+    if (g) bytes += (rows * k->width[i + 1] * (int64_t)k->es + 63) / 64 * 64;
+    if (m && a) k->a_all[i] = m + bytes;
+    if (a) bytes += (rows * k->width[i] * (int64_t)k->es + 63) / 64 * 64;
+  }
+  return bytes;
+}
+
+/* Bunch after bunch: the tiles, then the weights' gradients. */
+static int backward_apart(pc_mlp *k) {
+  int64_t rows = k->bunch * k->part_rows < k->rows ? k->bunch * k->part_rows : k->rows;
+  int rc = PC_OK;
+  char *m = pc_malloc((size_t)lay_out(k, rows, NULL) + 1);
+  if (!m) return PC_ENOMEM;
+  lay_out(k, rows, m);
+  for (k->first = 0; k->first < k->parts && rc == PC_OK && !k->failed; k->first += k->bunch) {
+    int64_t n = k->parts - k->first < k->bunch ? k->parts - k->first : k->bunch, r = k->first * k->part_rows;
+    pc_parallel_for(n, 1, backward, k);
+    int64_t here = n * k->part_rows < k->rows - r ? n * k->part_rows : k->rows - r;
+    for (int i = 0; i < k->layers && !k->failed; i++) add_weight(k, i, here, &rc);
+  }
+  pc_free(m);
+  return rc;
 }
 
 /* ---- arguments ---- */
@@ -255,8 +318,9 @@ static int setup(pc_mlp *k, pc_tensor *const *in, int nin, const pc_val *v) {
   if (k->residual && k->width[layers] != k->width[0])
     return pc_fail(PC_ESHAPE, "mlp: x %s goes around the layers, so they must end %lld wide, not %lld", pc_shape_str(x),
                    (long long)k->width[0], (long long)k->width[layers]);
-  int64_t bytes = (int64_t)k->es * (2 * k->widest + k->width[0] + 1);
-  k->tile = TILE_BYTES / bytes / TILE_UNIT * TILE_UNIT;
+  int64_t bytes = (int64_t)k->es * (2 * k->widest + k->width[0] + 1), weights = 0;
+  for (int i = 0; i < layers; i++) weights += k->width[i] * k->width[i + 1] * (int64_t)k->es;
+  k->tile = (weights < STREAM_FROM ? TILE_BYTES : TILE_STREAM) / bytes / TILE_UNIT * TILE_UNIT;
   if (k->tile > TILE_MAX) k->tile = TILE_MAX;
   if (k->tile > k->rows / 4)
     k->tile = (k->rows / 4 + TILE_UNIT - 1) / TILE_UNIT * TILE_UNIT; /* few rows: still a part for each thread */
@@ -359,12 +423,19 @@ done:
 /* Which layers work, and where their sums go. */
 static void plan_backward(pc_mlp *k, uint64_t need) {
   int lowest = k->layers;
-  for (int i = k->layers - 1; i >= 0; i--) {
+  int64_t weights = 0, laid = 0;
+  for (int i = 0; i < k->layers; i++) {
     k->need_w[i] = need >> (PC_MLP_W + 2 * i) & 1;
+    if (!k->need_w[i]) continue;
+    weights += k->width[i] * k->width[i + 1] * (int64_t)k->es;
+    laid += (k->width[i] + k->width[i + 1]) * (int64_t)k->es;
+  }
+  k->apart = weights >= APART_FROM && pc_cpu_tier() != PC_TIER_REF;
+  for (int i = k->layers - 1; i >= 0; i--) {
     k->need_b[i] = need >> (PC_MLP_W + 2 * i + 1) & 1;
     if (k->need_w[i] || k->need_b[i]) lowest = i;
     k->at_w[i] = k->sums;
-    if (k->need_w[i]) k->sums += k->width[i] * k->width[i + 1];
+    if (k->need_w[i] && !k->apart) k->sums += k->width[i] * k->width[i + 1];
     k->at_b[i] = k->sums;
     if (k->need_b[i]) k->sums += k->width[i + 1];
   }
@@ -374,10 +445,13 @@ static void plan_backward(pc_mlp *k, uint64_t need) {
   k->bottom = down ? 0 : lowest;
   k->at_norm = k->sums;
   if (k->need_norm) k->sums += 2 * k->width[0];
-  int64_t tiles = (k->rows + k->tile - 1) / k->tile, most = k->sums ? PARTS : 64;
+  int64_t tiles = (k->rows + k->tile - 1) / k->tile, most = k->sums && !k->apart ? PARTS : PARTS_APART;
   if (flops(k) < serial_flops) most = 1;
   k->part_rows = (tiles + most - 1) / most * k->tile;
   k->parts = k->part_rows ? (k->rows + k->part_rows - 1) / k->part_rows : 0;
+  if (!k->apart) return;
+  k->bunch = k->part_rows ? BUNCH_BYTES / (k->part_rows * laid) : 1;
+  if (k->bunch < 4) k->bunch = 4;
 }
 
 /* The gradient of a weight needs what came into its layer. */
@@ -395,8 +469,11 @@ static int run_backward(pc_mlp *k) {
   for (int i = k->low; i < k->layers && rc == PC_OK; i++)
     rc = pc_pack(&k->back[i], k->d, k->width[i + 1], k->width[i], PC_ROWS((char *)k->w[i], k->width[i]));
   if (rc < 0) return rc;
-  pc_parallel_for(k->parts, 1, backward, k);
-  return k->failed ? PC_ENOMEM : PC_OK;
+  if (k->apart)
+    rc = backward_apart(k);
+  else
+    pc_parallel_for(k->parts, 1, backward, k);
+  return k->failed ? PC_ENOMEM : rc;
 }
 
 /* The sums of n numbers from place `from` of all parts, in order. */
@@ -419,7 +496,8 @@ static int hand_out(pc_tensor **out, const pc_mlp *k, uint64_t need) {
   if (rc == PC_OK && k->norm && need >> PC_MLP_BETA & 1)
     rc = fold(&out[PC_MLP_BETA], k, k->at_norm + k->width[0], 1, k->width);
   for (int i = 0; i < k->layers && rc == PC_OK; i++) {
-    if (k->need_w[i]) rc = fold(&out[PC_MLP_W + 2 * i], k, k->at_w[i], 2, (int64_t[]){k->width[i + 1], k->width[i]});
+    if (k->need_w[i] && !k->apart)
+      rc = fold(&out[PC_MLP_W + 2 * i], k, k->at_w[i], 2, (int64_t[]){k->width[i + 1], k->width[i]});
     if (rc == PC_OK && k->need_b[i]) rc = fold(&out[PC_MLP_W + 2 * i + 1], k, k->at_b[i], 1, &k->width[i + 1]);
   }
   return rc;
@@ -437,6 +515,12 @@ int pc_mlp_backward(pc_tensor **out, const pc_tensor *gy, const pc_tensor *kept,
   if (need & 1 && (rc = pc_tensor_empty(&out[PC_MLP_X], k.d, x->ndim, x->size)) < 0) goto done;
   plan_backward(&k, need);
   point(&k, t);
+  for (int i = 0; k.apart && i < k.layers; i++) {
+    if (!k.need_w[i]) continue;
+    const int64_t shape[2] = {k.width[i + 1], k.width[i]};
+    if ((rc = (k.rows ? pc_tensor_empty : pc_tensor_zeros)(&out[PC_MLP_W + 2 * i], k.d, 2, shape)) < 0) goto done;
+    k.gw[i] = pc_data(out[PC_MLP_W + 2 * i]);
+  }
   k.gy = pc_data(g);
   k.gx = out[PC_MLP_X] ? pc_data(out[PC_MLP_X]) : NULL;
   k.kept = kept && pc_numel(kept) && !(k.slopes && wants_values(&k)) ? pc_data(kept) : NULL;

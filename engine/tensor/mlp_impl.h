@@ -34,6 +34,11 @@ typedef struct pc_mlp {
   int64_t at_w[PC_MLP_MAX], at_b[PC_MLP_MAX], at_norm, sums;
   int64_t part_rows, parts;
   char *sum; /* (parts, sums) */
+  /* Weight gradients too large to stay in cache while tiles pass: gradients and inputs of the layers are laid out for
+   * `bunch` parts of rows at a time, from part `first` on, and their product is one for all those rows. */
+  int apart;
+  int64_t bunch, first;
+  char *g_all[PC_MLP_MAX], *a_all[PC_MLP_MAX], *gw[PC_MLP_MAX];
   int failed;
 } pc_mlp;
 

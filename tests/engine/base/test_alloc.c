@@ -90,6 +90,28 @@ START_TEST(freed_blocks_are_handed_out_again) {
 END_TEST
 
 /* Sizes that never come back must not pile up: live and cached stay within 1.5 x the peak + 32 MiB. */
+START_TEST(a_wider_block_serves_at_the_peak) {
+  enum { N = 24 };
+  void *wide[N], *narrow[N];
+  pc_alloc_stats before, after;
+  pc_alloc_trim();
+  for (int i = 0; i < N; i++) memset(wide[i] = pc_malloc(3 << 20), 1, 3 << 20);
+  for (int i = 0; i < N; i++) pc_free(wide[i]);
+  pc_alloc_get_stats(&before);
+  if (before.cached < (int64_t)N * (3 << 20)) return; /* under the sanitizer nothing is cached */
+  for (int i = 0; i < N; i++) narrow[i] = pc_malloc(5 << 19);
+  pc_alloc_get_stats(&after);
+  ck_assert_msg(after.cached == before.cached - (int64_t)N * (3 << 20), "%lld cached before, %lld after",
+                (long long)before.cached, (long long)after.cached);
+  void *small = pc_malloc(1 << 20); /* far from 3 MiB: its own */
+  pc_alloc_get_stats(&before);
+  ck_assert(before.cached == after.cached);
+  pc_free(small);
+  for (int i = 0; i < N; i++) pc_free(narrow[i]);
+  pc_alloc_trim();
+}
+END_TEST
+
 START_TEST(the_cache_is_bounded) {
   pc_alloc_trim();
   int64_t base = stats().live;
@@ -217,6 +239,7 @@ int main(void) {
   tcase_add_test(tc, calloc_is_zero_even_when_reused);
   tcase_add_test(tc, realloc_keeps_contents);
   tcase_add_test(tc, freed_blocks_are_handed_out_again);
+  tcase_add_test(tc, a_wider_block_serves_at_the_peak);
   tcase_add_test(tc, the_cache_is_bounded);
   tcase_add_test(tc, peak_and_total);
   tcase_add_test(tc, the_limit_says_live_wanted_and_limit);

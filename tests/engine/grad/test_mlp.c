@@ -25,6 +25,9 @@ static const shape shapes[] = {{1, {1, 1}, 1, 0, 0, 0, 0, PC_ACTIVATION_gelu},
                                {1111, {64, 48, 48, 64}, 3, 1, 1, 1, 0, PC_ACTIVATION_elu},
                                {257, {16, 16, 3}, 2, 1, 0, 0, 0, PC_ACTIVATION_leaky_relu},
                                {33, {4, 5, 6, 2}, 3, 0, 0, 0, 1, PC_ACTIVATION_none},
+                               {90, {600, 900, 600}, 2, 1, 1, 0, 0, PC_ACTIVATION_gelu}, /* weights' gradients apart, */
+                               {700, {3000, 180}, 1, 1, 0, 1, 0, PC_ACTIVATION_gelu},    /* in bunches of rows, */
+                               {61, {700, 800, 3, 1000}, 3, 0, 0, 1, 1, PC_ACTIVATION_silu}, /* without a norm */
                                {0, {5, 3, 5}, 2, 1, 1, 0, 0, PC_ACTIVATION_gelu}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
