@@ -18,6 +18,8 @@ enum {
   LINE = 16,              /* between turned rows, so that they do not evict each other */
   BLOCK_B = 65536,        /* floats of B at work: 256 KiB of L2 */
   BLOCK_A = 49152,        /* floats of A at work under a panel: 192 KiB of L2 */
+  STREAM_FROM = 1 << 20,  /* bytes of B that pass through the caches once a tile */
+  STREAM_ROWS = 240,      /* least rows of a tile then */
   ROWS = 480,             /* rows of A at work, a multiple of every mr */
 };
 static const double serial_flops = 1.5e6; /* about 15 us: below, a second thread costs more than it brings */
@@ -456,6 +458,7 @@ int pc_gemm_many(const pc_gemm_job *j) {
     if (p.by_cols) most = (j->n + 3) / 4;
     p.tile = pc_tile_rows(p.by_cols ? j->n : j->m, (int64_t)p.es * ((p.by_cols ? j->m : j->n) + j->k));
     most = (most + 47) / 48 * 48;
+    if (!p.by_cols && j->k * j->n * (int64_t)p.es > STREAM_FROM && p.tile < STREAM_ROWS) p.tile = STREAM_ROWS;
     if (p.tile > most) p.tile = most;
   }
   p.tiles = ((p.by_cols ? j->n : j->m) + p.tile - 1) / p.tile;
