@@ -21,9 +21,11 @@ local function vae_terms(coder, decoder, x, input, noise)
   return nn.mse(image, x, {reduction = "batch_mean"}), nn.kl(mean, log_std), attention and interaction.attention(attention), attention, mean
 end
 
--- A decoder without slot attention has no interaction to weigh.
-local function objective(c, mse, kl, inter, alpha)
-  local sum = mse * c.sigma + kl * c.beta
+-- The squared error counts as if the image had 32 x 32 pixels, so that the weights mean the same whatever its size. A decoder
+-- without slot attention has no interaction to weigh.
+local function objective(o, mse, kl, inter, alpha)
+  local c, pixels = o.config, o.dataset:height() * o.dataset:width()
+  local sum = mse * (c.sigma * 32 * 32 / pixels) + kl * c.beta
   return inter and sum + inter * alpha or sum
 end
 
@@ -41,14 +43,14 @@ end
 -- What attempts are chosen by, on ID validation images: the objective, with the penalty at full weight, and how many slots
 -- have less than a hundredth of the attention.
 local function validation(o, attempt)
-  local c, sum, n, shares = o.config, 0, o.validation:size(1), nil
+  local sum, n, shares = 0, o.validation:size(1), nil
   return T.no_grad(function()
     for from = 1, n, 128 do
       local count = math.min(128, n - from + 1)
       local part = o.validation:narrow(1, from, count)
       local input = encoder.input(attempt.encoder, o.dataset, part)
       local mse, kl, inter, attention = vae_terms(attempt.encoder, attempt.decoder, o.dataset:images(part), input, false)
-      sum = sum + count * objective(c, mse, kl, inter, c.alpha):item()
+      sum = sum + count * objective(o, mse, kl, inter, o.config.alpha):item()
       if attention then
         local share = attention:reshape(-1, attention:size(attention:dim())):mean(1) * (count / n)
         shares = shares and shares + share or share
@@ -90,7 +92,7 @@ local function halving(o, loop)
   return field[1], done
 end
 
---- Trains the VAE: sigma * squared error per image + beta * KL + alpha(t) * interaction
+--- Trains the VAE: sigma * squared error of 32 x 32 pixels + beta * KL + alpha(t) * interaction
 -- [+ consistency * compositional consistency of slots recombined at their places].
 -- Slots sometimes begin badly (one takes two objects, one stays empty) and never recover; empty slots and the objective on ID
 -- validation images (no labels, no OOD) tell, the surer the later. So `attempts` trainings begin, the worse half (more empty
@@ -120,7 +122,7 @@ function vae.train(o)
         local x = augment.shift(o.dataset:images(index), c.shift)
         local input = (c.shift or 0) > 0 and x or encoder.input(attempt.encoder, o.dataset, index)
         local mse, kl, inter, attention, mean = vae_terms(attempt.encoder, attempt.decoder, x, input, true)
-        local loss = objective(c, mse, kl, inter, alpha(t - 1))
+        local loss = objective(o, mse, kl, inter, alpha(t - 1))
         local values = {mse = mse / pixels, kl = kl, interaction = inter, attention = attention}
         if (c.consistency or 0) > 0 and t > (c.consistency_delay or 0) then
           values.consistency = consistency.loss(attempt.encoder, attempt.decoder, mean, {n = c.batch, aligned = true})
