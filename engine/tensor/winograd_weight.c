@@ -100,7 +100,7 @@ int pc_winograd_weight(const pc_conv_geo *g, float *gw, const float *x, const fl
   j.src = pc_wg_big_side(&j, x, f.mask);
   j.gy = (pc_wg_reader){y, f.mask_gy, g->oh, g->ow, g->o, 1, 1, 0, 0, PC_WG_TILE};
   j.sums = lay_sums(&j);
-  pc_wg_cut(&j, PC_WG_WEIGHT_BYTES, (g->c + g->o) * PC_WG_POINTS * 4, TURNED, 6 * TURNED);
+  pc_wg_cut(&j, PC_WG_WEIGHT_BYTES, (g->c + g->o) * PC_WG_POINTS * 4, TURNED, 4 * TURNED);
   j.parts = j.blocks < PARTS ? j.blocks : PARTS;
   j.part = j.parts > 1 ? pc_malloc(sizeof *gw * (size_t)(j.parts * size)) : gw;
   if (j.part)
