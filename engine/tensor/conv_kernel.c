@@ -1,5 +1,6 @@
 /* conv_kernel.c: geometry of the three convolutions, and their f64 form: gather a tile of pixels,
- * multiply, write. f32 reads its windows in place (conv_window.c) unless a kernel has very many taps. */
+ * multiply, write. f32 multiplies less where that pays (winograd.c), else reads its windows in place (conv_window.c)
+ * unless a kernel has very many taps. */
 #include <string.h>
 
 #include "base/alloc.h"

@@ -4,17 +4,19 @@
  * Four outputs of a filter of three taps, y_i = sum_k d_{i+k} w_k, need 6 products in place of 12:
  *   y = A' [(G w) . (B' d)],   two dimensions: y = A' [(G w G') . (B' d B)] A
  * where rows of B' are the polynomials that vanish at all but one of six points, A' evaluates at the points, G does so
- * over the norms. Points are 0, +-3/4, +-3/2, inf: all constants but those of G are exact in few bits, and errors a
- * fifth of those with 0, +-1, +-2, inf.
+ * over the norms. Points are 0, +-3/4, +-3/2, inf: all constants but those of G are exact in few bits, and the
+ * largest errors a fifth of those with 0, +-1, +-2, inf, the mean ones half.
  *
  * Strides. The big side is split by residues, big_r[t] = big[s·t + r]; tap ky of residue r = (ky - p) mod s has offset
  * e = (ky - p - r) / s. Where all offsets are within three, first .. first+2 (5x5 with stride 2, 3x3 with 1), each
  * residue has a filter w_r of three taps, some of them zero, and all of them share the tiles of 4 of the small grid:
  *   forward    y[i] = sum_r sum_e big_r[i+e] w_r[e]: windows of 6 from 4t + first, products summed over r
  *   transpose  big_r[i] = sum_e y[i-e] w_r[e]: windows of y from 4t - first - 2, taps reversed, one result a residue
- *   weight     gw_r[e] = sum_i y[i] big_r[i+e]: the same bilinear form, so gw_r = G' [sum over tiles (A y A') . (B' d
- * B)] G A missing last tap makes the product at inf zero, a missing first one that at 0: left out. 5x5 with stride 2
- * takes 121 products a tile in place of 400.
+ *   weight     gw_r[e] = sum_i y[i] big_r[i+e]: the same bilinear form, so that, summed over tiles,
+ *              gw_r = G' [sum (A y A') . (B' d B)] G
+ *
+ * A missing last tap makes the product at inf zero, a missing first one that at 0: left out. 5x5 with stride 2 takes
+ * 121 products a tile in place of 400.
  *
  * Products of one point over a block of tiles are matrix products (tiles, channels) x (channels, channels), done by
  * the kernels of gemm_kernel.h. Blocks are as large as L2 takes with what lies between the transforms; the weights,
