@@ -7,11 +7,11 @@
  *   conv2d_weight     (x, y) -> gradient of the weight
  * Each is the gradient of the others, which is how second order comes about.
  *
- * How, f32: a window's rows are runs of neighbouring numbers, so the kernels read
- * an image (in a frame of zeros) in place. f64: rows of pixels are gathered into a
- * tile of L2 (im2col of 64-1024 rows, never the whole matrix) and multiplied by
- * BLAS. The transpose runs as s·s stride-1 convolutions, one for each phase of the
- * output grid: the same reading, no scattered adds, so every thread owns its output.
+ * How, f32: filters of three taps a residue of the stride, with 32 channels or more, by minimal filtering with a half
+ * to a quarter of the multiplications (winograd.c). Else a window's rows are runs of neighbouring numbers, so the
+ * kernels read an image (in a frame of zeros) in place. f64: rows of pixels are gathered into a tile of L2 (im2col of
+ * 64-1024 rows, never the whole matrix) and multiplied by BLAS. The transpose runs as s·s stride-1 convolutions, one
+ * for each phase of the output grid: the same reading, no scattered adds, so every thread owns its output.
  */
 #ifndef PC_TENSOR_CONV_H
 #define PC_TENSOR_CONV_H

@@ -1,5 +1,5 @@
-/* conv_impl.h: what the two forms of the convolution kernels share: a gather and BLAS
- * for f64 (conv_kernel.c), windows read in place for f32 (conv_window.c). */
+/* conv_impl.h: what the forms of the convolution kernels share: a gather and BLAS for f64 (conv_kernel.c),
+ * windows read in place (conv_window.c) and minimal filtering (winograd.c) for f32. */
 #ifndef PC_TENSOR_CONV_IMPL_H
 #define PC_TENSOR_CONV_IMPL_H
 
@@ -48,5 +48,14 @@ typedef struct pc_conv_job {
 /* f32, not for the reference tier; PC_ENOMEM is their only failure. */
 int pc_window_run(pc_conv_job *j);
 int pc_window_weight(pc_conv_job *j, float *gw);
+
+/* With fewer multiplications (winograd.c), where that pays. Failures as above. */
+typedef enum pc_conv_op { PC_CONV_FORWARD, PC_CONV_TRANSPOSE, PC_CONV_WEIGHT } pc_conv_op;
+int pc_winograd_suits(pc_dtype d, const pc_conv_geo *g, pc_conv_op op); /* in the current tier */
+int pc_winograd_forward(const pc_conv_geo *g, float *y, const float *x, const float *w, const float *bias,
+                        pc_conv_fused f);
+int pc_winograd_transpose(const pc_conv_geo *g, float *x, const float *y, const float *w, const float *bias,
+                          pc_conv_fused f);
+int pc_winograd_weight(const pc_conv_geo *g, float *gw, const float *x, const float *y, pc_conv_fused f);
 
 #endif

@@ -1,5 +1,6 @@
 /* conv_kernel.c: geometry of the three convolutions, and their f64 form: gather a tile of pixels,
- * multiply, write. f32 reads its windows in place (conv_window.c) unless a kernel has very many taps. */
+ * multiply, write. f32 multiplies less where that pays (winograd.c), else reads its windows in place (conv_window.c)
+ * unless a kernel has very many taps. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -403,6 +404,7 @@ static void relu_apart(pc_dtype d, void *x, int64_t n) {
 int pc_conv_forward(pc_dtype d, const pc_conv_geo *g, void *y, const void *x, const void *w, const void *bias,
                     pc_conv_fused f) {
   void *copy;
+  if (pc_winograd_suits(d, g, PC_CONV_FORWARD)) return pc_winograd_forward(g, y, x, w, bias, f);
   if (in_place(d, g)) return forward(d, g, y, x, w, bias, f);
   int rc = mask_apart(d, &x, &copy, f.mask, big(g));
   if (rc < 0) return rc;
@@ -418,6 +420,7 @@ int pc_conv_forward(pc_dtype d, const pc_conv_geo *g, void *y, const void *x, co
 int pc_conv_transpose(pc_dtype d, const pc_conv_geo *g, void *x, const void *y, const void *w, const void *bias,
                       pc_conv_fused f) {
   void *copy;
+  if (pc_winograd_suits(d, g, PC_CONV_TRANSPOSE)) return pc_winograd_transpose(g, x, y, w, bias, f);
   if (in_place(d, g)) return transpose(d, g, x, y, w, bias, f);
   int rc = mask_apart(d, &y, &copy, f.mask, small(g));
   if (rc < 0) return rc;
@@ -432,6 +435,7 @@ int pc_conv_transpose(pc_dtype d, const pc_conv_geo *g, void *x, const void *y, 
 
 int pc_conv_weight(pc_dtype d, const pc_conv_geo *g, void *gw, const void *x, const void *y, pc_conv_fused f) {
   void *copy, *copy_y = NULL;
+  if (pc_winograd_suits(d, g, PC_CONV_WEIGHT)) return pc_winograd_weight(g, gw, x, y, f);
   if (in_place(d, g)) return weight(d, g, gw, x, y, f);
   int rc = mask_apart(d, &x, &copy, f.mask, big(g));
   if (rc == PC_OK) rc = mask_apart(d, &y, &copy_y, f.mask_gy, small(g));

@@ -1,10 +1,11 @@
 /* test_conv.c: convolution, its transpose and its weight gradient: fast tiers
- * against the plain loops, the plain loops against each other (adjointness) and
- * against a hand-computed image; messages. */
+ * against the plain loops, minimal filtering where it is taken and by itself, the plain loops against each other
+ * (adjointness) and against a hand-computed image; messages. */
 #include "engine/tensor/brute.h"
 
+#include "base/alloc.h"
 #include "base/parallel.h"
-#include "tensor/conv.h"
+#include "tensor/conv_impl.h"
 
 static pc_val two(int64_t a, int64_t b) { return pc_vlist(2, (int64_t[]){a, b}); }
 
@@ -103,6 +104,172 @@ START_TEST(threads) {
 }
 END_TEST
 
+/* ---- minimal filtering (winograd.c) ---- */
+
+typedef struct filtering {
+  int64_t n, h, w, c, o, kh, kw, sy, sx, py, px;
+  int taken; /* by pc_conv_*: bits of forward, transpose, weight */
+} filtering;
+
+static const filtering filterings[] = {
+    {4, 16, 16, 64, 64, 5, 5, 2, 2, 2, 2, 7}, {2, 16, 16, 32, 48, 3, 3, 1, 1, 1, 1, 7},
+    {3, 15, 33, 48, 32, 5, 5, 2, 2, 2, 2, 7}, {1, 63, 65, 32, 32, 3, 3, 1, 1, 1, 1, 7},
+    {1, 65, 63, 32, 32, 5, 5, 2, 2, 2, 2, 7}, {1, 16, 16, 32, 32, 3, 3, 1, 1, 1, 1, 7},
+    {3, 31, 32, 32, 32, 4, 4, 2, 2, 1, 1, 7}, {2, 32, 32, 32, 32, 6, 6, 2, 2, 2, 2, 7},
+    {8, 32, 16, 32, 32, 5, 3, 2, 1, 2, 1, 7}, {6, 18, 18, 32, 32, 5, 5, 2, 2, 0, 1, 5},
+    {1, 1, 1, 32, 32, 3, 3, 1, 1, 1, 1, 0},   {3, 3, 7, 32, 32, 3, 3, 1, 1, 1, 1, 0},
+    {2, 7, 3, 32, 32, 5, 5, 2, 2, 2, 2, 0},   {4, 16, 16, 32, 32, 1, 1, 2, 2, 0, 0, 0},
+    {2, 36, 34, 32, 32, 7, 7, 3, 3, 3, 3, 7}, {2, 13, 14, 32, 32, 2, 3, 3, 1, 0, 1, 0},
+    {2, 9, 9, 32, 32, 3, 3, 1, 1, 4, 0, 5},
+};
+enum { FILTERINGS = sizeof filterings / sizeof *filterings };
+
+static pc_conv_geo geometry(const filtering *f) {
+  return (pc_conv_geo){f->n,
+                       f->h,
+                       f->w,
+                       f->c,
+                       (f->h + 2 * f->py - f->kh) / f->sy + 1,
+                       (f->w + 2 * f->px - f->kw) / f->sx + 1,
+                       f->o,
+                       f->kh,
+                       f->kw,
+                       1,
+                       f->sy,
+                       f->sx,
+                       f->py,
+                       f->px,
+                       1,
+                       1};
+}
+
+static int run_op(pc_conv_op op, const pc_conv_geo *g, float *out, const pc_tensor *a, const pc_tensor *b,
+                  const pc_tensor *bias, pc_conv_fused f, int filtered) {
+  const float *pb = bias ? pc_f32(bias) : NULL;
+  if (op == PC_CONV_FORWARD)
+    return filtered ? pc_winograd_forward(g, out, pc_f32(a), pc_f32(b), pb, f)
+                    : pc_conv_forward(PC_F32, g, out, pc_f32(a), pc_f32(b), pb, f);
+  if (op == PC_CONV_TRANSPOSE)
+    return filtered ? pc_winograd_transpose(g, out, pc_f32(a), pc_f32(b), pb, f)
+                    : pc_conv_transpose(PC_F32, g, out, pc_f32(a), pc_f32(b), pb, f);
+  return filtered ? pc_winograd_weight(g, out, pc_f32(a), pc_f32(b), f)
+                  : pc_conv_weight(PC_F32, g, out, pc_f32(a), pc_f32(b), f);
+}
+
+static pc_tensor *random_mask(const pc_tensor *t) {
+  pc_tensor *m;
+  must(pc_tensor_empty(&m, PC_U8, t->ndim, t->size));
+  for (int64_t i = 0; i < pc_numel(t); i++) pc_u8(m)[i] = (i * 2654435761u >> 7) % 3 ? (uint8_t)(1 + i % 255) : 0;
+  return m;
+}
+
+/* All tiers against the plain loops, plain and with bias, relu and masks; through the front door, too, which takes it
+ * where it says so. */
+START_TEST(minimal_filtering) {
+  const filtering *s = &filterings[_i];
+  pc_conv_geo g = geometry(s);
+  pc_tensor *x = rnd(PC_F32, SIZES(g.n, g.h, g.w, g.c)), *y = rnd(PC_F32, SIZES(g.n, g.oh, g.ow, g.o)),
+            *w = rnd(PC_F32, SIZES(g.o, g.kh, g.kw, g.c)), *bo = rnd(PC_F32, SIZES(g.o)), *bc = rnd(PC_F32, SIZES(g.c)),
+            *mx = random_mask(x), *my = random_mask(y), *out[2];
+  for (int op = PC_CONV_FORWARD; op <= PC_CONV_WEIGHT; op++) {
+    const pc_tensor *a = op == PC_CONV_TRANSPOSE ? y : x, *b = op == PC_CONV_WEIGHT ? y : w,
+                    *like = op == PC_CONV_FORWARD     ? y
+                            : op == PC_CONV_TRANSPOSE ? x
+                                                      : w,
+                    *bias = op == PC_CONV_FORWARD     ? bo
+                            : op == PC_CONV_TRANSPOSE ? bc
+                                                      : NULL;
+    for (int i = 0; i < 2; i++) must(pc_tensor_empty(&out[i], PC_F32, like->ndim, like->size));
+    for (int fused = 0; fused < 2; fused++) {
+      pc_conv_fused f = {0};
+      if (fused) {
+        f.mask = pc_u8(op == PC_CONV_TRANSPOSE ? my : mx);
+        f.mask_gy = op == PC_CONV_WEIGHT ? pc_u8(my) : NULL;
+        f.relu = op != PC_CONV_WEIGHT;
+      }
+      must(pc_cpu_set_tier(PC_TIER_REF));
+      ck_assert(!pc_winograd_suits(PC_F32, &g, (pc_conv_op)op));
+      must(run_op((pc_conv_op)op, &g, pc_f32(out[0]), a, b, fused ? bias : NULL, f, 0));
+      double size = 0; /* errors are relative to a result's typical size */
+      for (int64_t i = 0; i < pc_numel(out[0]); i++) size += pc_at(out[0], i) * pc_at(out[0], i);
+      size = sqrt(size / (double)pc_numel(out[0]));
+      for (int t = PC_TIER_BASE; t <= (int)pc_cpu_best(); t++)
+        for (int filtered = 0; filtered < 2; filtered++) {
+          must(pc_cpu_set_tier((pc_tier)t));
+          ck_assert_int_eq(pc_winograd_suits(PC_F32, &g, (pc_conv_op)op), s->taken >> op & 1);
+          ck_assert(!pc_winograd_suits(PC_F64, &g, (pc_conv_op)op));
+          for (int64_t i = 0; i < pc_numel(out[1]); i++) pc_f32(out[1])[i] = NAN;
+          must(run_op((pc_conv_op)op, &g, pc_f32(out[1]), a, b, fused ? bias : NULL, f, filtered));
+          for (int64_t i = 0; i < pc_numel(out[1]); i++) {
+            double got = pc_at(out[1], i), want = pc_at(out[0], i);
+            if (!(fabs(got - want) <= 3e-5 * (size + fabs(want))))
+              ck_abort_msg("shape %d, op %d, tier %d, fused %d, filtered %d: element %lld: %.9g, expected %.9g", _i, op,
+                           t, fused, filtered, (long long)i, got, want);
+          }
+        }
+    }
+    for (int i = 0; i < 2; i++) pc_tensor_release(out[i]);
+  }
+  must(pc_cpu_set_tier(pc_cpu_best()));
+  pc_tensor *all[] = {x, y, w, bo, bc, mx, my};
+  for (int i = 0; i < 7; i++) pc_tensor_release(all[i]);
+}
+END_TEST
+
+/* Other shapes are not taken; the same bits for any number of threads; a failing allocation is an error, and nothing is
+ * kept. */
+START_TEST(filtering_limits) {
+  const pc_conv_geo good = geometry(&filterings[0]);
+  pc_conv_geo bad[7];
+  for (int i = 0; i < 7; i++) bad[i] = good;
+  bad[0].groups = 2;
+  bad[1].dy = 2;
+  bad[2].c = 24;
+  bad[3].o = 16;
+  bad[4].kh = 7;
+  bad[5].sy = 4;
+  bad[6].n = 0;
+  for (int i = 0; i < 7; i++)
+    for (int op = PC_CONV_FORWARD; op <= PC_CONV_WEIGHT; op++)
+      ck_assert_msg(!pc_winograd_suits(PC_F32, &bad[i], (pc_conv_op)op), "shape %d, op %d", i, op);
+  pc_conv_geo g = good;
+  g.n = 40;
+  pc_tensor *x = rnd(PC_F32, SIZES(g.n, g.h, g.w, g.c)), *y = rnd(PC_F32, SIZES(g.n, g.oh, g.ow, g.o)),
+            *w = rnd(PC_F32, SIZES(g.o, g.kh, g.kw, g.c)), *out[2];
+  for (int op = PC_CONV_FORWARD; op <= PC_CONV_WEIGHT; op++) {
+    const pc_tensor *a = op == PC_CONV_TRANSPOSE ? y : x, *b = op == PC_CONV_WEIGHT ? y : w,
+                    *like = op == PC_CONV_FORWARD     ? y
+                            : op == PC_CONV_TRANSPOSE ? x
+                                                      : w;
+    for (int i = 0; i < 2; i++) {
+      must(pc_tensor_empty(&out[i], PC_F32, like->ndim, like->size));
+      pc_set_num_threads(i + 1);
+      must(run_op((pc_conv_op)op, &g, pc_f32(out[i]), a, b, NULL, (pc_conv_fused){0}, 0));
+    }
+    same(out[0], out[1], 0, "1 and 2 threads");
+    pc_alloc_stats before, after;
+    pc_alloc_get_stats(&before);
+    int fine = 0, failures = 0;
+    for (int64_t nth = 1; fine < 2; nth++) {
+      pc_alloc_fail_nth(nth);
+      int rc = run_op((pc_conv_op)op, &g, pc_f32(out[1]), a, b, NULL, (pc_conv_fused){0}, 0);
+      pc_alloc_fail_nth(0);
+      ck_assert(rc == PC_OK || rc == PC_ENOMEM);
+      failures += rc != PC_OK;
+      fine = rc == PC_OK ? fine + 1 : 0;
+      pc_alloc_get_stats(&after);
+      ck_assert_int_eq(after.live, before.live);
+    }
+    ck_assert_int_ge(failures, 4);
+    same(out[0], out[1], 0, "after failures");
+    for (int i = 0; i < 2; i++) pc_tensor_release(out[i]);
+  }
+  pc_tensor_release(x);
+  pc_tensor_release(y);
+  pc_tensor_release(w);
+}
+END_TEST
+
 START_TEST(messages) {
   const pc_val none[5] = {{0}}, s0[5] = {two(0, 1)}, g2[5] = {{0}, {0}, {0}, PC_VI(2)},
                ap[5] = {two(2, 2), {0}, two(2, 0)};
@@ -139,6 +306,8 @@ int main(void) {
   tcase_add_test(tc, by_hand);
   tcase_add_loop_test(tc, tiers_and_adjoints, 0, SHAPES);
   tcase_add_test(tc, threads);
+  tcase_add_loop_test(tc, minimal_filtering, 0, FILTERINGS);
+  tcase_add_test(tc, filtering_limits);
   tcase_add_test(tc, messages);
   suite_add_tcase(s, tc);
   return run_suite(s);
