@@ -128,33 +128,40 @@ function work.i_replay(o)
 end
 
 --- (h) ViT-S/16: 12 blocks of width 384, 6 heads, feed-forward 1536; forward, backward, AdamW. Parameters step during
--- backward: gradients of all 21 million are never there together.
-function work.h(o)
-  local d, tokens = 384, (o.size / 16) ^ 2
-  local children = {
-    patch = nn.conv2d(3, d, 16, {stride = 16}), cls = T.zeros(1, 1, d), pos = (T.randn(1, tokens + 1, d) * 0.02), norm = nn.layer_norm(d),
-  }
-  for i = 1, 12 do children["block" .. i] = nn.block(d, 6, {bias = true}) end
-  function children.forward(self, x)
-    local b = x:size(1)
-    local t = T.cat({self.cls:expand(b, 1, d), self.patch(x):reshape(b, tokens, d)}, 2) + self.pos
-    for i = 1, 12 do t = self["block" .. i](t) end
-    return self.norm(t)
+-- backward: gradients of all 21 million are never there together. recompute: each block's insides are computed again in
+-- backward, not kept.
+local function vit(recompute)
+  return function(o)
+    local d, tokens = 384, (o.size / 16) ^ 2
+    local children = {
+      patch = nn.conv2d(3, d, 16, {stride = 16}), cls = T.zeros(1, 1, d), pos = (T.randn(1, tokens + 1, d) * 0.02), norm = nn.layer_norm(d),
+    }
+    for i = 1, 12 do children["block" .. i] = nn.block(d, 6, {bias = true}) end
+    function children.forward(self, x)
+      local b = x:size(1)
+      local t = T.cat({self.cls:expand(b, 1, d), self.patch(x):reshape(b, tokens, d)}, 2) + self.pos
+      for i = 1, 12 do
+        local block = self["block" .. i]
+        t = recompute and nn.checkpoint(block, t) or block(t)
+      end
+      return self.norm(t)
+    end
+    local model = nn.module(children)
+    local adam, x = optim.adamw(model, {lr = 1e-4, during_backward = true}), o.uniform("x", o.batch, o.size, o.size, 3)
+    local first = flops.linear(tokens, 768, d)
+    return {
+      modules = {vit = model}, images = o.batch,
+      flops = o.batch * flops.train(first + 12 * models.block_flops(tokens + 1, d, 6), first),
+      step = function()
+        adam:zero_grad()
+        local loss = (model(x) ^ 2):mean()
+        loss:backward()
+        adam:step()
+        return loss
+      end,
+    }
   end
-  local vit = nn.module(children)
-  local adam, x = optim.adamw(vit, {lr = 1e-4, during_backward = true}), o.uniform("x", o.batch, o.size, o.size, 3)
-  local first = flops.linear(tokens, 768, d)
-  return {
-    modules = {vit = vit}, images = o.batch,
-    flops = o.batch * flops.train(first + 12 * models.block_flops(tokens + 1, d, 6), first),
-    step = function()
-      adam:zero_grad()
-      local loss = (vit(x) ^ 2):mean()
-      loss:backward()
-      adam:step()
-      return loss
-    end,
-  }
 end
+work.h, work.h_small = vit(false), vit(true)
 
 return work
