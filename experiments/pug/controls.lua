@@ -19,7 +19,7 @@ local sys = require "percept.sys"
 local here = arg and arg[0] and arg[0]:match "^(.*)/[^/]*$" or "experiments/pug"
 local defaults = perceive.defaults(perceive.recipes.free, {
   data = here .. "/../data/spar_cycles_hard",
-  vae = {attempts = 4, steps = 4000}, replay = {steps = 1000}, -- several trainings a run: shorter ones
+  vae = {attempts = 6, steps = 5000}, replay = {steps = 1000}, -- several trainings a run: shorter ones
 })
 defaults.split = "background"
 defaults.unstructured = "cnn" -- its decoder

@@ -9,7 +9,7 @@ local part = require "percept.study.part"
 local here = arg and arg[0] and arg[0]:match "^(.*)/[^/]*$" or "experiments/pug"
 local defaults = perceive.defaults(perceive.recipes.free, {
   data = here .. "/../data/spar_cycles_hard",
-  vae = {attempts = 2, steps = 4000}, replay = {steps = 1000}, -- several trainings a run: shorter ones
+  vae = {attempts = 4, steps = 4000}, replay = {steps = 1000}, -- several trainings a run: shorter ones
 })
 defaults.sizes = {250, 500, 1000, 0}
 defaults.split = "background"

@@ -11,7 +11,7 @@ local measure = require "percept.study.measure"
 local here = arg and arg[0] and arg[0]:match "^(.*)/[^/]*$" or "experiments/pug"
 local defaults = perceive.defaults(perceive.recipes.free, {
   data = here .. "/../data/spar_cycles_hard",
-  vae = {attempts = 2, steps = 4000}, replay = {steps = 1000}, -- several trainings a run: shorter ones
+  vae = {attempts = 4, steps = 4000}, replay = {steps = 1000}, -- several trainings a run: shorter ones
 })
 defaults.alphas = {0, 2, 8, 32, 128}
 defaults.split = "background"
