@@ -12,10 +12,11 @@
 #include "base/alloc.h"
 #include "base/cpu.h"
 #include "base/parallel.h"
+#include "base/simd.h"
 #include "tensor/reduce.h"
 #include "tensor/rows.h"
 
-enum { RUN = 256, CHUNK = 1 << 16 };
+enum { RUN = 256, CHUNK = 1 << 16, STRIP = 2048 };
 
 typedef struct sum_job {
   const void *x;
@@ -92,10 +93,44 @@ static void sum_piece(int64_t begin, int64_t end, void *ctx) {
   }
 }
 
+/* At most RUN rows of inner > 1 numbers: the same sums with nothing in between, strip by strip of the columns. */
+typedef struct few_job {
+  const float *x;
+  float *out;
+  int64_t n, inner, strips;
+  double scale;
+} few_job;
+
+PC_CLONES static void few_rows(float *restrict out, const float *restrict x, int64_t n, int64_t inner, int64_t w,
+                               double scale) {
+  memcpy(out, x, sizeof *out * (size_t)w);
+  for (int64_t j = 1; j < n; j++)
+    for (int64_t c = 0; c < w; c++) out[c] += x[j * inner + c];
+  for (int64_t c = 0; scale != 1 && c < w; c++) out[c] = (float)((double)out[c] * scale);
+}
+
+static void few_piece(int64_t begin, int64_t end, void *ctx) {
+  const few_job *s = ctx;
+  for (int64_t t = begin; t < end; t++) {
+    int64_t o = t / s->strips, at = t % s->strips * STRIP, w = s->inner - at < STRIP ? s->inner - at : STRIP;
+    few_rows(s->out + o * s->inner + at, s->x + o * s->n * s->inner + at, s->n, s->inner, w, s->scale);
+  }
+}
+
+static void sum_few(float *out, const float *x, int64_t outer, int64_t n, int64_t inner, double scale) {
+  few_job s = {.x = x, .out = out, .n = n, .inner = inner, .strips = (inner + STRIP - 1) / STRIP, .scale = scale};
+  int64_t work = n * (inner < STRIP ? inner : STRIP), grain = 32768 / work;
+  pc_parallel_for(outer * s.strips, grain > 0 ? grain : 1, few_piece, &s);
+}
+
 /* out (outer, inner) = scale * sum over n */
 static int sum_float(pc_tensor *out, const void *x, int64_t outer, int64_t n, int64_t inner, double scale) {
   sum_job s = {.x = x, .dtype = out->dtype, .outer = outer, .n = n, .inner = inner};
   if (outer == 0 || inner == 0) return PC_OK;
+  if (out->dtype == PC_F32 && inner > 1 && n > 0 && n <= RUN) {
+    sum_few(pc_f32(out), x, outer, n, inner, scale);
+    return PC_OK;
+  }
   s.per = CHUNK / inner > RUN ? CHUNK / inner / RUN * RUN : RUN;
   s.chunks = n > 0 ? (n + s.per - 1) / s.per : 1;
   s.part = pc_malloc(sizeof(double) * (size_t)(outer * s.chunks * inner));
