@@ -34,4 +34,12 @@
 #define PC_TARGET_END _Pragma("GCC pop_options")
 #endif
 
+/* &avx512_x, &avx2_x or &base_x: what the current tier runs; with base/cpu.h. */
+#if defined(__x86_64__)
+#define PC_BY_TIER(x) \
+  (pc_cpu_tier() == PC_TIER_AVX512 ? &avx512_##x : pc_cpu_tier() == PC_TIER_AVX2 ? &avx2_##x : &base_##x)
+#else
+#define PC_BY_TIER(x) (&base_##x)
+#endif
+
 #endif

@@ -48,12 +48,4 @@ PC_AVX512_BEGIN
 PC_TARGET_END
 #endif
 
-const pc_kernel *pc_gemm_kernel(void) {
-  switch (pc_cpu_tier()) {
-#if defined(__x86_64__)
-    case PC_TIER_AVX512: return &avx512_kernel;
-    case PC_TIER_AVX2: return &avx2_kernel;
-#endif
-    default: return &base_kernel;
-  }
-}
+const pc_kernel *pc_gemm_kernel(void) { return PC_BY_TIER(kernel); }
