@@ -33,7 +33,8 @@ check.test("every row runs, is recorded and printed", function()
     check.ok((figures[id .. "/ours/1 peak_rss_mib"] or 0) > 1, id)
     check.ok(text:find("  " .. id .. " ", 1, true), id .. " is in the table: " .. text)
     local fraction = figures[id .. "/ours/1 fraction_of_peak"]
-    if id ~= "fa" and id ~= "fb" then check.ok(fraction > 0 and fraction < 1, id .. " at a fraction of the peak between 0 and 1") end
+    -- convolutions count as written, and minimal filtering takes up to four times fewer multiplications
+    if id ~= "fa" and id ~= "fb" then check.ok(fraction > 0 and fraction < 4, id .. ": fraction of the peak " .. fraction) end
   end
   for _, metric in ipairs{"start_up_ms", "add_us", "log_us_per_step"} do
     check.ok((figures["j/ours/1 " .. metric] or 0) > 0, metric)
