@@ -136,6 +136,22 @@ void pc_pack_panels(float *to, int64_t nr, int64_t k, int64_t n, pc_mat b, float
     pack_panels(to, nr, k, n, b, alpha);
 }
 
+/* Rows to ask for before they are needed: of `bytes` each, `step` bytes apart. An address past the end of
+ * a matrix does no harm: often the next call goes on there. */
+typedef struct ahead {
+  uintptr_t at; /* row 0 */
+  int64_t step, bytes;
+} ahead;
+
+static ahead ahead_of(pc_mat m, int64_t row, int64_t col, int64_t cols) {
+  return (ahead){(uintptr_t)m.p + (uintptr_t)(4 * (row * m.rs + col)), 4 * m.rs, m.far ? 4 * cols : 0};
+}
+
+static void ask(const ahead *h, int64_t from, int64_t to) {
+  for (int64_t q = from; q < to && h->bytes; q++)
+    for (int64_t b = 0; b < h->bytes; b += 64) __builtin_prefetch((const void *)(h->at + (uintptr_t)(q * h->step + b)), 0, 2);
+}
+
 /* C (+)= A B for at most ROWS rows. Panels are k_all rows long; k rows of them are used, from k0 on.
  * Rows of A stay in L1 while the panels pass by. */
 typedef struct piece {
@@ -147,6 +163,7 @@ typedef struct piece {
   const float *init;
   int64_t a_off;
   int add;
+  ahead next_a, next_c;
 } piece;
 
 static void run_dots(const piece *p) {
@@ -176,7 +193,11 @@ static void run_piece(const piece *p) {
     int64_t rows = p->rows - i < mr ? p->rows - i : mr;
     u.a = p->a + i;
     u.b = p->panels;
-    for (int64_t j = 0; j < p->n; j += nr, u.b += p->k_all * nr) {
+    for (int64_t j = 0, at = i + mr; j < p->n; j += nr, u.b += p->k_all * nr) {
+      int64_t to = i + mr + (j + nr < p->n ? (j + nr) * mr / p->n : mr); /* a share of the next rows a panel */
+      ask(&p->next_a, at, to);
+      ask(&p->next_c, at, to);
+      at = to;
       u.cols = (int)(p->n - j < nr ? p->n - j : nr);
       u.init = !p->init ? NULL : j < edge ? p->init + j : pad;
       for (int64_t q = 0; q < rows; q++) c[q] = p->c[i + q] + j;
@@ -185,23 +206,35 @@ static void run_piece(const piece *p) {
   }
 }
 
-/* The same for any number of rows; panels hold all of k. A may be transposed: then rows are turned on the way. */
+/* Rows a multiple of 2 KiB apart fall on the same few lines of L1, and push each other out. */
+static int collides(pc_mat a, int64_t k, int64_t n) { return k > 64 && n >= 64 && a.cs == 1 && a.rs % 512 == 0; }
+
+static void lay_rows(float *to, int64_t ld, pc_mat a, int64_t row, int64_t col, int64_t rows, int64_t cols) {
+  const float *from = (const float *)a.p + row * a.rs + col * a.cs;
+  if (a.cs != 1)
+    pc_transpose_f32(to, ld, from, a.cs, cols, rows);
+  else
+    for (int64_t q = 0; q < rows; q++) memcpy(to + q * ld, from + q * a.rs, sizeof *to * (size_t)cols);
+}
+
+/* The same for any number of rows; panels hold all of k. A may be transposed: then rows are turned on the way, as
+ * those that collide are copied. */
 static void product(const pc_kernel *kr, int64_t m, int64_t n, int64_t k, pc_mat a, const float *panels, int64_t k_all,
                     const float *init, int add, pc_mat c) {
   const float *ar[ROWS];
   float *cr[ROWS];
-  _Alignas(64) float turned[BLOCK_A];
+  _Alignas(64) float laid[BLOCK_A];
   int64_t kc = part_of(k, PANEL / kr->nr, 8), ld = kc + LINE, rows = kc > 0 ? BLOCK_A / ld / kr->mr * kr->mr : ROWS;
   int64_t nc = kc > 0 ? part_of(n, BLOCK_B / kc / kr->nr * kr->nr, kr->nr) : n;
-  int turn = k > 1 && a.cs != 1;
+  int lay = (k > 1 && a.cs != 1) || collides(a, k, n);
   if (rows > ROWS) rows = ROWS;
   rows = part_of(m, rows, kr->mr);
   for (int64_t i = 0; i < m; i += rows) {
     int64_t here = m - i < rows ? m - i : rows, l = 0;
-    for (int64_t q = 0; q < here; q++) ar[q] = turn ? turned + q * ld : (const float *)a.p + (i + q) * a.rs;
+    for (int64_t q = 0; q < here; q++) ar[q] = lay ? laid + q * ld : (const float *)a.p + (i + q) * a.rs;
     do { /* also once for k == 0: C is the bias then */
       int64_t len = k - l < kc ? k - l : kc;
-      if (turn) pc_transpose_f32(turned, ld, (const float *)a.p + i * a.rs + l * a.cs, a.cs, len, here);
+      if (lay) lay_rows(laid, ld, a, i, l, here, len);
       for (int64_t j = 0; j < n; j += nc) {
         for (int64_t q = 0; q < here; q++) cr[q] = (float *)c.p + (i + q) * c.rs + j;
         run_piece(&(piece){.kernel = kr,
@@ -214,8 +247,10 @@ static void product(const pc_kernel *kr, int64_t m, int64_t n, int64_t k, pc_mat
                            .k_all = k_all,
                            .panels = panels + j * k_all + l * (n <= PC_DOT_COLS ? 1 : kr->nr),
                            .init = init ? init + j : NULL,
-                           .a_off = turn ? 0 : l,
-                           .add = add || l > 0});
+                           .a_off = lay ? 0 : l,
+                           .add = add || l > 0,
+                           .next_a = ahead_of(a, i, l, lay || j ? 0 : len),
+                           .next_c = ahead_of(c, i, j, l ? 0 : n - j < nc ? n - j : nc)});
       }
       l += len;
     } while (l < k);
@@ -254,9 +289,9 @@ void pc_gemm(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_mat a
   }
   if ((n > 1 && c.cs != 1) || (n == 1 && c.rs < 1)) { /* kernels and BLAS write rows: C' = B' A' */
     pc_mat t = a;
-    a = (pc_mat){b.p, b.cs, b.rs};
-    b = (pc_mat){t.p, t.cs, t.rs};
-    c = (pc_mat){c.p, c.cs, c.rs};
+    a = (pc_mat){.p = b.p, .rs = b.cs, .cs = b.rs};
+    b = (pc_mat){.p = t.p, .rs = t.cs, .cs = t.rs};
+    c = (pc_mat){.p = c.p, .rs = c.cs, .cs = c.rs, .far = c.far};
     int64_t s = m;
     m = n;
     n = s;
@@ -367,6 +402,7 @@ static void run_tiles(int64_t begin, int64_t end, void *ctx) {
       m = len;
     }
     const char *bias = j->bias ? (const char *)j->bias + (p->by_cols ? at : 0) * (int64_t)p->es : NULL;
+    a.far = c.far = 1;
     if (p->is_shared) {
       pc_gemm_packed(m, a, &p->shared, bias, j->beta, c);
       continue;

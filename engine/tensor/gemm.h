@@ -19,11 +19,17 @@
 typedef struct pc_mat {
   void *p;
   int64_t rs, cs; /* strides of rows and columns */
+  int far;        /* A, C: not in the caches; while rows are at work the next ones are asked for */
 } pc_mat;
 
 /* Row-major with the given row length, and its transpose. */
-#define PC_ROWS(ptr, ld) ((pc_mat){(ptr), (ld), 1})
-#define PC_COLS(ptr, ld) ((pc_mat){(ptr), 1, (ld)})
+#define PC_ROWS(ptr, ld) ((pc_mat){.p = (ptr), .rs = (ld), .cs = 1})
+#define PC_COLS(ptr, ld) ((pc_mat){.p = (ptr), .rs = 1, .cs = (ld)})
+
+static inline pc_mat pc_far(pc_mat m, int far) {
+  m.far = far;
+  return m;
+}
 
 /* Whether a product can address a rows x cols matrix with these strides. */
 int pc_mat_fits(int64_t rows, int64_t cols, int64_t rs, int64_t cs);

@@ -27,7 +27,7 @@ PC_AVX2_BEGIN
 #define W             8
 #define N(name)       avx2_##name
 #define FMA(a, b, c)  ((N(vf))_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
-#define HALF(a, b, c) ((N(vh))_mm_fmadd_ps(_mm256_castps256_ps128((__m256)(a)), (__m128)(b), (__m128)(c)))
+#define HALF(a, b, c) ((N(vh))_mm_fmadd_ps((__m128)(a), (__m128)(b), (__m128)(c)))
 #include "tensor/gemm_kernel.inc"
 #undef W
 #undef N
@@ -43,7 +43,7 @@ PC_AVX512_BEGIN
 #define W             16
 #define N(name)       avx512_##name
 #define FMA(a, b, c)  ((N(vf))_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
-#define HALF(a, b, c) ((N(vh))_mm256_fmadd_ps(_mm512_castps512_ps256((__m512)(a)), (__m256)(b), (__m256)(c)))
+#define HALF(a, b, c) ((N(vh))_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
 #include "tensor/gemm_kernel.inc"
 PC_TARGET_END
 #endif

@@ -22,7 +22,7 @@ int pc_blas_operand(pc_tensor **out, const pc_tensor *t, pc_dtype d) {
 }
 
 static pc_mat mat_of(const pc_tensor *t) {
-  return (pc_mat){pc_data(t), t->stride[t->ndim - 2], t->stride[t->ndim - 1]};
+  return (pc_mat){.p = pc_data(t), .rs = t->stride[t->ndim - 2], .cs = t->stride[t->ndim - 1]};
 }
 
 /* ---- matmul ---- */

@@ -90,8 +90,8 @@ static void tile_forward(const pc_mlp *k, int64_t r, int64_t rows, char *const *
     char *other = a == buf[0] ? buf[1] : buf[0], *to = !act ? y : p[i] && !slopes ? p[i] : last && !slopes ? y : other;
     if (!to) return;
     if (around) lay_residual(k, to, x, rows);
-    pc_gemm_packed(rows, PC_ROWS((char *)a, k->width[i]), &k->ahead[i], around ? NULL : k->b[i], around,
-                   PC_ROWS(to, k->width[i + 1]));
+    pc_gemm_packed(rows, pc_far(PC_ROWS((char *)a, k->width[i]), a == x), &k->ahead[i], around ? NULL : k->b[i], around,
+                   pc_far(PC_ROWS(to, k->width[i + 1]), to != other && !around));
     if (!act) return;
     if (!y && (last || !has_act(k, i + 1))) return;
     char *out = last ? y : !slopes ? other : to == buf[0] ? buf[1] : buf[0];
@@ -190,7 +190,8 @@ static void tile_backward(const pc_mlp *k, int64_t r, int64_t rows, room *w, cha
       int around = !i && !k->norm && k->residual;
       if (!i && !k->norm) down = at(k, k->gx, r * in);
       if (around) memcpy(down, gy, (size_t)(rows * in) * k->es);
-      pc_gemm_packed(rows, PC_ROWS((char *)g, out), &k->back[i], NULL, around, PC_ROWS(down, in));
+      pc_gemm_packed(rows, pc_far(PC_ROWS((char *)g, out), g == gy), &k->back[i], NULL, around,
+                     pc_far(PC_ROWS(down, in), down != buf[0] && down != buf[1] && !around));
       if (i) through_act(k, k->need_w[i] ? spare : NULL, down, down, p[i - 1], rows * in);
     } else if (i && k->need_w[i]) {
       pc_activation_run(k->act, k->d, spare, p[i - 1], rows * in);

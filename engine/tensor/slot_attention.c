@@ -181,7 +181,7 @@ static void tile_out(const pc_slots *a, int64_t p, int64_t b, int64_t r, int64_t
     memcpy(y, x, (size_t)n * a->es);
   }
   pc_gemm_packed(rows, PC_ROWS(at(a, w, b * a->keys), a->all), &a->pv[p * a->images + b], a->residual ? NULL : a->bias,
-                 a->residual, PC_ROWS(y, a->dv));
+                 a->residual, pc_far(PC_ROWS(y, a->dv), !a->residual));
 }
 
 /* Rows [begin, end) of a problem. */
@@ -194,7 +194,7 @@ static void rows_forward(const pc_slots *a, int64_t p, int64_t begin, int64_t en
       pc_norm_rows(a->d, rows, a->dx, a->eps, h, NULL, NULL, t->h);
       h = t->h;
     }
-    pc_gemm_packed(rows, PC_ROWS((char *)h, a->dx), &a->pk[p], a->c ? at(a, a->c, p * a->padded) : NULL, 0,
+    pc_gemm_packed(rows, pc_far(PC_ROWS((char *)h, a->dx), !a->norm), &a->pk[p], a->c ? at(a, a->c, p * a->padded) : NULL, 0,
                    PC_ROWS(t->s, a->padded));
     softmax(a, w, t->s, rows);
     for (int64_t b = 0; b < a->images; b++) tile_out(a, p, b, r, rows, w);
@@ -219,7 +219,7 @@ static void rows_backward(const pc_slots *a, int64_t p, int64_t begin, int64_t e
     lay_weights_grad(a, p, r, rows, t->s);
     for (int64_t b = 0; a->gout && b < a->images; b++) {
       char *go = out_at(a, a->gout, p, b, r);
-      pc_gemm_packed(rows, PC_ROWS(go, a->dv), &a->pv[p * a->images + b], NULL, a->gw != NULL,
+      pc_gemm_packed(rows, pc_far(PC_ROWS(go, a->dv), 1), &a->pv[p * a->images + b], NULL, a->gw != NULL,
                      PC_ROWS(at(a, t->s, b * a->keys), a->padded));
       if (a->need_v)
         pc_gemm(a->d, a->keys, a->dv, rows, 1, PC_COLS(at(a, w, b * a->keys), a->all), PC_ROWS(go, a->dv), 1,
@@ -236,7 +236,7 @@ static void rows_backward(const pc_slots *a, int64_t p, int64_t begin, int64_t e
     }
     if (!a->gx) continue;
     char *gx = at(a, a->gx, (p * a->n + r) * a->dx), *gh = a->norm ? t->g : gx;
-    pc_gemm_packed(rows, PC_ROWS(t->s, a->padded), &a->pk[p], NULL, 0, PC_ROWS(gh, a->dx));
+    pc_gemm_packed(rows, PC_ROWS(t->s, a->padded), &a->pk[p], NULL, 0, pc_far(PC_ROWS(gh, a->dx), !a->norm));
     if (a->norm) pc_norm_rows_backward(a->d, rows, a->dx, a->eps, gh, x, NULL, gx, NULL, NULL);
     for (int64_t b = 0; a->residual && a->gout && b < a->images; b++)
       add_to(a, gx, out_at(a, a->gout, p, b, r), rows * a->dx);

@@ -4,18 +4,21 @@
  *   l = x - max - log sum exp(x - max);       dx = dy - exp(l) sum dy
  * Rows are contiguous (rows.h). Rows of a few slots (n <= SMALL) are taken BLOCK at a
  * time, transposed into columns, so that the lanes of a vector are different rows:
- * with 3 to 16 slots a row does not fill a vector. The plain loop is the reference.
+ * with 3 to 16 slots a row does not fill a vector. Over a dim that is not the last (slots
+ * before pixels) neighbours in memory are different rows already: columns, up to COLUMN long,
+ * are taken where they lie. The plain loop is the reference.
  */
 #include <math.h>
 #include <string.h>
 
 #include "base/cpu.h"
 #include "base/parallel.h"
+#include "base/simd.h"
 #include "base/vmath.h"
 #include "tensor/reduce.h"
 #include "tensor/rows.h"
 
-enum { SMALL = 16, BLOCK = 64 };
+enum { SMALL = 16, BLOCK = 64, COLUMN = 64 };
 
 typedef struct soft_job {
   const pc_tensor *x, *g; /* backward: x is the forward's result */
@@ -145,6 +148,115 @@ static void backward_rows(int64_t begin, int64_t end, void *ctx) {
   }
 }
 
+/* ---- f32 columns: x is (outer, n, inner), lanes are neighbours of the innermost ---- */
+
+typedef struct column_job {
+  const float *x, *g; /* backward: x is the forward's result */
+  float *y;
+  int64_t n, inner, blocks; /* of BLOCK columns, an outer index */
+  int log;
+} column_job;
+
+/* n lines of w floats; what is missing of BLOCK is 0. */
+static void take_lines(float (*to)[BLOCK], const float *from, int64_t n, int64_t inner, int64_t w) {
+  for (int64_t k = 0; k < n; k++) {
+    memcpy(to[k], from + k * inner, sizeof(float) * (size_t)w);
+    memset(to[k] + w, 0, sizeof(float) * (size_t)(BLOCK - w));
+  }
+}
+
+static PC_CLONES void shift_lines(float (*c)[BLOCK], int64_t n) {
+  float m[BLOCK];
+  for (int i = 0; i < BLOCK; i++) m[i] = -INFINITY;
+  for (int64_t k = 0; k < n; k++)
+    for (int i = 0; i < BLOCK; i++) m[i] = c[k][i] > m[i] || c[k][i] != c[k][i] ? c[k][i] : m[i];
+  for (int i = 0; i < BLOCK; i++) m[i] = m[i] - m[i] == 0 || m[i] != m[i] ? m[i] : 0;
+  for (int64_t k = 0; k < n; k++)
+    for (int i = 0; i < BLOCK; i++) c[k][i] -= m[i];
+}
+
+static PC_CLONES void add_lines(float *s, float (*e)[BLOCK], int64_t n) {
+  for (int i = 0; i < BLOCK; i++) s[i] = 0;
+  for (int64_t k = 0; k < n; k++)
+    for (int i = 0; i < BLOCK; i++) s[i] += e[k][i];
+}
+
+static PC_CLONES void scale_lines(float (*e)[BLOCK], const float *s, int64_t n) {
+  float by[BLOCK];
+  for (int i = 0; i < BLOCK; i++) by[i] = 1 / s[i];
+  for (int64_t k = 0; k < n; k++)
+    for (int i = 0; i < BLOCK; i++) e[k][i] *= by[i];
+}
+
+static PC_CLONES void lower_lines(float (*c)[BLOCK], const float *s, int64_t n) {
+  for (int64_t k = 0; k < n; k++)
+    for (int i = 0; i < BLOCK; i++) c[k][i] -= s[i];
+}
+
+static void forward_columns(int64_t begin, int64_t end, void *ctx) {
+  const column_job *j = ctx;
+  float c[COLUMN][BLOCK], e[COLUMN][BLOCK], s[BLOCK];
+  for (int64_t b = begin; b < end; b++) {
+    int64_t i = b % j->blocks * BLOCK, at = b / j->blocks * j->n * j->inner + i,
+            w = j->inner - i < BLOCK ? j->inner - i : BLOCK;
+    take_lines(c, j->x + at, j->n, j->inner, w);
+    shift_lines(c, j->n);
+    pc_vexp_f32(e[0], c[0], j->n * BLOCK);
+    add_lines(s, e, j->n);
+    if (j->log) {
+      pc_vlog_f32(s, s, BLOCK);
+      lower_lines(c, s, j->n);
+    } else {
+      scale_lines(e, s, j->n);
+    }
+    for (int64_t k = 0; k < j->n; k++)
+      memcpy(j->y + at + k * j->inner, (j->log ? c : e)[k], sizeof(float) * (size_t)w);
+  }
+}
+
+static PC_CLONES void back_lines(float (*g)[BLOCK], float (*y)[BLOCK], int64_t n, int log) {
+  float s[BLOCK] = {0};
+  for (int64_t k = 0; k < n; k++)
+    for (int i = 0; i < BLOCK; i++) s[i] += log ? g[k][i] : g[k][i] * y[k][i];
+  for (int64_t k = 0; k < n; k++)
+    for (int i = 0; i < BLOCK; i++) g[k][i] = log ? g[k][i] - y[k][i] * s[i] : y[k][i] * (g[k][i] - s[i]);
+}
+
+static void backward_columns(int64_t begin, int64_t end, void *ctx) {
+  const column_job *j = ctx;
+  float y[COLUMN][BLOCK], g[COLUMN][BLOCK];
+  for (int64_t b = begin; b < end; b++) {
+    int64_t i = b % j->blocks * BLOCK, at = b / j->blocks * j->n * j->inner + i,
+            w = j->inner - i < BLOCK ? j->inner - i : BLOCK;
+    take_lines(y, j->x + at, j->n, j->inner, w);
+    take_lines(g, j->g + at, j->n, j->inner, w);
+    if (j->log) pc_vexp_f32(y[0], y[0], j->n * BLOCK);
+    back_lines(g, y, j->n, j->log);
+    for (int64_t k = 0; k < j->n; k++) memcpy(j->y + at + k * j->inner, g[k], sizeof(float) * (size_t)w);
+  }
+}
+
+/* Columns where they lie, if x is such a case: 1, a result or a code; else 0. g NULL: forward. */
+static int by_columns(pc_tensor **out, const pc_tensor *x, const pc_tensor *g, int dim, int log) {
+  int64_t inner = 1, n = x->ndim ? x->size[dim] : 0;
+  pc_tensor *cx = NULL, *cg = NULL;
+  for (int d = dim + 1; d < x->ndim; d++) inner *= x->size[d];
+  if (x->dtype != PC_F32 || n < 1 || n > COLUMN || inner < BLOCK / 4 || pc_cpu_tier() == PC_TIER_REF) return 0;
+  int rc = pc_contiguous(&cx, x);
+  if (rc == PC_OK && g) rc = pc_contiguous(&cg, g);
+  if (rc == PC_OK) rc = pc_tensor_empty(out, PC_F32, x->ndim, x->size);
+  if (rc == PC_OK) {
+    column_job j = {.x = pc_f32(cx), .y = pc_f32(*out), .n = n, .inner = inner, .log = log};
+    j.g = g ? pc_f32(cg) : NULL;
+    j.blocks = (inner + BLOCK - 1) / BLOCK;
+    int64_t all = pc_numel(x) / (n * inner) * j.blocks;
+    pc_parallel_for(all, 16384 / (n * BLOCK) + 1, g ? backward_columns : forward_columns, &j);
+  }
+  pc_tensor_release(cx);
+  pc_tensor_release(cg);
+  return rc < 0 ? rc : 1;
+}
+
 static int64_t grain_of(int64_t n) { /* a multiple of BLOCK rows, about 16k elements */
   int64_t rows = 16384 / (n > 0 ? n : 1) / BLOCK * BLOCK;
   return rows > 0 ? rows : n > 16384 ? 1 : BLOCK;
@@ -155,6 +267,7 @@ static int forward(const char *op, pc_tensor **out, const pc_tensor *x, const pc
   pc_tensor *cast = NULL, *y = NULL;
   int dim, rc = pc_dim(op, x, v[0].set ? v[0].i : -1, &dim);
   *out = NULL;
+  if (rc == PC_OK && (rc = by_columns(out, x, NULL, dim, log)) != 0) return rc < 0 ? rc : PC_OK;
   if (rc == PC_OK) rc = pc_rows_along(&r, x, dim);
   if (rc == PC_OK) rc = pc_to_dtype(&cast, r.x, pc_dtype_is_float(x->dtype) ? (pc_dtype)x->dtype : PC_F32);
   if (rc == PC_OK) rc = pc_tensor_empty(&y, cast->dtype, r.x->ndim, r.x->size);
@@ -177,6 +290,7 @@ static int backward(const char *op, pc_tensor **out, pc_tensor *const *in, const
   *out = NULL;
   if (rc == PC_OK && (!pc_same_shape(in[0], in[1]) || in[0]->dtype != in[1]->dtype))
     rc = pc_fail(PC_ESHAPE, "%s: gradient %s, result %s", op, pc_shape_str(in[0]), pc_shape_str(in[1]));
+  if (rc == PC_OK && (rc = by_columns(out, in[1], in[0], dim, log)) != 0) return rc < 0 ? rc : PC_OK;
   if (rc == PC_OK) rc = pc_rows_along(&rg, in[0], dim);
   if (rc == PC_OK) rc = pc_rows_along(&ry, in[1], dim);
   if (rc == PC_OK) rc = pc_tensor_empty(&d, in[1]->dtype, ry.x->ndim, ry.x->size);

@@ -11,7 +11,8 @@
 #include "tensor/transpose.h"
 
 static const int64_t sizes[] = {1, 3, 7, 16, 63, 65};
-enum { SIZES_N = sizeof sizes / sizeof *sizes, GAP = 5 };
+enum { SIZES_N = sizeof sizes / sizeof *sizes };
+static int64_t gap = 5; /* by which lines are longer than they must be */
 
 typedef struct operand {
   float *p;
@@ -21,13 +22,13 @@ typedef struct operand {
 
 static float noise(int64_t i) { return (float)((uint64_t)(i * 2654435761u) >> 8 & 0xffff) / 65536.0f - 0.5f; }
 
-/* rows x cols with lines GAP longer than they must be; NaN between the lines. */
+/* rows x cols with lines `gap` longer than they must be; NaN between the lines. */
 static operand make(int64_t rows, int64_t cols, int turned) {
-  int64_t lines = turned ? cols : rows, ld = (turned ? rows : cols) + GAP;
+  int64_t lines = turned ? cols : rows, ld = (turned ? rows : cols) + gap;
   operand o = {.n = lines * ld};
   o.p = pc_malloc(sizeof *o.p * (size_t)o.n);
   ck_assert_ptr_nonnull(o.p);
-  for (int64_t i = 0; i < o.n; i++) o.p[i] = i % ld < ld - GAP ? noise(i) : NAN;
+  for (int64_t i = 0; i < o.n; i++) o.p[i] = i % ld < ld - gap ? noise(i) : NAN;
   o.m = turned ? PC_COLS(o.p, ld) : PC_ROWS(o.p, ld);
   return o;
 }
@@ -96,6 +97,36 @@ START_TEST(past_the_blocks) {
 }
 END_TEST
 
+/* Rows a multiple of 2 KiB apart are copied; matrices that are taken for far away, from their first row to their last. */
+START_TEST(strides_that_collide) {
+  gap = 512 - 67;
+  one(1, 65, 67, 0, 0, 1, 0);
+  one(63, 64, 67, 0, 0, 1, 1);
+  one(500, 65, 67, 0, 1, -2, 0.25);
+  gap = 1024 - 900;
+  one(65, 100, 900, 0, 0, 1, 1);
+  gap = 5;
+}
+END_TEST
+
+START_TEST(far_away) {
+  for (int k = 1; k < 70; k += 17) {
+    operand a = make(61, k, 0), b = make(k, 70, 0), c = make(61, 70, 0);
+    float *was = pc_malloc(sizeof *was * (size_t)c.n);
+    memcpy(was, c.p, sizeof *was * (size_t)c.n);
+    pc_packed p;
+    must(pc_pack(&p, PC_F32, k, 70, b.m));
+    pc_gemm_packed(61, pc_far(a.m, 1), &p, NULL, 1, pc_far(c.m, 1));
+    check("far", 61, 70, k, a, b, c, was, 1, 1, NULL);
+    pc_pack_free(&p);
+    pc_free(was);
+    pc_free(a.p);
+    pc_free(b.p);
+    pc_free(c.p);
+  }
+}
+END_TEST
+
 /* No inner dimension: C is the bias, or beta C. */
 START_TEST(no_k) {
   float c[6] = {1, 2, 3, 4, 5, 6}, bias[3] = {7, 8, 9}, none = 0;
@@ -123,7 +154,7 @@ START_TEST(threads_give_the_same_bits) {
   j.c = d.m;
   must(pc_gemm_many(&j));
   pc_set_num_threads(was);
-  ck_assert_mem_eq(c.p, d.p, sizeof *c.p * (size_t)(c.n - GAP));
+  ck_assert_mem_eq(c.p, d.p, sizeof *c.p * (size_t)(c.n - gap));
   pc_free(a.p);
   pc_free(b.p);
   pc_free(c.p);
@@ -153,6 +184,8 @@ int main(void) {
   tcase_set_timeout(tc, 60);
   tcase_add_loop_test(tc, odd_sizes, 0, SIZES_N);
   tcase_add_test(tc, past_the_blocks);
+  tcase_add_test(tc, strides_that_collide);
+  tcase_add_test(tc, far_away);
   tcase_add_test(tc, no_k);
   tcase_add_test(tc, threads_give_the_same_bits);
   tcase_add_test(tc, turning);

@@ -98,12 +98,15 @@ START_TEST(layouts) {
   check(rnd_t(PC_F32, SIZES(130, 5)), "transposed");
   check(rnd_s(PC_F32, SIZES(2, 65, 3)), "strided");
   check(rnd(PC_F32, SIZES(2, 700)), "long rows");
+  check(rnd(PC_F32, SIZES(2, 4, 130)), "slots before pixels");
+  check(rnd(PC_F32, SIZES(64, 3, 65)), "long columns");
+  check(rnd(PC_F64, SIZES(2, 3, 65)), "columns of f64");
   check(rnd(PC_F32, SIZES(1, 1)), "one");
 }
 END_TEST
 
-START_TEST(large_and_infinite) {
-  enum { R = 64 }; /* a whole block of the short-row path */
+START_TEST(large_and_infinite) { /* _i: the slots come first, so that rows are columns */
+  enum { R = 64 };               /* a whole block of the short-row path, or of columns */
   const float inf = INFINITY;
   float v[R * 3];
   pc_tensor *x, *y;
@@ -111,21 +114,25 @@ START_TEST(large_and_infinite) {
   v[30] = 2, v[31] = -inf, v[32] = 2;       /* row 10: a slot masked out */
   v[33] = NAN, v[34] = 1, v[35] = 2;        /* row 11 */
   v[36] = -inf, v[37] = -inf, v[38] = -inf; /* row 12: nothing left to choose */
-  must(pc_tensor_from(&x, PC_F32, 2, (int64_t[]){R, 3}, v));
+  float turned[R * 3];
+  for (int i = 0; i < R * 3; i++) turned[i % 3 * R + i / 3] = v[i];
+  must(pc_tensor_from(&x, PC_F32, 2, _i ? (int64_t[]){3, R} : (int64_t[]){R, 3}, _i ? turned : v));
+  const pc_val dim[8] = {PC_VI(_i ? 0 : 1)};
+  const int row = _i ? 1 : 3, slot = _i ? R : 1;
   for (int t = PC_TIER_REF; t <= (int)pc_cpu_best(); t++) {
-    y = run_tier((pc_tier)t, pc_fwd_softmax, 1, &x, none);
+    y = run_tier((pc_tier)t, pc_fwd_softmax, 1, &x, dim);
     for (int i = 0; i < R; i++)
       for (int k = 0; k < 3; k++) {
-        double a = pc_at(y, 3 * i + k), want = i == 10 ? (k == 1 ? 0 : 0.5) : k == 2 ? 0 : 0.5;
+        double a = pc_at(y, row * i + slot * k), want = i == 10 ? (k == 1 ? 0 : 0.5) : k == 2 ? 0 : 0.5;
         if (i == 11 || i == 12)
           ck_assert_msg(isnan(a), "row %d of tier %s is %g", i, pc_tier_name((pc_tier)t), a);
         else
           ck_assert_msg(fabs(a - want) < 1e-6, "row %d, slot %d, tier %s: %g", i, k, pc_tier_name((pc_tier)t), a);
       }
     pc_tensor_release(y);
-    y = run_tier((pc_tier)t, pc_fwd_log_softmax, 1, &x, none);
+    y = run_tier((pc_tier)t, pc_fwd_log_softmax, 1, &x, dim);
     ck_assert_double_eq_tol(pc_at(y, 0), -log(2), 1e-6);
-    ck_assert(isinf(pc_at(y, 31)) && pc_at(y, 31) < 0);
+    ck_assert(isinf(pc_at(y, 10 * row + slot)) && pc_at(y, 10 * row + slot) < 0);
     pc_tensor_release(y);
   }
   pc_tensor_release(x);
@@ -180,7 +187,7 @@ int main(void) {
   tcase_add_test(tc, by_hand);
   tcase_add_loop_test(tc, row_lengths, 0, 20);
   tcase_add_test(tc, layouts);
-  tcase_add_test(tc, large_and_infinite);
+  tcase_add_loop_test(tc, large_and_infinite, 0, 2);
   tcase_add_test(tc, threads_change_no_bit);
   tcase_add_test(tc, empty_and_messages);
   suite_add_tcase(s, tc);
