@@ -106,6 +106,7 @@ static int f_attention(lua_State *L, pc_args *a) {
 static int f_block(lua_State *L, pc_args *a) {
   pc_module *m;
   pc_block_opts o = {.width_kv = I(2), .self_attention = (int)I(3), .ff = I(4), .inner = I(5), .qkv_bias = (int)I(6)};
+  o.recompute = (int)I(7);
   return pc_made_module(L, pc_nn_block(&m, I(0), I(1), &o), &m);
 }
 
@@ -300,8 +301,13 @@ static const pc_luafn functions[] = {
     {"sequential", "modules:table", f_sequential, "modules in a row: {nn.linear(..), nn.activation'relu', ...}", 0},
     {"attention", "width:int, heads:int, context:int?, inner:int=0, bias:bool=false", f_attention,
      "multi-head attention: x (B,N,width)[, context (B,M,context)] -> (B,N,width), weights (B,heads,N,M)", 0},
-    {"block", "width:int, heads:int, context:int=0, self_attention:bool=false, ff:int=0, inner:int=0, bias:bool=false",
-     f_block, "pre-norm Transformer block; context 0: self-attention only; ff 0: 4 width; bias: of q, k and v", 0},
+    {"block",
+     "width:int, heads:int, context:int=0, self_attention:bool=false, ff:int=0, inner:int=0, bias:bool=false, "
+     "recompute:bool=false",
+     f_block,
+     "pre-norm Transformer block; context 0: self-attention only; ff 0: 4 width; bias: of q, k and v; recompute: "
+     "backward computes the self-attention again and keeps nothing of it",
+     0},
     {"gru_cell", "in:int, hidden:int", f_gru_cell, "x (B,in), h (B,hidden) -> h' (B,hidden)", 0},
     {"position", "n:int, width:int, sd:num=0.02", f_position, "adds a learned (n,width) table", 0},
     {"sincos", "n:int, width:int", f_sincos, "sine-cosine position table (n,width)", 0},

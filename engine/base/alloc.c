@@ -9,7 +9,8 @@
 #include "base/error.h"
 
 /* A block is a 64-byte head followed by the caller's bytes. Classes: multiples
- * of 64 up to 512 bytes, then 8 per doubling (at most 12.5 % apart).
+ * of 64 up to 512 bytes, then 8 per doubling (at most 12.5 % apart), from
+ * MAP_FROM on 16.
  *
  * What the cache may hold: a freed block stays while (live + cached) block
  * bytes are within half as much again of the largest live total seen, plus
@@ -17,11 +18,13 @@
  * a flat footprint, and a step that repeats finds all its blocks again. Where a
  * new large block would make the footprint more than that largest total, a free
  * one of up to WIDER classes more serves: backward's gradients take the places of
- * the activations it has done with. */
-enum { HEAD = 64, MAP_FROM = 256 << 10, HUGE_FROM = 4 << 20, HUGE = 2 << 20, EVICT_FROM = 64 << 10, WIDER = 6 };
+ * the activations it has done with; and where there is none, others are given
+ * back for it. */
+enum { HEAD = 64, MAP_TOP = 18, MAP_FROM = 1 << MAP_TOP, HUGE_FROM = 4 << 20, HUGE = 2 << 20 };
+enum { EVICT_FROM = 64 << 10, WIDER = 12 };
 #define SLACK  ((int64_t)32 << 20)
 #define MAGIC  0x70636d61u
-#define NCLASS 512
+#define NCLASS 640
 
 typedef struct block {
   size_t bytes;                /* asked for */
@@ -53,16 +56,19 @@ enum { CACHE_DEFAULT = 1 };
 
 /* ---- classes ---- */
 
+enum { MAPPED = 8 + (MAP_TOP - 9) * 8 }; /* the first class past MAP_FROM */
+
 static int class_of(size_t n) {
   if (n <= 512) return n ? (int)((n - 1) / 64) : 0; /* 0..7: 64..512 */
   int top = 63 - __builtin_clzll(n - 1);            /* 2^top <= n-1 < 2^(top+1), top >= 9 */
-  return 8 + (top - 9) * 8 + (int)((n - 1) >> (top - 3) & 7);
+  if (top < MAP_TOP) return 8 + (top - 9) * 8 + (int)((n - 1) >> (top - 3) & 7);
+  return MAPPED + (top - MAP_TOP) * 16 + (int)((n - 1) >> (top - 4) & 15);
 }
 
 static size_t class_bytes(int c) {
   if (c < 8) return 64 * (size_t)(c + 1);
-  int top = 9 + (c - 8) / 8, eighth = (c - 8) % 8 + 1;
-  return ((size_t)1 << top) + ((size_t)eighth << (top - 3));
+  int parts = c < MAPPED ? 8 : 16, from = c < MAPPED ? 8 : MAPPED, top = (c < MAPPED ? 9 : MAP_TOP) + (c - from) / parts;
+  return ((size_t)1 << top) + ((size_t)1 << top) / (size_t)parts * (size_t)((c - from) % parts + 1);
 }
 
 /* ---- system ---- */
@@ -208,6 +214,7 @@ static void *take(size_t bytes, int zero) {
     b->fresh = 0;
   } else {
     size_t size = class >= 0 ? class_bytes(class) : bytes;
+    if (size >= MAP_FROM && a.held + a.st.cached + (int64_t)size > a.held_peak) evict_to(a.held_peak - (int64_t)size);
     b = system_block(size, class);
     if (!b && a.st.cached) { /* give back what is kept, then try once more */
       evict_to(0);

@@ -12,7 +12,7 @@
 #define IN(i)     pc_node_in(n, i)
 
 static void fused(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {
-  pc_tensor *out[PC_MAX_OUT] = {NULL}, *in[6] = {g[0], g[1], IN(0), IN(1), IN(2), pc_node_out(s, n, 1)};
+  pc_tensor *out[PC_MAX_OUT] = {NULL}, *in[6] = {g[0], g[1], IN(0), IN(1), IN(2), NULL};
   if (s->rc < 0 || pc_note(s, pc_apply(PC_OP_attention_backward, out, in, 6, pc_node_val(n), 2)) < 0) return;
   for (int i = 0; i < 3; i++) {
     pc_own(s, out[i]);
@@ -49,8 +49,9 @@ BWD(attention) {
   }
   int64_t h = val[0].set ? val[0].i : 1, e = pc_node_in_shape(n, 0)->size[2] / h;
   double scale = val[1].set ? val[1].d : e ? 1 / sqrt((double)e) : 1;
-  pc_tensor *w = pc_node_out(s, n, 1), *q = split_heads(s, IN(0), h), *k = split_heads(s, IN(1), h),
-            *v = split_heads(s, IN(2), h), *go = split_heads(s, g[0], h), *gw = g[1];
+  pc_tensor *q = split_heads(s, IN(0), h), *k = split_heads(s, IN(1), h), *v = split_heads(s, IN(2), h),
+            *go = split_heads(s, g[0], h), *gw = g[1];
+  pc_tensor *w = pc_softmax(s, pc_mul_scalar(s, pc_matmul_t(s, q, k, 0, 1), scale), 3);
   if (go) {
     pc_tensor *t = pc_matmul_t(s, go, v, 0, 1);
     gw = gw ? pc_add(s, gw, t) : t;

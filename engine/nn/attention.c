@@ -1,6 +1,7 @@
 /* attention.c: multi-head attention and Transformer blocks as modules. */
 #include <math.h>
 
+#include "grad/checkpoint.h"
 #include "grad/ops_linalg.h"
 #include "grad/ops_nn.h"
 #include "grad/ops_pointwise.h"
@@ -160,7 +161,28 @@ int pc_nn_attention(pc_module **out, int64_t width_q, int64_t width_kv, int64_t 
 
 typedef struct block_self {
   pc_module *norm_cross, *cross, *norm_self, *self, *norm_ff, *ff;
+  int recompute;
 } block_self;
+
+static int run_self(void *ctx, pc_tensor *const *in, int nin, pc_tensor **out, int *nout) {
+  const block_self *b = ((pc_module *)ctx)->self;
+  pc_scope s = {0};
+  out[0] = attention(&s, b->self->self, in[0], b->norm_self, NULL, 1, &out[1]);
+  return pc_scope_end(&s, out, *nout = 2);
+}
+
+static void release_block(void *m) { pc_module_release(m); }
+
+/* x + attention of norm(x) to itself; of the way there backward keeps nothing. */
+static pc_tensor *self_again(pc_scope *s, pc_module *m, pc_tensor *x, pc_tensor **weights) {
+  pc_tensor *y[PC_MAX_OUT];
+  int n = 0;
+  if (s->rc < 0 || !x ||
+      pc_note(s, pc_checkpoint(y, &n, &x, 1, (pc_recompute){pc_module_retain(m), run_self, release_block})) < 0)
+    return NULL;
+  *weights = pc_own(s, y[1]);
+  return pc_own(s, y[0]);
+}
 
 static void fwd_block(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
   const block_self *b = m->self;
@@ -174,7 +196,7 @@ static void fwd_block(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, 
   }
   if (b->self) {
     pc_tensor *w = NULL;
-    x = attention(s, b->self->self, x, b->norm_self, NULL, 1, &w);
+    x = b->recompute ? self_again(s, m, x, &w) : attention(s, b->self->self, x, b->norm_self, NULL, 1, &w);
     if (!b->cross) out[1] = w;
   }
   pc_module *ff[3] = {b->ff->kids[0].m, b->ff->kids[1].m, b->ff->kids[2].m}; /* linear, GELU, linear */
@@ -201,6 +223,7 @@ int pc_nn_block(pc_module **out, int64_t width, int64_t heads, const pc_block_op
   int rc = pc_module_new(out, &block_class, sizeof(block_self));
   if (rc < 0) return rc;
   block_self *b = (*out)->self;
+  b->recompute = o.recompute;
   if (o.width_kv) {
     rc = add_norm(*out, "norm_cross", width, &b->norm_cross);
     if (rc == PC_OK)

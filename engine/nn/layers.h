@@ -66,7 +66,8 @@ typedef struct pc_attention_opts {
 int pc_nn_attention(pc_module **out, int64_t width_q, int64_t width_kv, int64_t heads, const pc_attention_opts *o);
 
 /* Pre-norm Transformer block: x += attn(norm(x), context); x += mlp(norm(x)).
- * self_attention adds x += attn(norm(x)) between. ff: inner width of the MLP.
+ * self_attention adds x += attn(norm(x)) between. ff: inner width of the MLP. recompute: backward computes the
+ * self-attention again (grad/checkpoint.h): of its five tensors of x's size (norm, q, k, v, what o takes) none is kept.
  * in: x (B,N,width)[, context (B,M,width_kv)]; out: x and, of the cross-attention, the weights. */
 typedef struct pc_block_opts {
   int64_t width_kv;   /* 0: no context, self-attention only */
@@ -74,6 +75,7 @@ typedef struct pc_block_opts {
   int64_t ff;         /* 0: 4 * width */
   int64_t inner;      /* of the cross-attention; 0: width_kv */
   int qkv_bias;       /* of every attention */
+  int recompute;
 } pc_block_opts;
 int pc_nn_block(pc_module **out, int64_t width, int64_t heads, const pc_block_opts *o);
 

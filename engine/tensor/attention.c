@@ -23,7 +23,7 @@ typedef struct attn {
   int64_t parts; /* of a shared q: runs of images with a gq each */
   int shared;    /* q has batch 1 */
   const char *q, *k, *v, *gout, *gw;
-  char *w, *out;
+  char *w, *out; /* w NULL in backward: computed again, a tile at a time */
   char *gq, *gk, *gv;
   int failed;
 } attn;
@@ -92,31 +92,37 @@ static char *w_of(const attn *a, const char *w, int64_t b, int64_t p) {
   return at(w, a->es, (b * a->problems + p) * a->n * a->keys);
 }
 
+/* Weights of rows [r, r + rows) of a problem. */
+static void weigh(const attn *a, int64_t b, int64_t p, int64_t r, int64_t rows, char *w) {
+  pc_mat q = PC_ROWS(at(q_of(a, a->q, b, p), a->es, r * a->dq), a->dq);
+  pc_gemm(a->d, rows, a->keys, a->e, a->scale, q, PC_COLS(k_of(a, a->k, b, p), a->dq), 0, PC_ROWS(w, a->keys));
+  softmax(a, w, rows);
+}
+
 static void forward(int64_t begin, int64_t end, void *ctx) {
   const attn *a = ctx;
   int64_t tile = pc_tile_rows(a->n, (int64_t)a->es * (a->e + a->ev + a->keys));
   for (int64_t i = begin; i < end; i++) {
     int64_t b = i / a->problems, p = i % a->problems;
-    pc_mat k = PC_COLS(k_of(a, a->k, b, p), a->dq), v = PC_ROWS(v_of(a, a->v, b, p), a->dv);
+    pc_mat v = PC_ROWS(v_of(a, a->v, b, p), a->dv);
     for (int64_t r = 0; r < a->n; r += tile) {
       int64_t rows = a->n - r < tile ? a->n - r : tile;
-      pc_mat q = PC_ROWS(at(q_of(a, a->q, b, p), a->es, r * a->dq), a->dq);
-      pc_mat w = PC_ROWS(at(w_of(a, a->w, b, p), a->es, r * a->keys), a->keys);
+      char *w = at(w_of(a, a->w, b, p), a->es, r * a->keys);
       pc_mat o = PC_ROWS(at(out_of(a, a->out, b, p), a->es, r * a->dv), a->dv);
-      pc_gemm(a->d, rows, a->keys, a->e, a->scale, q, k, 0, w);
-      softmax(a, w.p, rows);
-      pc_gemm(a->d, rows, a->ev, a->keys, 1, w, v, 0, o);
+      weigh(a, b, p, r, rows, w);
+      pc_gemm(a->d, rows, a->ev, a->keys, 1, PC_ROWS(w, a->keys), v, 0, o);
     }
   }
 }
 
-/* Adds problem (b,p)'s part; first: gq is set, not added to. */
+/* Adds problem (b,p)'s part; first: gq is set, not added to. gs: (2, tile, keys). */
 static void backward_one(const attn *a, char *gs, int64_t tile, int64_t b, int64_t p, int first) {
   pc_mat k = PC_ROWS(k_of(a, a->k, b, p), a->dq), vt = PC_COLS(v_of(a, a->v, b, p), a->dv);
   for (int64_t r = 0; r < a->n; r += tile) {
     int64_t rows = a->n - r < tile ? a->n - r : tile;
-    char *w = at(w_of(a, a->w, b, p), a->es, r * a->keys), *go = NULL;
+    char *w = a->w ? at(w_of(a, a->w, b, p), a->es, r * a->keys) : at(gs, a->es, tile * a->keys), *go = NULL;
     pc_mat s = PC_ROWS(gs, a->keys), q = PC_ROWS(at(q_of(a, a->q, b, p), a->es, r * a->dq), a->dq);
+    if (!a->w) weigh(a, b, p, r, rows, w);
     if (a->gw) memcpy(gs, at(w_of(a, a->gw, b, p), a->es, r * a->keys), (size_t)(rows * a->keys) * a->es);
     if (a->gout) {
       go = at(out_of(a, a->gout, b, p), a->es, r * a->dv);
@@ -136,7 +142,7 @@ static void backward_one(const attn *a, char *gs, int64_t tile, int64_t b, int64
 static void backward(int64_t begin, int64_t end, void *ctx) {
   attn *a = ctx, mine = *a;
   int64_t tile = pc_tile_rows(a->n, (int64_t)a->es * (a->e + a->ev + 2 * a->keys));
-  char *gs = pc_malloc((size_t)(tile * a->keys) * a->es);
+  char *gs = pc_malloc((size_t)(2 * tile * a->keys) * a->es);
   if (!gs) {
     __atomic_store_n(&a->failed, 1, __ATOMIC_RELAXED);
     return;
@@ -181,8 +187,7 @@ static int backward_shared(attn *a) {
 /* ---- plain loops ---- */
 
 #define PLAIN(T)                                                                                                       \
-  static void plain_forward_##T(const attn *a) {                                                                       \
-    int64_t hm = a->keys * a->problems; /* weights of a pixel */                                                       \
+  static void plain_weights_##T(const attn *a) {                                                                       \
     for (int64_t i = 0; i < a->b * a->problems * a->n; i++) {                                                          \
       int64_t n = i % a->n, p = i / a->n % a->problems, b = i / a->n / a->problems;                                    \
       const T *q = (const T *)q_of(a, a->q, b, p) + n * a->dq;                                                         \
@@ -198,6 +203,10 @@ static int backward_shared(attn *a) {
       for (int64_t m = 0; m < a->m; m++) sum += exp(w[m] - top);                                                       \
       for (int64_t m = 0; m < a->m; m++) w[m] = (T)(exp(w[m] - top) / sum);                                            \
     }                                                                                                                  \
+  }                                                                                                                    \
+  static void plain_forward_##T(const attn *a) {                                                                       \
+    int64_t hm = a->keys * a->problems; /* weights of a pixel */                                                       \
+    plain_weights_##T(a);                                                                                              \
     for (int64_t i = 0; hm && i < a->b * a->problems * a->n * a->ev; i++) {                                            \
       int64_t e = i % a->ev, n = i / a->ev % a->n, p = i / a->ev / a->n % a->problems,                                 \
               b = i / a->ev / a->n / a->problems;                                                                      \
@@ -252,18 +261,23 @@ static int run_forward(attn *a) {
   return PC_OK;
 }
 
+static int run_plain_backward(attn *a) {
+  char *w = a->w ? NULL : pc_malloc((size_t)(a->b * a->problems * a->n * a->keys) * a->es);
+  double *gs = pc_malloc(sizeof *gs * (size_t)(a->keys + 1));
+  int rc = gs && (a->w || w) ? PC_OK : PC_ENOMEM;
+  if (rc == PC_OK && w) {
+    a->w = w;
+    (a->d == PC_F32 ? plain_weights_float : plain_weights_double)(a);
+  }
+  if (rc == PC_OK) (a->d == PC_F32 ? plain_backward_float : plain_backward_double)(a, gs);
+  pc_free(gs);
+  pc_free(w);
+  return rc;
+}
+
 static int run_backward(attn *a) {
   double flops = 6.0 * (double)(a->b * a->problems * a->n) * (double)(a->keys * (a->e + a->ev));
-  if (pc_cpu_tier() == PC_TIER_REF) {
-    double *gs = pc_malloc(sizeof *gs * (size_t)(a->keys + 1));
-    if (!gs) return PC_ENOMEM;
-    if (a->d == PC_F32)
-      plain_backward_float(a, gs);
-    else
-      plain_backward_double(a, gs);
-    pc_free(gs);
-    return PC_OK;
-  }
+  if (pc_cpu_tier() == PC_TIER_REF) return run_plain_backward(a);
   if (a->shared) return backward_shared(a);
   int64_t tasks = a->b * a->problems, grain = flops < 1e6 ? tasks : tasks / 16 + 1;
   pc_parallel_for(tasks, grain, backward, a);
@@ -358,7 +372,7 @@ done:
   return rc;
 }
 
-/* in: gout?, gw?, q, k, v, w */
+/* in: gout?, gw?, q, k, v, w? */
 static int do_backward(attn *a, pc_tensor **out, pc_tensor *const *in) {
   pc_tensor *t[MAX_OPERANDS] = {NULL};
   int rc;
@@ -372,11 +386,11 @@ static int do_backward(attn *a, pc_tensor **out, pc_tensor *const *in) {
   a->q = pc_data(t[2]);
   a->k = pc_data(t[3]);
   a->v = pc_data(t[4]);
-  a->w = pc_data(t[5]);
+  a->w = t[5] ? pc_data(t[5]) : NULL;
   a->gq = pc_data(out[0]);
   a->gk = pc_data(out[1]);
   a->gv = pc_data(out[2]);
-  int plain = pc_cpu_tier() == PC_TIER_REF, empty = !pc_numel(t[5]);
+  int plain = pc_cpu_tier() == PC_TIER_REF, empty = a->b * a->problems * a->n * a->keys == 0;
   for (int i = 0; i < 3; i++) /* plain loops add; nothing reaches v without gout */
     if (plain || empty || (i == 2 && !a->gout)) memset(pc_data(out[i]), 0, (size_t)pc_numel(out[i]) * a->es);
   if (!empty && (a->gout || a->gw)) rc = run_backward(a);

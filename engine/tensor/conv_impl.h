@@ -45,6 +45,12 @@ typedef struct pc_conv_job {
   int64_t parts;
 } pc_conv_job;
 
+/* How many parts a weight's gradient is summed in: few when they are large. */
+static inline int64_t pc_conv_parts(int64_t pieces, int64_t bytes) {
+  int64_t most = bytes > 1 << 20 ? 2 : 8;
+  return pieces < most ? pieces : most;
+}
+
 /* f32, not for the reference tier; PC_ENOMEM is their only failure. */
 int pc_window_run(pc_conv_job *j);
 int pc_window_weight(pc_conv_job *j, float *gw);

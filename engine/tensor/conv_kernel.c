@@ -347,7 +347,7 @@ static int weight(pc_dtype d, const pc_conv_geo *g, void *gw, const void *x, con
   j.pieces = &p;
   int64_t tiles = cut(&j), size = g->o * p.k;
   double flops = 2.0 * (double)(g->n * g->oh * g->ow) * (double)size;
-  j.parts = flops <= serial_flops ? 1 : tiles < 8 ? tiles : 8;
+  j.parts = flops <= serial_flops ? 1 : pc_conv_parts(tiles, size * (int64_t)j.es);
   if (tiles && j.in_place) {
     int rc = pc_window_weight(&j, gw);
     pc_free(runs);

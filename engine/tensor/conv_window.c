@@ -358,7 +358,7 @@ int pc_window_weight(pc_conv_job *j, float *gw) {
   int64_t size = j->o * j->pieces->k;
   double flops = 2.0 * (double)(j->n * j->pieces->gh * j->pieces->gw) * (double)size;
   w.f.direct = 0; /* kernels read past the last pixel: the copy has slack */
-  j->parts = flops <= serial_flops || j->n < 2 ? 1 : j->n < 8 ? j->n : 8;
+  j->parts = flops <= serial_flops || j->n < 2 ? 1 : pc_conv_parts(j->n, size * (int64_t)sizeof *gw);
   w.pieces = pc_calloc(1, sizeof *w.pieces);
   j->part = j->parts > 1 ? pc_malloc(sizeof *gw * (size_t)(j->parts * size)) : (char *)gw;
   if (w.pieces && j->part) {

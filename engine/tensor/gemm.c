@@ -20,6 +20,7 @@ enum {
   BLOCK_A = 49152,        /* floats of A at work under a panel: 192 KiB of L2 */
   STREAM_FROM = 1 << 20,  /* bytes of B that pass through the caches once a tile */
   STREAM_ROWS = 240,      /* least rows of a tile then */
+  AHEAD = 16,             /* rows of B asked for while it is packed */
   ROWS = 480,             /* rows of A at work, a multiple of every mr */
 };
 static const double serial_flops = 1.5e6; /* about 15 us: below, a second thread costs more than it brings */
@@ -103,8 +104,11 @@ static void pack_columns(float *to, int64_t k, int64_t n, pc_mat b, float alpha)
 /* k rows of a whole panel, of `nr` numbers each, `rs` apart */
 #define COPY_ROWS(NR)                                                                                           \
   PC_CLONES static void copy_rows_##NR(float *restrict to, const float *restrict from, int64_t rs, int64_t k) { \
-    for (int64_t l = 0; l < k; l++)                                                                             \
+    for (int64_t l = 0; l < k; l++) {                                                                           \
+      int64_t next = l + AHEAD < k ? l + AHEAD : k - 1;                                                         \
+      for (int q = 0; q < NR; q += 16) __builtin_prefetch(from + next * rs + q);                                \
       for (int q = 0; q < NR; q++) to[l * NR + q] = from[l * rs + q];                                           \
+    }                                                                                                           \
   }
 COPY_ROWS(8)
 COPY_ROWS(16)
@@ -206,8 +210,8 @@ static void run_piece(const piece *p) {
   }
 }
 
-/* Rows a multiple of 2 KiB apart fall on the same few lines of L1, and push each other out. */
-static int collides(pc_mat a, int64_t k, int64_t n) { return k > 64 && n >= 64 && a.cs == 1 && a.rs % 512 == 0; }
+/* Rows a multiple of 4 KiB apart fall on the same lines of L1, and push each other out. */
+static int collides(pc_mat a, int64_t k, int64_t n) { return k > 64 && n >= 64 && a.cs == 1 && a.rs % 1024 == 0; }
 
 static void lay_rows(float *to, int64_t ld, pc_mat a, int64_t row, int64_t col, int64_t rows, int64_t cols) {
   const float *from = (const float *)a.p + row * a.rs + col * a.cs;

@@ -20,7 +20,7 @@ enum {
   PARTS = 8,            /* of the sums over rows, at most */
   PARTS_APART = 64,     /* the same when weights are not among the sums */
   APART_FROM = 2 << 20, /* bytes of weight gradients from which they are formed apart */
-  BUNCH_BYTES = 8 << 20 /* of gradients and inputs laid out for that */
+  BUNCH_BYTES = 4 << 20 /* of gradients and inputs laid out for that */
 };
 
 static char *at(const pc_mlp *k, const void *p, int64_t elements) { return pc_mlp_at(k, p, elements); }
@@ -131,11 +131,11 @@ typedef struct room {
 
 static int room_new(room *w, const pc_mlp *k) {
   size_t each = (size_t)(k->tile * k->widest) * k->es, all = 3 * each;
-  for (int i = 0; !k->kept && i < k->layers; i++) all += (size_t)(k->tile * k->width[i + 1]) * k->es;
+  for (int i = 0; k->again && i < k->layers; i++) all += (size_t)(k->tile * k->width[i + 1]) * k->es;
   if (!(w->m = pc_malloc(all + 1))) return PC_ENOMEM;
   for (int i = 0; i < 3; i++) w->buf[i] = w->m + (size_t)i * each;
   char *next = w->m + 3 * each;
-  for (int i = 0; !k->kept && i < k->layers; i++) {
+  for (int i = 0; k->again && i < k->layers; i++) {
     w->p[i] = next;
     next += (size_t)(k->tile * k->width[i + 1]) * k->es;
   }
@@ -175,7 +175,7 @@ static void tile_backward(const pc_mlp *k, int64_t r, int64_t rows, room *w, cha
   const char *x = at(k, k->x, r * k->width[0]), *gy = at(k, k->gy, r * k->width[k->layers]), *g = gy;
   char **buf = w->buf, *p[PC_MLP_MAX];
   for (int i = 0; i < k->layers; i++) p[i] = k->kept && has_act(k, i) ? pc_mlp_kept(k, i, r) : w->p[i];
-  if (!k->kept) tile_forward(k, r, rows, buf, p, 0, NULL);
+  if (k->again) tile_forward(k, r, rows, buf, p, 0, NULL);
   if (k->last_act) {
     char *to = gradient_at(k, k->layers - 1, r, buf[0]);
     through_act(k, NULL, to, gy, p[k->layers - 1], rows * k->width[k->layers]);
@@ -466,7 +466,7 @@ static int run_backward(pc_mlp *k) {
   k->sum = pc_calloc((size_t)(k->parts * k->sums + 1), k->es);
   if (!k->sum) return PC_ENOMEM;
   if (pc_cpu_tier() == PC_TIER_REF) return pc_mlp_plain_backward(k);
-  int rc = k->kept ? PC_OK : pack_ahead(k, k->layers);
+  int rc = k->again ? pack_ahead(k, k->layers) : PC_OK;
   for (int i = k->low; i < k->layers && rc == PC_OK; i++)
     rc = pc_pack(&k->back[i], k->d, k->width[i + 1], k->width[i], PC_ROWS((char *)k->w[i], k->width[i]));
   if (rc < 0) return rc;
@@ -525,6 +525,7 @@ int pc_mlp_backward(pc_tensor **out, const pc_tensor *gy, const pc_tensor *kept,
   k.gy = pc_data(g);
   k.gx = out[PC_MLP_X] ? pc_data(out[PC_MLP_X]) : NULL;
   k.kept = kept && pc_numel(kept) && !(k.slopes && wants_values(&k)) ? pc_data(kept) : NULL;
+  k.again = !k.kept && (k.layers > 1 || k.last_act);
   if ((rc = run_backward(&k)) == PC_OK) rc = hand_out(out, &k, need);
   pc_free(k.sum);
   unpack(&k);

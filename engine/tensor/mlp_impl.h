@@ -25,7 +25,8 @@ typedef struct pc_mlp {
 
   /* backward */
   const char *gy;
-  char *gx; /* or NULL */
+  char *gx;  /* or NULL */
+  int again; /* activations that were not kept are computed again */
   int need_w[PC_MLP_MAX], need_b[PC_MLP_MAX], need_norm;
   int low;                    /* layers from here on pass a gradient down to their input */
   int bottom;                 /* layers below get none */

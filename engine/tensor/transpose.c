@@ -6,6 +6,8 @@
 
 #include "base/cpu.h"
 
+enum { AHEAD = 16 }; /* rows */
+
 static void plain(float *restrict to, int64_t ldt, const float *restrict from, int64_t ldf, int64_t rows,
                   int64_t cols) {
   for (int64_t j = 0; j < cols; j++)
@@ -36,8 +38,11 @@ __attribute__((target("avx2"))) static void eight(float *to, int64_t ldt, const 
 __attribute__((target("avx2"))) static void blocks(float *to, int64_t ldt, const float *from, int64_t ldf, int64_t rows,
                                                    int64_t cols) {
   int64_t r8 = rows / 8 * 8, c8 = cols / 8 * 8;
-  for (int64_t i = 0; i < r8; i += 8)
+  for (int64_t i = 0; i < r8; i += 8) {
+    for (int64_t r = i + AHEAD; r < i + AHEAD + 8 && r < rows; r++) /* short rows far apart: no stream to foresee */
+      for (int64_t j = 0; j < cols; j += 16) __builtin_prefetch(from + r * ldf + j);
     for (int64_t j = 0; j < c8; j += 8) eight(to + j * ldt + i, ldt, from + i * ldf + j, ldf);
+  }
   plain(to + r8, ldt, from + r8 * ldf, ldf, rows - r8, cols);
   plain(to + c8 * ldt, ldt, from + c8, ldf, r8, cols - c8);
 }

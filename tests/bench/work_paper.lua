@@ -128,15 +128,15 @@ function work.i_replay(o)
 end
 
 --- (h) ViT-S/16: 12 blocks of width 384, 6 heads, feed-forward 1536; forward, backward, AdamW. Parameters step during
--- backward: gradients of all 21 million are never there together. recompute: each block's insides are computed again in
--- backward, not kept.
-local function vit(recompute)
+-- backward: gradients of all 21 million are never there together. again: in so many blocks the attention is computed
+-- again in backward, not kept. recompute: all of each block is.
+local function vit(again, recompute)
   return function(o)
     local d, tokens = 384, (o.size / 16) ^ 2
     local children = {
       patch = nn.conv2d(3, d, 16, {stride = 16}), cls = T.zeros(1, 1, d), pos = (T.randn(1, tokens + 1, d) * 0.02), norm = nn.layer_norm(d),
     }
-    for i = 1, 12 do children["block" .. i] = nn.block(d, 6, {bias = true}) end
+    for i = 1, 12 do children["block" .. i] = nn.block(d, 6, {bias = true, recompute = i <= again}) end
     function children.forward(self, x)
       local b = x:size(1)
       local t = T.cat({self.cls:expand(b, 1, d), self.patch(x):reshape(b, tokens, d)}, 2) + self.pos
@@ -162,6 +162,6 @@ local function vit(recompute)
     }
   end
 end
-work.h, work.h_small = vit(false), vit(true)
+work.h, work.h_small = vit(7), vit(0, true)
 
 return work

@@ -51,10 +51,19 @@ START_TEST(by_definition) {
     same(out[0], wo, 1e-5, "attention");
     same(out[1], ww, 1e-5, "attention weights");
     tiers_agree(pc_fwd_attention, 3, in, val, 1e-5, "attention tiers");
-    for (int part = 0; part < 3; part++) { /* both gradients, either alone */
-      pc_tensor *six[] = {part == 1 ? NULL : wo, part == 2 ? NULL : ww, q, k, v, out[1]}, *ref[3], *fast[3];
+    for (int part = 0; part < 6; part++) { /* both gradients, either alone; weights kept, or computed again */
+      pc_tensor *six[] = {part % 3 == 1 ? NULL : wo, part % 3 == 2 ? NULL : ww, q, k, v, out[1]}, *ref[3], *fast[3];
       must(pc_cpu_set_tier(PC_TIER_REF));
       must(pc_fwd_attention_backward(ref, six, 6, val));
+      if (part >= 3) six[5] = NULL;
+      if (part == 3) { /* the reference, too, must find the weights by itself */
+        pc_tensor *again[3];
+        must(pc_fwd_attention_backward(again, six, 6, val));
+        for (int g = 0; g < 3; g++) {
+          same(again[g], ref[g], 1e-6, "reference without weights");
+          pc_tensor_release(again[g]);
+        }
+      }
       must(pc_cpu_set_tier(pc_cpu_best()));
       must(pc_fwd_attention_backward(fast, six, 6, val));
       for (int g = 0; g < 3; g++) {
@@ -119,7 +128,7 @@ START_TEST(threads) {
   o = f[0], w = f[1];
   for (int t = 0; t < 2; t++) {
     pc_set_num_threads(t + 1);
-    must(pc_fwd_attention_backward(out[t], (pc_tensor *[]){g, NULL, q, k, k, w}, 6, val));
+    must(pc_fwd_attention_backward(out[t], (pc_tensor *[]){g, NULL, q, k, k, t ? w : NULL}, 6, val));
   }
   for (int i = 0; i < 3; i++) {
     same(out[0][i], out[1][i], 0, "1 and 2 threads");
