@@ -89,6 +89,7 @@ static int f_vit(lua_State *L, pc_args *a) {
   o.sincos = a->a[18].at && !strcmp(S(18), "sincos");
   if (SET(19)) o.eps = D(19);
   o.patches_only = a->a[20].at && !strcmp(S(20), "patches");
+  if (SET(21)) o.recompute = (int)I(21);
   return pc_made_module(L, rc < 0 ? rc : pc_encoder_vit(&m, &o), &m);
 }
 
@@ -156,13 +157,14 @@ static const pc_luafn encoder_functions[] = {
      "name:str?, height:int?, width_px:int?, channels:int?, patch:int?, depth:int?, width:int?, heads:int?, ff:int?, "
      "registers:int?, class_token:bool?, class_position:bool?, layer_scale:num?, pre_norm:bool?, final_norm:bool?, "
      "qkv_bias:bool?, patch_bias:bool?, activation:str(gelu|gelu_tanh|quick_gelu)?, position:str(learned|sincos)?, "
-     "eps:num?, tokens:str(all|patches)?",
+     "eps:num?, tokens:str(all|patches)?, recompute:bool?",
      f_vit,
      "base: image (B,H,W,C) -> tokens (B,T,width), a Vision Transformer (arXiv 2010.11929): class token, registers, "
      "then patches row by row; tokens = patches leaves the first two out. name: sizes as timm says them, "
      "vit_small_patch16_224 (what nothing says is 224 pixels, patch 16, width 384, depth 12, heads width / 64, ff 4 "
      "width, eps 1e-6, biases, class token with a position, final norm). layer_scale: at birth; pre_norm: a norm "
-     "before the blocks (CLIP). Buffers input_mean (H,W,C), input_scale (C)",
+     "before the blocks (CLIP); recompute: the feed-forward's inner layers are computed again in backward, not kept. "
+     "Buffers input_mean (H,W,C), input_scale (C)",
      0},
     {"positions", "table:tensor, from:size2, to:size2, prefix:int=0, antialias:bool=false, offset:num=0", f_positions,
      "a position table (prefix + h w, width) of a grid {h,w} for another grid: bicubic between cell centres, as "

@@ -306,7 +306,7 @@ static const pc_luafn functions[] = {
      "recompute:bool=false",
      f_block,
      "pre-norm Transformer block; context 0: self-attention only; ff 0: 4 width; bias: of q, k and v; recompute: "
-     "backward computes the self-attention again and keeps nothing of it",
+     "backward computes the feed-forward's inner layer again, it is not kept",
      0},
     {"gru_cell", "in:int, hidden:int", f_gru_cell, "x (B,in), h (B,hidden) -> h' (B,hidden)", 0},
     {"position", "n:int, width:int, sd:num=0.02", f_position, "adds a learned (n,width) table", 0},

@@ -18,11 +18,12 @@
  * a flat footprint, and a step that repeats finds all its blocks again. Where a
  * new large block would make the footprint more than that largest total, a free
  * one of up to WIDER classes more serves: backward's gradients take the places of
- * the activations it has done with; and where there is none, others are given
- * back for it. */
+ * the activations it has done with; and where there is none, what is cached past
+ * SPARE is given back first. */
 enum { HEAD = 64, MAP_TOP = 18, MAP_FROM = 1 << MAP_TOP, HUGE_FROM = 4 << 20, HUGE = 2 << 20 };
 enum { EVICT_FROM = 64 << 10, WIDER = 12 };
 #define SLACK  ((int64_t)32 << 20)
+#define SPARE  ((int64_t)16 << 20)
 #define MAGIC  0x70636d61u
 #define NCLASS 640
 
@@ -214,7 +215,7 @@ static void *take(size_t bytes, int zero) {
     b->fresh = 0;
   } else {
     size_t size = class >= 0 ? class_bytes(class) : bytes;
-    if (size >= MAP_FROM && a.held + a.st.cached + (int64_t)size > a.held_peak) evict_to(a.held_peak - (int64_t)size);
+    if (size >= MAP_FROM) evict_to(a.held_peak + SPARE - (int64_t)size);
     b = system_block(size, class);
     if (!b && a.st.cached) { /* give back what is kept, then try once more */
       evict_to(0);

@@ -34,7 +34,7 @@ static pc_tensor *step(pc_scope *s, const sa_self *e, pc_tensor *t, pc_tensor *s
   u = pc_reshape(s, u, 3, (int64_t[]){b, k, w});
   if (!u) return NULL;
   pc_module *ff[3] = {e->ff->kids[0].m, e->ff->kids[1].m, e->ff->kids[2].m}; /* linear, relu, linear */
-  return pc_fuse_around(s, u, e->norm_ff, ff, 3);
+  return pc_fuse_around(s, u, e->norm_ff, ff, 3, 0);
 }
 
 static void fwd_sa(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {

@@ -41,10 +41,11 @@ static pc_tensor *activate(pc_scope *s, pc_vit_act act, pc_tensor *x) {
 }
 
 static pc_tensor *run_block(pc_scope *s, const vit_self *v, const vit_block *b, pc_tensor *x) {
-  pc_tensor *y = pc_run1(s, b->attention, pc_run1(s, b->norm1, x));
-  x = pc_add(s, x, b->scale1 ? pc_mul(s, y, b->scale1) : y);
+  pc_tensor *y = pc_nn_self_attention(s, b->attention, b->norm1, x, !b->scale1);
+  x = b->scale1 ? pc_add(s, x, pc_mul(s, y, b->scale1)) : y;
   if (!x) return NULL;
-  if (b->act && !b->scale2) return pc_fuse_around(s, x, b->norm2, (pc_module *[]){b->fc1, b->act, b->fc2}, 3);
+  if (b->act && !b->scale2)
+    return pc_fuse_around(s, x, b->norm2, (pc_module *[]){b->fc1, b->act, b->fc2}, 3, v->o.recompute);
   if (b->act) {
     y = pc_fuse_sequence(s, x, (pc_module *[]){b->norm2, b->fc1, b->act, b->fc2}, 4);
   } else {

@@ -30,6 +30,7 @@ typedef struct pc_vit_opts {
   int pre_norm, no_final_norm, no_qkv_bias, no_patch_bias;
   pc_vit_act act;
   int patches_only; /* class token and registers do not leave */
+  int recompute;    /* inner layers of the feed-forward are computed again in backward, not kept */
 } pc_vit_opts;
 
 /* Linear weights and the patch convolution start Xavier uniform, biases 0, tokens and positions N(0, 0.02^2). */

@@ -48,7 +48,7 @@ pc_tensor *pc_mlp_run(pc_scope *s, pc_tensor *x, const pc_mlp_form *f) {
                                    PC_VI(f->residual),
                                    PC_VI(f->norm != 0),
                                    PC_VD(f->eps > 0 ? f->eps : 1e-5),
-                                   PC_VI(keep ? weights ? 1 : 2 : 0)};
+                                   PC_VI(keep && !f->recompute ? weights ? 1 : 2 : 0)};
   if (pc_note(s, pc_apply(PC_OP_mlp, out, in, nin, v, PC_MLP_VALUES)) < 0) return NULL;
   pc_tensor_release(out[1]);
   return pc_own(s, out[0]);

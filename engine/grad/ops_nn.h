@@ -7,6 +7,7 @@
 #include "grad/op.h"
 #include "tensor/act.h"
 #include "tensor/mlp.h"
+#include "tensor/qkv.h"
 #include "tensor/slot_attention.h"
 
 /* The zero value of an entry stands for its default: stride 1, padding 0, dilation 1, groups 1. */
@@ -52,11 +53,20 @@ typedef struct pc_mlp_form {
   pc_activation act;                  /* between layers */
   int last_act;                       /* and after the last */
   int residual;                       /* y += x */
+  int recompute;                      /* backward computes the layers again; they are not kept */
 } pc_mlp_form;
 pc_tensor *pc_mlp_run(pc_scope *s, pc_tensor *x, const pc_mlp_form *f);
 /* The same as the formula it stands for, op by op: what its second-order gradients differentiate.
  * p, if not NULL: the inputs of all activations, one after the other, flat; NULL if there are none. */
 pc_tensor *pc_mlp_composed(pc_scope *s, pc_tensor *x, const pc_mlp_form *f, pc_tensor **p);
+/* The projections of self-attention, as one op (tensor/qkv.h): y[3], NULL after an error. */
+typedef struct pc_qkv_form {
+  pc_tensor *weight[PC_QKV], *bias[PC_QKV]; /* (out,in); (out), or NULL */
+  int norm;                                 /* layer norm of x first */
+  pc_tensor *norm_weight, *norm_bias;       /* or NULL */
+  double eps;                               /* 0: 1e-5 */
+} pc_qkv_form;
+void pc_qkv_run(pc_scope *s, pc_tensor *x, const pc_qkv_form *f, pc_tensor **y);
 pc_tensor *pc_activation_op(pc_scope *s, pc_activation f, pc_tensor *x);
 
 /* stride NULL: the kernel size; padding NULL: none. */

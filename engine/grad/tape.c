@@ -267,13 +267,14 @@ static int deliver(pass *p, pc_node *n, int i, pc_tensor *g) {
 
 static int step(pass *p, entry *e) {
   pc_node *n = e->node;
-  pc_tensor *few[8] = {NULL}, **gin = few;
+  enum { FEW = 8 };
+  pc_tensor *few[FEW] = {NULL}, **gin = n->nin <= FEW ? few : NULL;
   int rc = PC_OK, any = 0;
   for (int t = 0; t < p->ntargets; t++)
     if (p->targets[t].node == n) p->targets[t].g = pc_tensor_retain(e->g[p->targets[t].index]);
   for (int k = 0; k < n->nout; k++) any |= e->g[k] != NULL;
   if (!any || !e->needed) goto done;
-  if (n->nin > 8 && !(gin = pc_calloc((size_t)n->nin, sizeof *gin))) return PC_ENOMEM;
+  if (!gin && !(gin = pc_calloc((size_t)n->nin, sizeof *gin))) return PC_ENOMEM;
   if ((rc = run_node(p, e, gin)) < 0) goto done;
   if (pc_get_anomaly() && (rc = nan_check(n, gin)) < 0) goto done;
   if (!p->retain_graph) pc_node_forget(n);

@@ -1,7 +1,6 @@
 /* attention.c: multi-head attention and Transformer blocks as modules. */
 #include <math.h>
 
-#include "grad/checkpoint.h"
 #include "grad/ops_linalg.h"
 #include "grad/ops_nn.h"
 #include "grad/ops_pointwise.h"
@@ -98,11 +97,32 @@ static pc_tensor *attend_few(pc_scope *s, const attention_self *a, pc_tensor *x,
   return a->v->nparams > 1 ? pc_add(s, y, a->v->params[1].t) : y;
 }
 
+/* q, k, v of norm(x), or of x. */
+static void project(pc_scope *s, const attention_self *a, pc_tensor *x, pc_module *norm, pc_tensor **p) {
+  pc_module *by[PC_QKV] = {a->q, a->k, a->v};
+  pc_qkv_form f = {.norm = norm != NULL};
+  for (int i = 0; i < PC_QKV; i++) {
+    f.weight[i] = by[i]->params[0].t;
+    f.bias[i] = by[i]->nparams > 1 ? by[i]->params[1].t : NULL;
+  }
+  if (norm) {
+    f.norm_weight = norm->nparams ? norm->params[0].t : NULL;
+    f.norm_bias = norm->nparams > 1 ? norm->params[1].t : NULL;
+    f.eps = pc_layer_norm_eps(norm);
+  }
+  pc_qkv_run(s, x, &f, p);
+}
+
 /* x (+ around) attention of norm(x) to the context; norm may be NULL. */
 static pc_tensor *attention(pc_scope *s, const attention_self *a, pc_tensor *x, pc_module *norm, pc_tensor *context,
                             int around, pc_tensor **weights) {
-  pc_tensor *n = NULL;
+  pc_tensor *n = NULL, *p[PC_QKV];
   int self = context == NULL;
+  if (self && plain(a)) {
+    project(s, a, x, norm, p);
+    pc_tensor *y = pc_run1(s, a->o, attend(s, p[0], p[1], p[2], a->heads, weights));
+    return around ? pc_add(s, x, y) : y;
+  }
   if (self) context = n = norm ? pc_run1(s, norm, x) : x;
   if (!self && folds_queries(a, x, context)) {
     n = norm ? pc_run1(s, norm, x) : x;
@@ -115,6 +135,11 @@ static pc_tensor *attention(pc_scope *s, const attention_self *a, pc_tensor *x, 
   if (!self) n = norm ? pc_run1(s, norm, x) : x;
   pc_tensor *y = pc_run1(s, a->o, attend(s, pc_run1(s, a->q, n), k, v, a->heads, weights));
   return around ? pc_add(s, x, y) : y;
+}
+
+pc_tensor *pc_nn_self_attention(pc_scope *s, pc_module *m, pc_module *norm, pc_tensor *x, int around) {
+  pc_tensor *weights = NULL;
+  return attention(s, m->self, x, norm, NULL, around, &weights);
 }
 
 static void fwd_attention(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
@@ -164,26 +189,6 @@ typedef struct block_self {
   int recompute;
 } block_self;
 
-static int run_self(void *ctx, pc_tensor *const *in, int nin, pc_tensor **out, int *nout) {
-  const block_self *b = ((pc_module *)ctx)->self;
-  pc_scope s = {0};
-  out[0] = attention(&s, b->self->self, in[0], b->norm_self, NULL, 1, &out[1]);
-  return pc_scope_end(&s, out, *nout = 2);
-}
-
-static void release_block(void *m) { pc_module_release(m); }
-
-/* x + attention of norm(x) to itself; of the way there backward keeps nothing. */
-static pc_tensor *self_again(pc_scope *s, pc_module *m, pc_tensor *x, pc_tensor **weights) {
-  pc_tensor *y[PC_MAX_OUT];
-  int n = 0;
-  if (s->rc < 0 || !x ||
-      pc_note(s, pc_checkpoint(y, &n, &x, 1, (pc_recompute){pc_module_retain(m), run_self, release_block})) < 0)
-    return NULL;
-  *weights = pc_own(s, y[1]);
-  return pc_own(s, y[0]);
-}
-
 static void fwd_block(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
   const block_self *b = m->self;
   pc_tensor *x = in[0];
@@ -196,11 +201,11 @@ static void fwd_block(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, 
   }
   if (b->self) {
     pc_tensor *w = NULL;
-    x = b->recompute ? self_again(s, m, x, &w) : attention(s, b->self->self, x, b->norm_self, NULL, 1, &w);
+    x = attention(s, b->self->self, x, b->norm_self, NULL, 1, &w);
     if (!b->cross) out[1] = w;
   }
   pc_module *ff[3] = {b->ff->kids[0].m, b->ff->kids[1].m, b->ff->kids[2].m}; /* linear, GELU, linear */
-  out[0] = pc_fuse_around(s, x, b->norm_ff, ff, 3);
+  out[0] = pc_fuse_around(s, x, b->norm_ff, ff, 3, b->recompute);
 }
 
 static const pc_module_class block_class = {

@@ -60,7 +60,7 @@ pc_tensor *pc_fuse_sequence(pc_scope *s, pc_tensor *x, pc_module *const *parts, 
   return s->rc == PC_OK ? x : NULL;
 }
 
-pc_tensor *pc_fuse_around(pc_scope *s, pc_tensor *x, pc_module *norm, pc_module *const *parts, int n) {
+pc_tensor *pc_fuse_around(pc_scope *s, pc_tensor *x, pc_module *norm, pc_module *const *parts, int n, int recompute) {
   pc_module *all[PC_MLP_MAX * 2 + 1];
   pc_mlp_form f;
   if (!x || n < 1 || n > PC_MLP_MAX * 2) return NULL;
@@ -68,6 +68,7 @@ pc_tensor *pc_fuse_around(pc_scope *s, pc_tensor *x, pc_module *norm, pc_module 
   for (int i = 0; i < n; i++) all[i + 1] = parts[i];
   if (gather(&f, all, n + 1) == n + 1 && pays(&f, x)) {
     f.residual = 1;
+    f.recompute = recompute;
     return pc_mlp_run(s, x, &f);
   }
   return pc_add(s, x, pc_fuse_sequence(s, pc_run1(s, norm, x), parts, n));

@@ -10,8 +10,9 @@
 /* Runs parts, in a row: pieces that can be one op as one, other modules by themselves. */
 pc_tensor *pc_fuse_sequence(pc_scope *s, pc_tensor *x, pc_module *const *parts, int n);
 
-/* x + parts(norm(x)): the feed-forward half of a Transformer block. */
-pc_tensor *pc_fuse_around(pc_scope *s, pc_tensor *x, pc_module *norm, pc_module *const *parts, int n);
+/* x + parts(norm(x)): the feed-forward half of a Transformer block. recompute: as one op, it keeps nothing of the
+ * layers between for backward. */
+pc_tensor *pc_fuse_around(pc_scope *s, pc_tensor *x, pc_module *norm, pc_module *const *parts, int n, int recompute);
 
 /* What layers.c tells about its modules. */
 extern const pc_module_class pc_linear_class, pc_layer_norm_class;

@@ -9,6 +9,7 @@
 #include "base/vmath.h"
 #include "tensor/gemm.h"
 #include "tensor/matmul.h"
+#include "tensor/tile.h"
 
 /* A batch of S = Q K', W = softmax(S), O = W V, one for each (b,h), with row strides of their own. */
 enum { PARTS = 4 };
@@ -288,27 +289,6 @@ static int run_backward(attn *a) {
 
 enum { MAX_OPERANDS = 6 };
 
-/* Contiguous copies (or the tensors) of one dtype; NULL stays NULL. */
-static int take(pc_tensor **to, pc_tensor *const *in, int n, pc_dtype d) {
-  for (int i = 0; i < n; i++) {
-    pc_tensor *c;
-    int rc;
-    if (!in[i]) continue;
-    if ((rc = pc_to_dtype(&c, in[i], d)) < 0) return rc;
-    rc = pc_contiguous(&to[i], c);
-    pc_tensor_release(c);
-    if (rc < 0) return rc;
-  }
-  return PC_OK;
-}
-
-static void drop(pc_tensor **t, int n) {
-  for (int i = 0; i < n; i++) {
-    pc_tensor_release(t[i]);
-    t[i] = NULL;
-  }
-}
-
 static pc_dtype common(pc_tensor *const *t) { /* q, k, v */
   pc_dtype d = pc_dtype_promote(pc_dtype_promote(t[0]->dtype, t[1]->dtype), t[2]->dtype);
   return pc_dtype_is_float(d) ? d : PC_F32;
@@ -356,7 +336,8 @@ static int do_forward(attn *a, pc_tensor **out, pc_tensor *const *in, const int6
   int rc;
   set_dtype(a, common(in));
   out[0] = out[1] = NULL;
-  if ((rc = take(t, in, 3, a->d)) < 0 || (rc = pc_tensor_empty(&out[0], a->d, 3, (int64_t[]){a->b, a->n, a->dv})) < 0 ||
+  if ((rc = pc_take(t, in, 3, a->d)) < 0 ||
+      (rc = pc_tensor_empty(&out[0], a->d, 3, (int64_t[]){a->b, a->n, a->dv})) < 0 ||
       (rc = pc_tensor_empty(&out[1], a->d, 4, wsize)) < 0)
     goto done;
   a->q = pc_data(t[0]);
@@ -367,8 +348,8 @@ static int do_forward(attn *a, pc_tensor **out, pc_tensor *const *in, const int6
   if (!a->keys) memset(a->out, 0, (size_t)pc_numel(out[0]) * a->es);
   if (pc_numel(out[1])) rc = run_forward(a);
 done:
-  drop(t, 3);
-  if (rc < 0) drop(out, 2);
+  pc_drop(t, 3);
+  if (rc < 0) pc_drop(out, 2);
   return rc;
 }
 
@@ -378,7 +359,7 @@ static int do_backward(attn *a, pc_tensor **out, pc_tensor *const *in) {
   int rc;
   set_dtype(a, common(in + 2));
   for (int i = 0; i < 3; i++) out[i] = NULL;
-  if ((rc = take(t, in, MAX_OPERANDS, a->d)) < 0) goto done;
+  if ((rc = pc_take(t, in, MAX_OPERANDS, a->d)) < 0) goto done;
   for (int i = 0; i < 3; i++)
     if ((rc = pc_tensor_empty(&out[i], a->d, in[2 + i]->ndim, in[2 + i]->size)) < 0) goto done;
   a->gout = t[0] ? pc_data(t[0]) : NULL;
@@ -395,8 +376,8 @@ static int do_backward(attn *a, pc_tensor **out, pc_tensor *const *in) {
     if (plain || empty || (i == 2 && !a->gout)) memset(pc_data(out[i]), 0, (size_t)pc_numel(out[i]) * a->es);
   if (!empty && (a->gout || a->gw)) rc = run_backward(a);
 done:
-  drop(t, MAX_OPERANDS);
-  if (rc < 0) drop(out, 3);
+  pc_drop(t, MAX_OPERANDS);
+  if (rc < 0) pc_drop(out, 3);
   return rc;
 }
 

@@ -153,7 +153,8 @@ static ahead ahead_of(pc_mat m, int64_t row, int64_t col, int64_t cols) {
 
 static void ask(const ahead *h, int64_t from, int64_t to) {
   for (int64_t q = from; q < to && h->bytes; q++)
-    for (int64_t b = 0; b < h->bytes; b += 64) __builtin_prefetch((const void *)(h->at + (uintptr_t)(q * h->step + b)), 0, 2);
+    for (int64_t b = 0; b < h->bytes; b += 64)
+      __builtin_prefetch((const void *)(h->at + (uintptr_t)(q * h->step + b)), 0, 2);
 }
 
 /* C (+)= A B for at most ROWS rows. Panels are k_all rows long; k rows of them are used, from k0 on.
@@ -254,7 +255,10 @@ static void product(const pc_kernel *kr, int64_t m, int64_t n, int64_t k, pc_mat
                            .a_off = lay ? 0 : l,
                            .add = add || l > 0,
                            .next_a = ahead_of(a, i, l, lay || j ? 0 : len),
-                           .next_c = ahead_of(c, i, j, l ? 0 : n - j < nc ? n - j : nc)});
+                           .next_c = ahead_of(c, i, j,
+                                              l            ? 0
+                                              : n - j < nc ? n - j
+                                                           : nc)});
       }
       l += len;
     } while (l < k);

@@ -9,6 +9,7 @@
 #include "tensor/matmul.h"
 #include "tensor/mlp_impl.h"
 #include "tensor/norm.h"
+#include "tensor/tile.h"
 
 enum {
   TILE_BYTES = 384 << 10, /* of a tile's layers: with the packed weights they stay in L2 */
@@ -28,51 +29,13 @@ static int has_act(const pc_mlp *k, int i) { return pc_mlp_has_act(k, i); }
 
 /* ---- small loops over a tile ---- */
 
-#define LOOPS(T)                                                                                                       \
-  static PC_CLONES void add_##T(T *restrict y, const T *restrict x, int64_t n) {                                       \
-    for (int64_t i = 0; i < n; i++) y[i] += x[i];                                                                      \
-  }                                                                                                                    \
-  static PC_CLONES void offset_##T(T *restrict y, const T *restrict x, const T *restrict b, int64_t rows, int64_t c) { \
-    for (int64_t r = 0; r < rows; r++)                                                                                 \
-      for (int64_t i = 0; i < c; i++) y[r * c + i] = x[r * c + i] + b[i];                                              \
-  }                                                                                                                    \
-  static PC_CLONES void columns_##T(T *restrict sum, const T *restrict x, int64_t rows, int64_t c) {                   \
-    for (int64_t r = 0; r < rows; r++)                                                                                 \
-      for (int64_t i = 0; i < c; i++) sum[i] += x[r * c + i];                                                          \
-  }                                                                                                                    \
-  static PC_CLONES void times_##T(T *y, const T *g, const T *s, int64_t n) {                                           \
-    PC_IVDEP                                                                                                           \
-    for (int64_t i = 0; i < n; i++) y[i] = g[i] * s[i];                                                                \
+#define LOOPS(T)                                                             \
+  static PC_CLONES void times_##T(T *y, const T *g, const T *s, int64_t n) { \
+    PC_IVDEP                                                                 \
+    for (int64_t i = 0; i < n; i++) y[i] = g[i] * s[i];                      \
   }
 LOOPS(float)
 LOOPS(double)
-
-/* y += x */
-static void add_to(const pc_mlp *k, void *y, const void *x, int64_t n) {
-  if (k->d == PC_F32)
-    add_float(y, x, n);
-  else
-    add_double(y, x, n);
-}
-
-static void add_columns(const pc_mlp *k, void *sum, const void *x, int64_t rows, int64_t c) {
-  if (k->d == PC_F32)
-    columns_float(sum, x, rows, c);
-  else
-    columns_double(sum, x, rows, c);
-}
-
-/* Where C of the last product starts when x goes around the layers: x + b. */
-static void lay_residual(const pc_mlp *k, char *y, const char *x, int64_t rows) {
-  int64_t c = k->width[k->layers];
-  const char *b = k->b[k->layers - 1];
-  if (!b)
-    memcpy(y, x, (size_t)(rows * c) * k->es);
-  else if (k->d == PC_F32)
-    offset_float((float *)y, (const float *)x, (const float *)b, rows, c);
-  else
-    offset_double((double *)y, (const double *)x, (const double *)b, rows, c);
-}
 
 /* ---- forward ---- */
 
@@ -89,7 +52,7 @@ static void tile_forward(const pc_mlp *k, int64_t r, int64_t rows, char *const *
     int last = i + 1 == k->layers, act = has_act(k, i), around = last && k->residual && !act;
     char *other = a == buf[0] ? buf[1] : buf[0], *to = !act ? y : p[i] && !slopes ? p[i] : last && !slopes ? y : other;
     if (!to) return;
-    if (around) lay_residual(k, to, x, rows);
+    if (around) pc_tile_offset(k->d, to, x, k->b[i], rows, k->width[i + 1]);
     pc_gemm_packed(rows, pc_far(PC_ROWS((char *)a, k->width[i]), a == x), &k->ahead[i], around ? NULL : k->b[i], around,
                    pc_far(PC_ROWS(to, k->width[i + 1]), to != other && !around));
     if (!act) return;
@@ -101,7 +64,7 @@ static void tile_forward(const pc_mlp *k, int64_t r, int64_t rows, char *const *
       pc_activation_run(k->act, k->d, out, to, rows * k->width[i + 1]);
     a = out;
   }
-  if (k->residual) add_to(k, y, x, rows * k->width[k->layers]);
+  if (k->residual) pc_tile_add(k->d, y, x, rows * k->width[k->layers]);
 }
 
 static void forward(int64_t begin, int64_t end, void *ctx) {
@@ -158,7 +121,7 @@ static void finish_rows(const pc_mlp *k, int64_t r, int64_t rows, const char *ga
   char *gx = k->gx ? at(k, k->gx, r * n) : spare;
   char *gw = k->need_norm ? at(k, sum, k->at_norm) : NULL, *gb = gw ? at(k, gw, n) : NULL;
   if (k->norm) pc_norm_rows_backward(k->d, rows, n, k->eps, ga, at(k, k->x, r * n), k->gamma, gx, gw, gb);
-  if (k->norm && k->residual && k->gx) add_to(k, gx, at(k, k->gy, r * n), rows * n);
+  if (k->norm && k->residual && k->gx) pc_tile_add(k->d, gx, at(k, k->gy, r * n), rows * n);
 }
 
 /* Where row r's gradient at the output of layer i goes, its input: into a buffer, or where all rows' stand. */
@@ -200,7 +163,7 @@ static void tile_backward(const pc_mlp *k, int64_t r, int64_t rows, room *w, cha
     if (k->need_w[i] && !k->apart)
       pc_gemm(k->d, out, in, rows, 1, PC_COLS((char *)g, out), PC_ROWS((char *)a, in), 1,
               PC_ROWS(at(k, sum, k->at_w[i]), in));
-    if (k->need_b[i]) add_columns(k, at(k, sum, k->at_b[i]), g, rows, out);
+    if (k->need_b[i]) pc_tile_columns(k->d, at(k, sum, k->at_b[i]), g, rows, out, out);
     g = down;
     if (!i && i >= k->low) finish_rows(k, r, rows, g, buf[2], sum);
   }
@@ -330,28 +293,6 @@ static int setup(pc_mlp *k, pc_tensor *const *in, int nin, const pc_val *v) {
   return PC_OK;
 }
 
-/* Contiguous operands of dtype d: n of them into t, to be released; NULL stays NULL. */
-static int take(pc_tensor **t, pc_tensor *const *in, int n, pc_dtype d) {
-  for (int i = 0; i < n; i++) {
-    pc_tensor *c;
-    int rc;
-    t[i] = NULL;
-    if (!in[i]) continue;
-    if ((rc = pc_to_dtype(&c, in[i], d)) < 0) return rc;
-    rc = pc_contiguous(&t[i], c);
-    pc_tensor_release(c);
-    if (rc < 0) return rc;
-  }
-  return PC_OK;
-}
-
-static void drop(pc_tensor **t, int n) {
-  for (int i = 0; i < n; i++) {
-    pc_tensor_release(t[i]);
-    t[i] = NULL;
-  }
-}
-
 static const char *data_or_null(const pc_tensor *t) { return t ? pc_data(t) : NULL; }
 
 static void point(pc_mlp *k, pc_tensor *const *t) {
@@ -407,7 +348,7 @@ int pc_fwd_mlp(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) 
   size[x->ndim - 1] = k.width[k.layers];
   for (int i = 0; v[PC_MLP_KEEP].i && i < k.layers; i++)
     if (has_act(&k, i)) kept += k.rows * k.width[i + 1];
-  if ((rc = take(t, in, nin, k.d)) < 0 || (rc = pc_tensor_empty(&out[0], k.d, x->ndim, size)) < 0 ||
+  if ((rc = pc_take(t, in, nin, k.d)) < 0 || (rc = pc_tensor_empty(&out[0], k.d, x->ndim, size)) < 0 ||
       (rc = pc_tensor_empty(&out[1], k.d, 1, &kept)) < 0)
     goto done;
   point(&k, t);
@@ -416,8 +357,8 @@ int pc_fwd_mlp(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) 
   if (pc_numel(out[0]) || kept) rc = run_forward(&k);
   unpack(&k);
 done:
-  drop(t, nin);
-  if (rc < 0) drop(out, 2);
+  pc_drop(t, nin);
+  if (rc < 0) pc_drop(out, 2);
   return rc;
 }
 
@@ -487,7 +428,7 @@ static int fold(pc_tensor **out, const pc_mlp *k, int64_t from, int ndim, const 
     return PC_OK;
   }
   memcpy(pc_data(*out), at(k, k->sum, from), (size_t)n * k->es);
-  for (int64_t p = 1; p < k->parts; p++) add_to(k, pc_data(*out), at(k, k->sum, p * k->sums + from), n);
+  for (int64_t p = 1; p < k->parts; p++) pc_tile_add(k->d, pc_data(*out), at(k, k->sum, p * k->sums + from), n);
   return PC_OK;
 }
 
@@ -511,7 +452,8 @@ int pc_mlp_backward(pc_tensor **out, const pc_tensor *gy, const pc_tensor *kept,
   for (int i = 0; i < nin; i++) out[i] = NULL;
   int rc = setup(&k, in, nin, v);
   if (rc < 0) return rc;
-  if ((rc = take(t, in, nin, k.d)) < 0 || (rc = take(&g, (pc_tensor *[]){(pc_tensor *)gy}, 1, k.d)) < 0) goto done;
+  if ((rc = pc_take(t, in, nin, k.d)) < 0 || (rc = pc_take(&g, (pc_tensor *[]){(pc_tensor *)gy}, 1, k.d)) < 0)
+    goto done;
   const pc_tensor *x = in[PC_MLP_X];
   if (need & 1 && (rc = pc_tensor_empty(&out[PC_MLP_X], k.d, x->ndim, x->size)) < 0) goto done;
   plan_backward(&k, need);
@@ -530,8 +472,8 @@ int pc_mlp_backward(pc_tensor **out, const pc_tensor *gy, const pc_tensor *kept,
   pc_free(k.sum);
   unpack(&k);
 done:
-  drop(t, nin);
+  pc_drop(t, nin);
   pc_tensor_release(g);
-  if (rc < 0) drop(out, nin);
+  if (rc < 0) pc_drop(out, nin);
   return rc;
 }

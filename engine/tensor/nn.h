@@ -9,6 +9,7 @@
 #include "tensor/mlp.h"
 #include "tensor/norm.h"
 #include "tensor/pool.h"
+#include "tensor/qkv.h"
 #include "tensor/slot_attention.h"
 
 #endif

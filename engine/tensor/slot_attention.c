@@ -10,6 +10,7 @@
 #include "tensor/matmul.h"
 #include "tensor/norm.h"
 #include "tensor/slot_impl.h"
+#include "tensor/tile.h"
 
 enum {
   TILE_BYTES = 256 << 10,
@@ -24,44 +25,19 @@ static char *at(const pc_slots *a, const void *p, int64_t elements) { return pc_
 
 /* ---- loops over a tile ---- */
 
-#define LOOPS(T)                                                                                                       \
-  static PC_CLONES void add_##T(T *restrict y, const T *restrict x, int64_t n) {                                       \
-    for (int64_t i = 0; i < n; i++) y[i] += x[i];                                                                      \
-  }                                                                                                                    \
-  static PC_CLONES void offset_##T(T *restrict y, const T *restrict x, const T *restrict b, int64_t rows, int64_t c) { \
-    for (int64_t r = 0; r < rows; r++)                                                                                 \
-      for (int64_t i = 0; i < c; i++) y[r * c + i] = x[r * c + i] + b[i];                                              \
-  }                                                                                                                    \
-  static PC_CLONES void columns_##T(T *restrict sum, const T *restrict x, int64_t rows, int64_t c, int64_t ld) {       \
-    for (int64_t r = 0; r < rows; r++)                                                                                 \
-      for (int64_t i = 0; i < c; i++) sum[i] += x[r * ld + i];                                                         \
-  }                                                                                                                    \
-  /* g (rows, ld) = w (g - sum_m g w), groups of m; w (rows, c) */                                                     \
-  static void softmax_back_##T(T *g, int64_t ld, const T *w, int64_t rows, int64_t c, int64_t m) {                     \
-    for (int64_t r = 0; r < rows; r++)                                                                                 \
-      for (int64_t q = 0; q < c; q += m) {                                                                             \
-        T *p = g + r * ld + q, sum = 0;                                                                                \
-        const T *y = w + r * c + q;                                                                                    \
-        for (int64_t j = 0; j < m; j++) sum += p[j] * y[j];                                                            \
-        for (int64_t j = 0; j < m; j++) p[j] = y[j] * (p[j] - sum);                                                    \
-      }                                                                                                                \
+#define LOOPS(T)                                                                                   \
+  /* g (rows, ld) = w (g - sum_m g w), groups of m; w (rows, c) */                                 \
+  static void softmax_back_##T(T *g, int64_t ld, const T *w, int64_t rows, int64_t c, int64_t m) { \
+    for (int64_t r = 0; r < rows; r++)                                                             \
+      for (int64_t q = 0; q < c; q += m) {                                                         \
+        T *p = g + r * ld + q, sum = 0;                                                            \
+        const T *y = w + r * c + q;                                                                \
+        for (int64_t j = 0; j < m; j++) sum += p[j] * y[j];                                        \
+        for (int64_t j = 0; j < m; j++) p[j] = y[j] * (p[j] - sum);                                \
+      }                                                                                            \
   }
 LOOPS(float)
 LOOPS(double)
-
-static void add_to(const pc_slots *a, void *y, const void *x, int64_t n) {
-  if (a->d == PC_F32)
-    add_float(y, x, n);
-  else
-    add_double(y, x, n);
-}
-
-static void add_columns(const pc_slots *a, void *sum, const void *x, int64_t rows, int64_t c, int64_t ld) {
-  if (a->d == PC_F32)
-    columns_float(sum, x, rows, c, ld);
-  else
-    columns_double(sum, x, rows, c, ld);
-}
 
 /* w (rows, c) = softmax of s (rows, ld) in groups of m. With 3 to 16 slots a group does not fill a
  * vector, so LANES rows at a time are turned: then a vector holds one score of LANES rows. */
@@ -171,15 +147,7 @@ static int room_new(room *w, const pc_slots *a) {
 static void tile_out(const pc_slots *a, int64_t p, int64_t b, int64_t r, int64_t rows, const char *w) {
   char *y = out_at(a, a->out, p, b, r);
   const char *x = x_at(a, p, r);
-  int64_t n = rows * a->dv;
-  if (a->residual && a->bias) {
-    if (a->d == PC_F32)
-      offset_float((float *)y, (const float *)x, (const float *)a->bias, rows, a->dv);
-    else
-      offset_double((double *)y, (const double *)x, (const double *)a->bias, rows, a->dv);
-  } else if (a->residual) {
-    memcpy(y, x, (size_t)n * a->es);
-  }
+  if (a->residual) pc_tile_offset(a->d, y, x, a->bias, rows, a->dv);
   pc_gemm_packed(rows, PC_ROWS(at(a, w, b * a->keys), a->all), &a->pv[p * a->images + b], a->residual ? NULL : a->bias,
                  a->residual, pc_far(PC_ROWS(y, a->dv), !a->residual));
 }
@@ -194,8 +162,8 @@ static void rows_forward(const pc_slots *a, int64_t p, int64_t begin, int64_t en
       pc_norm_rows(a->d, rows, a->dx, a->eps, h, NULL, NULL, t->h);
       h = t->h;
     }
-    pc_gemm_packed(rows, pc_far(PC_ROWS((char *)h, a->dx), !a->norm), &a->pk[p], a->c ? at(a, a->c, p * a->padded) : NULL, 0,
-                   PC_ROWS(t->s, a->padded));
+    pc_gemm_packed(rows, pc_far(PC_ROWS((char *)h, a->dx), !a->norm), &a->pk[p],
+                   a->c ? at(a, a->c, p * a->padded) : NULL, 0, PC_ROWS(t->s, a->padded));
     softmax(a, w, t->s, rows);
     for (int64_t b = 0; b < a->images; b++) tile_out(a, p, b, r, rows, w);
   }
@@ -224,10 +192,10 @@ static void rows_backward(const pc_slots *a, int64_t p, int64_t begin, int64_t e
       if (a->need_v)
         pc_gemm(a->d, a->keys, a->dv, rows, 1, PC_COLS(at(a, w, b * a->keys), a->all), PC_ROWS(go, a->dv), 1,
                 PC_ROWS(at(a, sum, a->at_v + b * a->keys * a->dv), a->dv));
-      if (a->need_bias) add_columns(a, at(a, sum, a->at_bias), go, rows, a->dv, a->dv);
+      if (a->need_bias) pc_tile_columns(a->d, at(a, sum, a->at_bias), go, rows, a->dv, a->dv);
     }
     softmax_back(a, t->s, w, rows);
-    if (a->need_c) add_columns(a, at(a, sum, a->at_c), t->s, rows, a->all, a->padded);
+    if (a->need_c) pc_tile_columns(a->d, at(a, sum, a->at_c), t->s, rows, a->all, a->padded);
     if (a->need_k) {
       if (a->norm) pc_norm_rows(a->d, rows, a->dx, a->eps, x, NULL, NULL, t->h);
       if (a->norm) h = t->h;
@@ -239,7 +207,7 @@ static void rows_backward(const pc_slots *a, int64_t p, int64_t begin, int64_t e
     pc_gemm_packed(rows, PC_ROWS(t->s, a->padded), &a->pk[p], NULL, 0, pc_far(PC_ROWS(gh, a->dx), !a->norm));
     if (a->norm) pc_norm_rows_backward(a->d, rows, a->dx, a->eps, gh, x, NULL, gx, NULL, NULL);
     for (int64_t b = 0; a->residual && a->gout && b < a->images; b++)
-      add_to(a, gx, out_at(a, a->gout, p, b, r), rows * a->dx);
+      pc_tile_add(a->d, gx, out_at(a, a->gout, p, b, r), rows * a->dx);
   }
 }
 
@@ -378,27 +346,6 @@ static int setup(pc_slots *a, pc_tensor *const *t, int nin, const pc_val *val) {
   return PC_OK;
 }
 
-/* Contiguous operands of dtype d, to be released; NULL stays NULL. */
-static int take(pc_tensor **to, pc_tensor *const *in, int n, pc_dtype d) {
-  for (int i = 0; i < n; i++) {
-    pc_tensor *c;
-    int rc;
-    if (!in[i]) continue;
-    if ((rc = pc_to_dtype(&c, in[i], d)) < 0) return rc;
-    rc = pc_contiguous(&to[i], c);
-    pc_tensor_release(c);
-    if (rc < 0) return rc;
-  }
-  return PC_OK;
-}
-
-static void drop(pc_tensor **t, int n) {
-  for (int i = 0; i < n; i++) {
-    pc_tensor_release(t[i]);
-    t[i] = NULL;
-  }
-}
-
 static void point(pc_slots *a, pc_tensor *const *t) {
   a->x = pc_data(t[PC_SLOT_X]);
   a->k = pc_data(t[PC_SLOT_K]);
@@ -421,7 +368,7 @@ int pc_fwd_slot_attention(pc_tensor **out, pc_tensor *const *in, int nin, const 
   if (rc < 0) return rc;
   int64_t b = a.problems * a.images, one[4] = {b, a.n, a.h, a.m}, all[4] = {a.n, b, a.h, a.m};
   int shared = a.problems == 1 && a.images != 1;
-  if ((rc = take(t, in, nin, a.d)) < 0 || (rc = pc_tensor_empty(&out[0], a.d, 3, (int64_t[]){b, a.n, a.dv})) < 0 ||
+  if ((rc = pc_take(t, in, nin, a.d)) < 0 || (rc = pc_tensor_empty(&out[0], a.d, 3, (int64_t[]){b, a.n, a.dv})) < 0 ||
       (rc = pc_tensor_empty(&w, a.d, 4, shared ? all : one)) < 0)
     goto done;
   point(&a, t);
@@ -430,9 +377,9 @@ int pc_fwd_slot_attention(pc_tensor **out, pc_tensor *const *in, int nin, const 
   if (pc_numel(out[0]) || pc_numel(w)) rc = run(&a);
   if (rc == PC_OK) rc = turn_weights(&out[1], w, shared, 0);
 done:
-  drop(t, PC_SLOT_INPUTS);
+  pc_drop(t, PC_SLOT_INPUTS);
   pc_tensor_release(w);
-  if (rc < 0) drop(out, 2);
+  if (rc < 0) pc_drop(out, 2);
   return rc;
 }
 
@@ -455,7 +402,7 @@ static int fold(pc_tensor **out, const pc_slots *a, const pc_tensor *like, int64
   memset(to, 0, (size_t)pc_numel(*out) * a->es);
   for (int64_t p = 0; p < a->problems; p++)
     for (int64_t c = 0; c < a->chunks; c++)
-      add_to(a, at(a, to, across ? 0 : p * n), at(a, a->sum, (p * a->chunks + c) * a->sums + from), n);
+      pc_tile_add(a->d, at(a, to, across ? 0 : p * n), at(a, a->sum, (p * a->chunks + c) * a->sums + from), n);
   return PC_OK;
 }
 
@@ -474,7 +421,7 @@ static int take_weights(pc_tensor **to, pc_tensor *w, const pc_slots *a) {
   if (!w) return PC_OK;
   int rc = turn_weights(&v, w, a->problems == 1 && a->images != 1, 1);
   if (rc < 0) return rc;
-  rc = take(to, &v, 1, a->d);
+  rc = pc_take(to, &v, 1, a->d);
   pc_tensor_release(v);
   return rc;
 }
@@ -487,7 +434,7 @@ int pc_slot_attention_backward(pc_tensor **out, pc_tensor *gout, pc_tensor *gw, 
   for (int i = 0; i < nin; i++) out[i] = NULL;
   int rc = setup(&a, in, nin, v);
   if (rc < 0) return rc;
-  if ((rc = take(t, in, nin, a.d)) < 0 || (rc = take(&g[0], &gout, 1, a.d)) < 0 ||
+  if ((rc = pc_take(t, in, nin, a.d)) < 0 || (rc = pc_take(&g[0], &gout, 1, a.d)) < 0 ||
       (rc = take_weights(&g[1], gw, &a)) < 0 || (rc = take_weights(&g[2], w, &a)) < 0)
     goto done;
   if (need & 1 && (rc = pc_tensor_empty(&out[PC_SLOT_X], a.d, 3, x->size)) < 0) goto done;
@@ -503,8 +450,8 @@ int pc_slot_attention_backward(pc_tensor **out, pc_tensor *gout, pc_tensor *gw, 
   if (rc == PC_OK) rc = hand_out(out, &a, in);
   pc_free(a.sum);
 done:
-  drop(t, PC_SLOT_INPUTS);
-  drop(g, 3);
-  if (rc < 0) drop(out, nin);
+  pc_drop(t, PC_SLOT_INPUTS);
+  pc_drop(g, 3);
+  if (rc < 0) pc_drop(out, nin);
   return rc;
 }

@@ -209,8 +209,7 @@ static void forward_columns(int64_t begin, int64_t end, void *ctx) {
     } else {
       scale_lines(e, s, j->n);
     }
-    for (int64_t k = 0; k < j->n; k++)
-      memcpy(j->y + at + k * j->inner, (j->log ? c : e)[k], sizeof(float) * (size_t)w);
+    for (int64_t k = 0; k < j->n; k++) memcpy(j->y + at + k * j->inner, (j->log ? c : e)[k], sizeof(float) * (size_t)w);
   }
 }
 

@@ -128,8 +128,8 @@ function work.i_replay(o)
 end
 
 --- (h) ViT-S/16: 12 blocks of width 384, 6 heads, feed-forward 1536; forward, backward, AdamW. Parameters step during
--- backward: gradients of all 21 million are never there together. again: in so many blocks the attention is computed
--- again in backward, not kept. recompute: all of each block is.
+-- backward: gradients of all 21 million are never there together. again: in so many blocks the feed-forward's inner
+-- layer is computed again in backward, not kept. recompute: all of each block is.
 local function vit(again, recompute)
   return function(o)
     local d, tokens = 384, (o.size / 16) ^ 2

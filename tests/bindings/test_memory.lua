@@ -38,6 +38,52 @@ check.test("views do not count twice", function()
   check.ok(sys.memory().live - live < 1e5)
 end)
 
+check.test("a block that recomputes: the same numbers for less memory", function()
+  local nn = require "percept.nn"
+  local function step(recompute)
+    T.manual_seed(3)
+    local blocks, x = {}, T.randn(4, 64, 64)
+    for i = 1, 6 do blocks[i] = nn.block(64, 4, {bias = true, recompute = recompute}) end
+    local model = nn.sequential(blocks)
+    collectgarbage()
+    local before = sys.memory().live
+    local y = model(x)
+    local kept = sys.memory().live - before
+    local loss = (y ^ 2):mean()
+    loss:backward()
+    local grads = {}
+    for name, p in pairs(model:state()) do grads[name] = p.grad and p.grad:clone() or p.grad end
+    return loss:item(), grads, kept
+  end
+  local loss, grads, kept = step(false)
+  local again, same, less = step(true)
+  check.eq(again, loss)
+  local n = 0
+  for name, g in pairs(grads) do
+    n = n + 1
+    check.near((g - same[name]):abs():max():item(), 0, 1e-5, name)
+  end
+  check.ok(n >= 6 * 14, n .. " gradients")
+  local hidden = 6 * 4 * 64 * 256 * 4 -- bytes of the inner layers
+  check.near((kept - less) / hidden, 1, 0.05)
+end)
+
+check.test("what a step keeps does not grow with the square of the tokens", function()
+  local nn = require "percept.nn"
+  local function kept(tokens)
+    local block, x = nn.block(16, 4, {recompute = true}), T.randn(2, tokens, 16)
+    collectgarbage()
+    local before = sys.memory().live
+    local y = block(x)
+    collectgarbage()
+    local live = sys.memory().live - before
+    return live, y
+  end
+  kept(64)
+  local few, many = (kept(64)), (kept(512))
+  check.ok(many < 9 * few, ("%d bytes for 64 tokens, %d for 512"):format(few, many))
+end)
+
 check.test("out of memory: a full collection, then one more try", function()
   collectgarbage()
   sys.fail_allocation(1)

@@ -78,6 +78,11 @@ CASES(upsample, C(T(2, 3, 2, 2), VL(6, 4)), C(T(1, 3, 4, 2), VL(5, 7), VNO, VSTR
 CASES(upsample_adjoint, C(T(2, 6, 4, 2), VL(3, 2)), C(T(1, 5, 7, 2), VL(3, 4), VSTR("bilinear")),
       C(T(1, 6, 8, 2), VL(3, 4), VSTR("bilinear"), VNO, VD(2)), C(TT(1, 2, 9, 2), VL(3, 4), VSTR("bilinear"), VI(1)),
       C(T(0, 2, 2, 2), VL(4, 4)))
+/* values: norm, eps */
+CASES(qkv, C(T(5, 4), T(4), T(4), T(7, 4), T(7), T(3, 4), T(3), T(2, 4), T(2), VI(1), VD(1e-5)),
+      C(T(2, 3, 4), TN, TN, T(4, 4), TN, T(4, 4), T(4), T(4, 4), TN, VI(1), VD(1e-2)),
+      C(TT(6, 5), TN, TN, TT(3, 5), T(3), T(3, 5), TN, T(1, 5), T(1), VI(0), VD(1e-5)),
+      C(T(0, 5), T(5), TN, T(3, 5), T(3), T(3, 5), TN, T(1, 5), T(1), VI(1), VD(1e-5)))
 /* values: act, last_act, residual, norm, eps, keep */
 CASES(mlp, C(T(5, 4), TN, TN, T(7, 4), T(7), T(3, 7), T(3), VI(2), VI(0), VI(0), VI(0), VD(1e-5), VI(1)),
       C(T(2, 3, 4), T(4), T(4), T(6, 4), T(6), T(4, 6), T(4), VI(2), VI(0), VI(1), VI(1), VD(1e-3), VI(1)),

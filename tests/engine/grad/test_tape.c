@@ -31,6 +31,22 @@ START_TEST(branches_add_up) { /* y = sum(x*x + 3x): dy/dx = 2x + 3; twice: accum
 }
 END_TEST
 
+/* Ten inputs behind what is asked for: the branch costs nothing, and what it would have made is not let go. */
+START_TEST(a_wide_op_aside) {
+  pc_tensor *parts[10], *w = leaf(3, 4), *g = NULL;
+  pc_scope s = {0};
+  for (int i = 0; i < 10; i++) parts[i] = leaf(i, 1);
+  pc_tensor *y = keep(&s, pc_sum(&s, pc_mul(&s, pc_narrow(&s, pc_cat(&s, 10, parts, 0), 0, 18, 2, 1), w), 0, NULL, 0));
+  must(pc_grad(&g, &y, NULL, 1, &w, 1, NULL));
+  close_to(pc_f64(g)[0], 9, 1e-12);
+  close_to(pc_f64(g)[1], 1, 1e-12);
+  pc_tensor_release(g);
+  pc_tensor_release(y);
+  pc_tensor_release(w);
+  for (int i = 0; i < 10; i++) pc_tensor_release(parts[i]);
+}
+END_TEST
+
 START_TEST(second_order) { /* y = sum x^3: y'' v = 6 x v */
   pc_tensor *x = leaf(2, -1), *g, *h;
   pc_scope s = {0};
@@ -210,6 +226,7 @@ static Suite *tape_suite(void) {
   TCase *tc = tcase_create("tape");
   tcase_set_timeout(tc, 60);
   tcase_add_test(tc, branches_add_up);
+  tcase_add_test(tc, a_wide_op_aside);
   tcase_add_test(tc, second_order);
   tcase_add_test(tc, freed_graph_is_named);
   tcase_add_test(tc, changed_in_place_is_an_error);

@@ -97,7 +97,8 @@ START_TEST(past_the_blocks) {
 }
 END_TEST
 
-/* Rows a multiple of 2 KiB apart are copied; matrices that are taken for far away, from their first row to their last. */
+/* Rows a multiple of 2 KiB apart are copied; matrices that are taken for far away, from their first row to their last.
+ */
 START_TEST(strides_that_collide) {
   gap = 512 - 67;
   one(1, 65, 67, 0, 0, 1, 0);

@@ -1,0 +1,26 @@
+/* qkv.h: the three projections of self-attention, behind a layer norm or none, in one pass.
+ *
+ *   h = norm(x) gamma + beta, or x;   y_i = h W_i' + b_i,   i = q, k, v
+ *   g = sum_i gy_i W_i;   gW_i = gy_i' h;   gb_i = sum_rows gy_i;   gx = the norm's gradient of g
+ * x (..., w), W_i (w_i, w), y_i (..., w_i). Op by op, h is written, read three times and kept for the weights'
+ * gradients. Here a tile of it stays in cache under all three products, and backward makes it again from x.
+ * Sums over rows are made by parts whose bounds depend on the shapes only, in order: the same bits for any number of
+ * threads.
+ */
+#ifndef PC_TENSOR_QKV_H
+#define PC_TENSOR_QKV_H
+
+#include "tensor/kernel.h"
+
+enum { PC_QKV = 3 };
+enum { PC_QKV_NORM, PC_QKV_EPS, PC_QKV_VALUES };
+/* Places in in[]: x, gamma?, beta?, then W_q, b_q?, W_k, b_k?, W_v, b_v? */
+enum { PC_QKV_X, PC_QKV_GAMMA, PC_QKV_BETA, PC_QKV_W, PC_QKV_INPUTS = PC_QKV_W + 2 * PC_QKV };
+
+pc_forward_fn pc_fwd_qkv; /* out: y_q, y_k, y_v */
+
+/* Gradients of those inputs i whose bit is set in `need`: out[i] new references, the others NULL. gy: three, all there;
+ * in and v as in the forward. */
+int pc_qkv_backward(pc_tensor **out, pc_tensor *const *gy, pc_tensor *const *in, const pc_val *v, uint64_t need);
+
+#endif
