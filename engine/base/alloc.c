@@ -68,7 +68,8 @@ static int class_of(size_t n) {
 
 static size_t class_bytes(int c) {
   if (c < 8) return 64 * (size_t)(c + 1);
-  int parts = c < MAPPED ? 8 : 16, from = c < MAPPED ? 8 : MAPPED, top = (c < MAPPED ? 9 : MAP_TOP) + (c - from) / parts;
+  int parts = c < MAPPED ? 8 : 16, from = c < MAPPED ? 8 : MAPPED,
+      top = (c < MAPPED ? 9 : MAP_TOP) + (c - from) / parts;
   return ((size_t)1 << top) + ((size_t)1 << top) / (size_t)parts * (size_t)((c - from) % parts + 1);
 }
 
