@@ -18,6 +18,7 @@ local rows = {
   {id = "g_train", title = "the paper's decoder, train", batch = 4, bar = {3.5, 2.6}, peak = 0.7, work = paper.g_train},
   {id = "g_search", title = "the paper's decoder, search step", batch = 4, bar = {3, 2.6}, peak = 0.7, work = paper.g_search},
   {id = "h", title = "ViT-S/16 at 128 px, train", batch = 8, size = 128, bar = {1.3, 1.3}, work = paper.h},
+  {id = "h_fast", title = "  everything kept", batch = 8, size = 128, bar = {}, work = paper.h_fast},
   {id = "h_small", title = "  its blocks recomputed", batch = 8, size = 128, bar = {}, work = paper.h_small},
   {id = "i_train", title = "the study's size, train", batch = 32, bar = {3, 3}, bar2 = 1.5, peak = 0.5, work = paper.i_train},
   {id = "i_search", title = "the study's size, search step", batch = 32, bar = {3.5, 3}, bar2 = 1.5, peak = 0.5, work = paper.i_search},

@@ -195,8 +195,8 @@ def i_replay(o):
 rows = {
     "a": a, "b": b, "ca": search(broadcast), "cb": search(pixel), "da": replay(broadcast, conv_encoder),
     "db": replay(pixel, transformer_encoder), "fa": penalty(broadcast, False), "fa_fd": penalty(broadcast, True),
-    "fb": penalty(pixel, False), "fb_fd": penalty(pixel, True), "g_train": g(True), "g_search": g(False), "h": h, "h_small": h,
+    "fb": penalty(pixel, False), "fb_fd": penalty(pixel, True), "g_train": g(True), "g_search": g(False), "h": h, "h_fast": h, "h_small": h,
     "i_train": i_train, "i_search": i_search, "i_replay": i_replay,
 }
 sizes = {"a": (32, 64), "b": (16, 64), "ca": (16, 64), "cb": (16, 64), "da": (32, 64), "db": (16, 64), "fa": (4, 64), "fa_fd": (4, 64),
-         "fb": (2, 64), "fb_fd": (2, 64), "g_train": (4, 64), "g_search": (4, 64), "h": (8, 128), "h_small": (8, 128)}
+         "fb": (2, 64), "fb_fd": (2, 64), "g_train": (4, 64), "g_search": (4, 64), "h": (8, 128), "h_fast": (8, 128), "h_small": (8, 128)}
