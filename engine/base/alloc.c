@@ -23,7 +23,7 @@
 enum { HEAD = 64, MAP_TOP = 18, MAP_FROM = 1 << MAP_TOP, HUGE_FROM = 4 << 20, HUGE = 2 << 20 };
 enum { EVICT_FROM = 64 << 10, WIDER = 12 };
 #define SLACK  ((int64_t)32 << 20)
-#define SPARE  ((int64_t)16 << 20)
+#define SPARE  ((int64_t)32 << 20)
 #define MAGIC  0x70636d61u
 #define NCLASS 640
 

@@ -162,6 +162,6 @@ local function vit(again, recompute)
     }
   end
 end
-work.h, work.h_fast, work.h_small = vit(8), vit(0), vit(0, true)
+work.h, work.h_fast, work.h_small = vit(9), vit(0), vit(0, true)
 
 return work
