@@ -47,7 +47,7 @@ function report.print(figures, chosen)
     local peak = cell("peak", ours.fraction_of_peak, row.peak)
     local speedup = cell("2 threads", two.speedup, row.bar2)
     local theirs = default.peak_rss_mib
-    local half = theirs and ours.peak_rss_mib > theirs / 2
+    local half = row.bar[1] and theirs and ours.peak_rss_mib > theirs / 2
     if half then short[#short + 1] = "memory" end
     print(format:format(row.title, row.id, number("%.2f", ours.cpu_ms), number("%.2f", default.cpu_ms), number("%.2f", tuned.cpu_ms),
       ratio, ratio_tuned, peak, speedup, number("%.0f%%", two.others and two.others * 100),

@@ -1,6 +1,7 @@
 --- rows: the workloads of the table, their sizes, and the bars they are held to.
 -- bar: times faster than PyTorch {default, tuned} in processor time of one thread. bar2: two threads over one.
--- peak: fraction of the multiply-add peak. dec: PyTorch's own faster form of the decoder exists (sub-pixel).
+-- peak: fraction of the multiply-add peak. dec: PyTorch's own faster form of the decoder exists (sub-pixel). No bars: another way to
+-- run the row above, for comparison.
 local slots, paper = require "work_slots", require "work_paper"
 local micro = require "work_micro"
 
@@ -27,7 +28,7 @@ local rows = {
 
 local by_id = {}
 for _, row in ipairs(rows) do
-  row.size, row.bar2, row.family = row.size or 64, row.bar2 or 1.7, row.id:sub(1, 1)
+  row.size, row.bar2, row.family = row.size or 64, row.bar2 or row.bar[1] and 1.7, row.id:sub(1, 1)
   by_id[row.id] = row
 end
 for _, row in ipairs(micro) do by_id[row.id] = row end
