@@ -69,8 +69,8 @@ int pc_nn_attention(pc_module **out, int64_t width_q, int64_t width_kv, int64_t 
 pc_tensor *pc_nn_self_attention(pc_scope *s, pc_module *m, pc_module *norm, pc_tensor *x, int around);
 
 /* Pre-norm Transformer block: x += attn(norm(x), context); x += mlp(norm(x)).
- * self_attention adds x += attn(norm(x)) between. ff: inner width of the MLP. recompute: its inner layer, four times
- * as large as x, is not kept for backward but computed again, a tile of rows at a time.
+ * self_attention adds x += attn(norm(x)) between. ff: inner width of the MLP. recompute: its inner layer, 4 x as
+ * large as x by default, is not kept for backward but computed again, a tile of rows at a time.
  * in: x (B,N,width)[, context (B,M,width_kv)]; out: x and, of the cross-attention, the weights. */
 typedef struct pc_block_opts {
   int64_t width_kv;   /* 0: no context, self-attention only */

@@ -37,6 +37,10 @@ static void let_go(pc_tensor **t, int n) {
   for (int i = 0; i < n; i++) pc_tensor_release(t[i]);
 }
 
+static void gradients(const shape *t, pc_tensor **gy) {
+  for (int i = 0; i < PC_QKV; i++) gy[i] = rnd(PC_F32, SIZES(t->rows, t->to[i]));
+}
+
 static uint64_t all_of(pc_tensor *const *in) {
   uint64_t all = 0;
   for (int i = 0; i < PC_QKV_INPUTS; i++) all |= (uint64_t)(in[i] != NULL) << i;
@@ -70,10 +74,8 @@ static void against_formula(const shape *t, int used) {
   must(s.rc);
   for (int i = 0; i < PC_QKV_INPUTS; i++)
     if (in[i] && (i < PC_QKV_W || i >= PC_QKV_W + 2 * (PC_QKV - used))) x[nx++] = in[i];
-  for (int i = 0; i < PC_QKV; i++) {
-    same(y[0][i], y[1][i], 2e-5, "y");
-    gy[i] = rnd(PC_F32, SIZES(t->rows, t->to[i]));
-  }
+  gradients(t, gy);
+  for (int i = 0; i < PC_QKV; i++) same(y[0][i], y[1][i], 2e-5, "y");
   for (int k = 0; k < 2; k++) must(pc_grad(g[k], y[k] + PC_QKV - used, gy + PC_QKV - used, used, x, nx, NULL));
   for (int i = 0; i < nx; i++) same(g[0][i], g[1][i], 5e-4, "gradient");
   for (int k = 0; k < 2; k++) let_go(g[k], nx);
@@ -99,7 +101,7 @@ START_TEST(tiers) {
   const shape *t = &shapes[_i];
   pc_tensor *in[PC_QKV_INPUTS], *y[2][PC_QKV], *gy[PC_QKV], *g[2][PC_QKV_INPUTS];
   make(t, in);
-  for (int i = 0; i < PC_QKV; i++) gy[i] = rnd(PC_F32, SIZES(t->rows, t->to[i]));
+  gradients(t, gy);
   must(pc_cpu_set_tier(PC_TIER_REF));
   run(t, in, gy, all_of(in), y[0], g[0]);
   for (int tier = PC_TIER_BASE; tier <= (int)pc_cpu_best(); tier++) {
@@ -125,7 +127,7 @@ START_TEST(parts) {
   pc_tensor *in[PC_QKV_INPUTS], *y[2][PC_QKV], *gy[PC_QKV], *g[2][PC_QKV_INPUTS];
   int was = pc_num_threads();
   make(t, in);
-  for (int i = 0; i < PC_QKV; i++) gy[i] = rnd(PC_F32, SIZES(t->rows, t->to[i]));
+  gradients(t, gy);
   pc_set_num_threads(1);
   run(t, in, gy, all_of(in), y[0], g[0]);
   for (int threads = 1; threads <= 3; threads++)
