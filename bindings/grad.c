@@ -98,6 +98,12 @@ static int with_grad(lua_State *L, pc_args *a, int on) {
 
 static int f_no_grad(lua_State *L, pc_args *a) { return with_grad(L, a, 0); }
 static int f_enable_grad(lua_State *L, pc_args *a) { return with_grad(L, a, 1); }
+static int f_higher_order(lua_State *L, pc_args *a) {
+  int was = pc_set_higher_order(1);
+  int n = with_grad(L, a, pc_grad_enabled());
+  pc_set_higher_order(was);
+  return n;
+}
 static int f_is_grad_enabled(lua_State *L, pc_args *a) { return (void)a, lua_pushboolean(L, pc_grad_enabled()), 1; }
 static int f_set_grad_enabled(lua_State *L, pc_args *a) {
   return lua_pushboolean(L, pc_grad_set_enabled((int)a->a[0].v.i)), 1;
@@ -274,6 +280,9 @@ static const pc_luafn fns[] = {
      "grad_outputs:any?",
      f_grad, "d sum(outputs*grad_outputs) / d inputs: a tensor for a tensor, a list for a list"},
     {"no_grad", "fn:function, ...", f_no_grad, "fn(...) without recording; errors restore the state"},
+    {"higher_order", "fn:function, ...", f_higher_order,
+     "fn(...) with fused layers recorded operation by operation: for what is differentiated more than once "
+     "(create_graph)"},
     {"enable_grad", "fn:function, ...", f_enable_grad, "fn(...) with recording, inside of no_grad"},
     {"is_grad_enabled", "", f_is_grad_enabled, "true when operations are recorded"},
     {"set_grad_enabled", "on:bool", f_set_grad_enabled, "switches recording; returns what it was"},

@@ -8,7 +8,7 @@
 #include "grad/node.h"
 #include "grad/profile.h"
 
-static int grad_on = 1, anomaly;
+static int grad_on = 1, higher_order, anomaly;
 static const char *(*where_hook)(void);
 static uint64_t next_seq = 1;
 
@@ -17,6 +17,14 @@ int pc_grad_enabled(void) { return grad_on; }
 int pc_grad_set_enabled(int on) {
   int was = grad_on;
   grad_on = on != 0;
+  return was;
+}
+
+int pc_higher_order(void) { return grad_on && higher_order; }
+
+int pc_set_higher_order(int on) {
+  int was = higher_order;
+  higher_order = on != 0;
   return was;
 }
 

@@ -70,7 +70,7 @@ BWD(attention) {
 /* ---- slot attention ---- */
 
 /* With the heads' keys side by side, scores and contexts of an image are one product each. */
-static void formula(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin, pc_tensor **y) {
+void pc_slot_attention_composed(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin, pc_tensor **y) {
   pc_tensor *x = in[PC_SLOT_X], *k = in[PC_SLOT_K], *val = in[PC_SLOT_V], *c = nin > PC_SLOT_C ? in[PC_SLOT_C] : NULL,
             *bias = nin > PC_SLOT_BIAS ? in[PC_SLOT_BIAS] : NULL;
   double eps = v[PC_SLOT_EPS].set ? v[PC_SLOT_EPS].d : 1e-5;
@@ -88,7 +88,7 @@ static void formula(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin,
 
 BWD(slot_attention) {
   if (pc_grad_enabled()) {
-    pc_bwd_by_formula(s, n, g, gin, formula);
+    pc_bwd_by_formula(s, n, g, gin, pc_slot_attention_composed);
     return;
   }
   pc_tensor *in[PC_SLOT_INPUTS], *out[PC_SLOT_INPUTS], *w = pc_node_out(s, n, 1);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "grad/compose.h"
+#include "grad/formula.h"
 #include "grad/ops_nn.h"
 #include "tensor/conv.h"
 #include "tensor/loss.h"
@@ -132,24 +133,89 @@ static void fused(pc_scope *s, const pc_node *n, pc_opcode op, pc_tensor *g, pc_
   }
 }
 
+/* P(v) and B(a,b) of tensor/norm_higher.h */
+static pc_tensor *first(pc_scope *s, const pc_val *v, pc_tensor *a, pc_tensor *x) {
+  return pc_op(s, PC_OP_layer_norm_first, 2, (pc_tensor *[]){a, x}, 2, v, 0);
+}
+static pc_tensor *second(pc_scope *s, const pc_val *v, pc_tensor *a, pc_tensor *b, pc_tensor *x) {
+  return pc_op(s, PC_OP_layer_norm_second, 3, (pc_tensor *[]){a, b, x}, 2, v, 0);
+}
+
+/* The shape of x with its last dims at size 1; how many elements they have. */
+static pc_shape row_shape(const pc_shape *x, const pc_val *v, double *count) {
+  int dims = v[0].set ? (int)v[0].i : 1;
+  pc_shape stat = *x;
+  *count = 1;
+  for (int i = stat.ndim - dims; i < stat.ndim; i++) {
+    *count *= (double)stat.size[i];
+    stat.size[i] = 1;
+  }
+  return stat;
+}
+
 BWD(layer_norm) {
   if (!pc_grad_enabled()) {
     fused(s, n, PC_OP_layer_norm_backward, g[0], gin);
     return;
   }
   const pc_val *val = pc_node_val(n);
-  pc_tensor *x = IN(0), *w = pc_node_nin(n) > 1 ? IN(1) : NULL, *h;
-  int dims = val[0].set ? (int)val[0].i : 1;
-  double count = 1, eps = val[1].set ? val[1].d : 1e-5;
-  pc_shape stat = *pc_node_in_shape(n, 0);
-  for (int i = stat.ndim - dims; i < stat.ndim; i++) {
-    count *= (double)stat.size[i];
-    stat.size[i] = 1;
+  pc_tensor *w = pc_node_nin(n) > 1 ? IN(1) : NULL, *x = IN(0);
+  if (pc_needs(n, 0)) gin[0] = back(s, n, 0, first(s, val, w ? pc_mul(s, g[0], w) : g[0], x));
+  if (pc_needs(n, 1)) {
+    pc_tensor *h = pc_op(s, PC_OP_layer_norm, 3, (pc_tensor *[]){x, NULL, NULL}, 2, val, 6);
+    gin[1] = back(s, n, 1, pc_sum_to(s, pc_mul(s, g[0], h), pc_node_in_shape(n, 1)));
   }
-  pc_tensor *gx = normalised_grad(s, x, w ? pc_mul(s, g[0], w) : g[0], &stat, count, eps, &h);
-  if (pc_needs(n, 0)) gin[0] = back(s, n, 0, gx);
-  if (pc_needs(n, 1)) gin[1] = back(s, n, 1, pc_sum_to(s, pc_mul(s, g[0], h), pc_node_in_shape(n, 1)));
   if (pc_needs(n, 2)) gin[2] = back(s, n, 2, pc_sum_to(s, g[0], pc_node_in_shape(n, 2)));
+}
+
+/* All gradients in one pass. */
+static void higher(pc_scope *s, const pc_node *n, pc_opcode op, pc_tensor *g, pc_tensor **gin) {
+  pc_tensor *out[PC_MAX_OUT] = {NULL}, *in[4] = {g, IN(0), IN(1), pc_node_nin(n) > 2 ? IN(2) : NULL};
+  int nin = pc_node_nin(n);
+  if (s->rc < 0 || pc_note(s, pc_apply(op, out, in, nin + 1, pc_node_val(n), 2)) < 0) return;
+  for (int i = 0; i < nin; i++) gin[i] = back(s, n, i, pc_own(s, out[i]));
+}
+
+BWD(layer_norm_first) {
+  if (!pc_grad_enabled()) {
+    higher(s, n, PC_OP_layer_norm_first_backward, g[0], gin);
+    return;
+  }
+  const pc_val *val = pc_node_val(n);
+  if (pc_needs(n, 0)) gin[0] = back(s, n, 0, first(s, val, g[0], IN(1)));
+  if (pc_needs(n, 1)) gin[1] = back(s, n, 1, second(s, val, g[0], IN(0), IN(1)));
+}
+
+/* B(a,b) = -r (t_a P(b) + t_b P(a) + <a,P(b)> h / n) */
+static void second_formula(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin, pc_tensor **y) {
+  pc_tensor *a = in[0], *b = in[1], *x = in[2], *h;
+  double count, eps = v[1].set ? v[1].d : 1e-5;
+  pc_shape whole = {.ndim = x->ndim};
+  memcpy(whole.size, x->size, sizeof *x->size * (size_t)x->ndim);
+  const pc_shape stat = row_shape(&whole, v, &count);
+  pc_tensor *xc = pc_sub(s, x, pc_mul_scalar(s, pc_sum_to(s, x, &stat), 1 / count));
+  pc_tensor *var = pc_mul_scalar(s, pc_sum_to(s, pc_mul(s, xc, xc), &stat), 1 / count);
+  pc_tensor *r = pc_rsqrt(s, pc_add_scalar(s, var, eps)), *pa = first(s, v, a, x), *pb = first(s, v, b, x);
+  h = pc_mul(s, xc, r);
+  pc_tensor *ta = pc_sum_to(s, pc_mul(s, a, h), &stat), *tb = pc_sum_to(s, pc_mul(s, b, h), &stat),
+            *ab = pc_sum_to(s, pc_mul(s, a, pb), &stat);
+  pc_tensor *sum = pc_add(s, pc_add(s, pc_mul(s, ta, pb), pc_mul(s, tb, pa)), pc_mul(s, ab, h));
+  y[0] = pc_mul_scalar(s, pc_mul(s, r, sum), -1 / count);
+}
+
+BWD(layer_norm_second) {
+  if (!pc_grad_enabled()) {
+    higher(s, n, PC_OP_layer_norm_second_backward, g[0], gin);
+    return;
+  }
+  const pc_val *val = pc_node_val(n);
+  pc_tensor *x = IN(2);
+  if (pc_needs(n, 0)) gin[0] = back(s, n, 0, second(s, val, g[0], IN(1), x));
+  if (pc_needs(n, 1)) gin[1] = back(s, n, 1, second(s, val, g[0], IN(0), x));
+  if (!pc_needs(n, 2)) return;
+  pc_tensor *all[3] = {NULL};
+  pc_bwd_by_formula(s, n, g, all, second_formula);
+  gin[2] = all[2];
 }
 
 BWD(group_norm) {

@@ -35,6 +35,7 @@ pc_tensor *pc_mlp_run(pc_scope *s, pc_tensor *x, const pc_mlp_form *f) {
   if (s->rc < 0) return NULL;
   if (!x || f->n < 1 || f->n > PC_MLP_MAX)
     return pc_note(s, pc_fail(PC_EARG, "mlp: an input and 1 to %d layers are needed, not %d", PC_MLP_MAX, f->n)), NULL;
+  if (pc_higher_order()) return pc_mlp_composed(s, x, f, NULL);
   int nin = inputs(in, x, f), keep = 0, weights = 0;
   for (int i = 0; i < nin; i++) {
     if (!in[i] && i >= PC_MLP_W && !((i - PC_MLP_W) & 1))

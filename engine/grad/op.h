@@ -116,7 +116,11 @@ pc_tensor *pc_op2(pc_scope *s, pc_opcode op, pc_tensor *a, pc_tensor *b);
 
 /* ---- gradients ---- */
 int pc_grad_enabled(void);
-int pc_grad_set_enabled(int on);                /* returns what it was */
+int pc_grad_set_enabled(int on); /* returns what it was */
+/* Whether fused ops (mlp, qkv, slot_attention) that are recorded now become the operations of their formulas: for
+ * graphs differentiated more than once, where a fused op would compute its formula again for each gradient recorded. */
+int pc_higher_order(void);
+int pc_set_higher_order(int on);                /* returns what it was; means nothing while gradients are off */
 int pc_requires_grad(const pc_tensor *t);       /* leaf flag or has history */
 int pc_set_requires_grad(pc_tensor *t, int on); /* leaves of float dtype only */
 int pc_is_leaf(const pc_tensor *t);

@@ -64,6 +64,12 @@ pc_tensor *pc_slot_attention(pc_scope *s, pc_tensor *x, pc_tensor *k, pc_tensor 
   if (!f) f = &bare;
   const pc_val val[PC_SLOT_VALUES] = {PC_VI(f->norm != 0), PC_VD(f->eps > 0 ? f->eps : 1e-5), PC_VI(f->residual != 0)};
   pc_tensor *in[PC_SLOT_INPUTS] = {x, k, v, f->c, f->bias};
+  if (s->rc == PC_OK && x && k && v && pc_higher_order()) {
+    pc_tensor *y[2];
+    pc_slot_attention_composed(s, val, in, PC_SLOT_INPUTS, y);
+    if (w) *w = y[1];
+    return y[0];
+  }
   return attend(s, PC_OP_slot_attention, PC_SLOT_INPUTS, in, PC_SLOT_VALUES, val, w);
 }
 

@@ -41,6 +41,8 @@ typedef struct pc_slot_form {
 /* f may be NULL: none of it. */
 pc_tensor *pc_slot_attention(pc_scope *s, pc_tensor *x, pc_tensor *k, pc_tensor *v, const pc_slot_form *f,
                              pc_tensor **w);
+/* Its formula (grad/formula.h): the same made of simple ops, y[0] and the weights y[1]. */
+void pc_slot_attention_composed(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin, pc_tensor **y);
 
 /* Linear layers in a row, as one op (tensor/mlp.h). */
 typedef struct pc_mlp_form {

@@ -4,6 +4,13 @@
 #include "grad/formula.h"
 #include "grad/ops_nn.h"
 
+static void formula(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin, pc_tensor **y) {
+  pc_tensor *h = in[PC_QKV_X];
+  if (v[PC_QKV_NORM].i)
+    h = pc_layer_norm(s, h, in[PC_QKV_GAMMA], in[PC_QKV_BETA], 1, v[PC_QKV_EPS].set ? v[PC_QKV_EPS].d : 1e-5);
+  for (int i = 0; i < PC_QKV; i++) y[i] = pc_linear(s, h, in[PC_QKV_W + 2 * i], in[PC_QKV_W + 2 * i + 1]);
+}
+
 void pc_qkv_run(pc_scope *s, pc_tensor *x, const pc_qkv_form *f, pc_tensor **y) {
   pc_tensor *in[PC_QKV_INPUTS] = {x, f->norm_weight, f->norm_bias}, *out[PC_MAX_OUT] = {NULL};
   const pc_val v[PC_QKV_VALUES] = {PC_VI(f->norm != 0), PC_VD(f->eps > 0 ? f->eps : 1e-5)};
@@ -12,15 +19,12 @@ void pc_qkv_run(pc_scope *s, pc_tensor *x, const pc_qkv_form *f, pc_tensor **y) 
     in[PC_QKV_W + 2 * i] = f->weight[i];
     in[PC_QKV_W + 2 * i + 1] = f->bias[i];
   }
+  if (s->rc == PC_OK && x && pc_higher_order()) {
+    formula(s, v, in, PC_QKV_INPUTS, y);
+    return;
+  }
   if (s->rc < 0 || !x || pc_note(s, pc_apply(PC_OP_qkv, out, in, PC_QKV_INPUTS, v, PC_QKV_VALUES)) < 0) return;
   for (int i = 0; i < PC_QKV; i++) y[i] = pc_own(s, out[i]);
-}
-
-static void formula(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin, pc_tensor **y) {
-  pc_tensor *h = in[PC_QKV_X];
-  if (v[PC_QKV_NORM].i)
-    h = pc_layer_norm(s, h, in[PC_QKV_GAMMA], in[PC_QKV_BETA], 1, v[PC_QKV_EPS].set ? v[PC_QKV_EPS].d : 1e-5);
-  for (int i = 0; i < PC_QKV; i++) y[i] = pc_linear(s, h, in[PC_QKV_W + 2 * i], in[PC_QKV_W + 2 * i + 1]);
 }
 
 void pc_bwd_qkv(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {

@@ -8,6 +8,7 @@
 #include "tensor/loss.h"
 #include "tensor/mlp.h"
 #include "tensor/norm.h"
+#include "tensor/norm_higher.h"
 #include "tensor/pool.h"
 #include "tensor/qkv.h"
 #include "tensor/slot_attention.h"

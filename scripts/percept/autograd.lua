@@ -23,6 +23,9 @@ return function(T)
     return y
   end
 
+  -- the same, for what is differentiated twice
+  local function twice(name, fn, xs) return T.higher_order(value, name, fn, xs) end
+
   local function give(list, single)
     if single then return list[1] end
     return list
@@ -72,7 +75,7 @@ return function(T)
   local function hessian(fn, x, create_graph)
     local xs = leaves({ x }, create_graph)
     return T.enable_grad(function()
-      local y = value("hessian", fn, xs)
+      local y = twice("hessian", fn, xs)
       if y:numel() ~= 1 then fail("hessian: the function returned %d values instead of one", y:numel()) end
       local g = T.grad(y, xs[1], { create_graph = true, allow_unused = true })
       if not g or not g:requires_grad() then return T.zeros(joined(x:size(), x:size()), { dtype = x:dtype() }) end
@@ -95,7 +98,7 @@ return function(T)
     local xs, single = leaves(x, create_graph)
     local vs = single and { v } or v
     return T.enable_grad(function()
-      local y = value("jvp", fn, xs)
+      local y = twice("jvp", fn, xs)
       local u = T.zeros_like(y, { requires_grad = true })
       local g = y:requires_grad() and T.grad(y, xs, { grad_outputs = u, create_graph = true, allow_unused = true }) or {}
       local gs, ws = {}, {}

@@ -71,6 +71,12 @@ double(T.ones(2))]],
   cholesky = "T.cholesky(T.eye(3) * 4)", eigh = "values, vectors = T.eigh(T.eye(3))",
   backward = "x = T.rand(3, {requires_grad = true}); (x * x):sum():backward(); x.grad", zero_grad = "x = T.rand(2); x:zero_grad()",
   grad = "x = T.tensor({2}, {requires_grad = true}); T.grad((x ^ 3):sum(), x)",
+  higher_order = [[
+x = T.rand(3, 8, {requires_grad = true})
+layer = percept.nn.block(8, 2)
+y = T.higher_order(function() return layer(x:unsqueeze(1)) end)
+g = T.grad(y:sum(), x, {create_graph = true})
+T.grad((g ^ 2):sum(), x):size()]],
   no_grad = "x = T.rand(2, {requires_grad = true}); T.no_grad(function() return x * 2 end)",
   jacobian = "T.jacobian(function(x) return x:exp() end, T.rand(2))",
   hessian = "T.hessian(function(x) return (x ^ 3):sum() end, T.rand(2))",

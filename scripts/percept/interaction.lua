@@ -356,7 +356,7 @@ end
 local function by_gradients(f, x, u, v, outputs)
   local leaf = x:detach():requires_grad_()
   return T.enable_grad(function()
-    local y = per_image(f(leaf))
+    local y = per_image(T.higher_order(f, leaf))
     local d, sum = y:size(2), nil
     local picks = {}
     if outputs > 0 and outputs < d then

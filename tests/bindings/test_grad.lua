@@ -1,7 +1,8 @@
 -- Gradients at the surface: backward, grad, derivatives of functions, custom operations, messages.
 local check = dofile "tests/lua/check.lua"
 local sys = require "percept.sys"
-local T = require "percept.tensor"
+local percept = require "percept"
+local T, nn = percept.tensor, percept.nn
 local test, eq, near, fails = check.test, check.eq, check.near, check.error
 
 local function leaf(t) return T.tensor(t, { dtype = "f64", requires_grad = true }) end
@@ -118,6 +119,48 @@ test("no_grad restores its state, also after errors", function()
   eq(was, true)
   eq((x * 2):requires_grad(), false)
   T.set_grad_enabled(true)
+end)
+
+-- values, gradients and second gradients of a network, and which ops ran
+local function twice(net, parameters, x, through)
+  local profile = require "percept.profile"
+  local y, g, h
+  local ran = profile.run(function()
+    y = through(function() return (net(x)) end)
+    g = T.grad((y * y):sum(), x, {create_graph = true})
+    h = T.grad((g ^ 2):sum(), {x, unpack(parameters)}, {allow_unused = true})
+  end)
+  local ops = {}
+  for _, row in ipairs(ran.rows) do ops[row.op] = (ops[row.op] or 0) + row.calls end
+  return {y, g, unpack(h, 1, #parameters + 1)}, ops
+end
+
+test("higher_order: fused layers by their formulas, the same derivatives", function()
+  T.manual_seed(3)
+  local own, cross = nn.block(16, 2, {bias = true}), nn.block(16, 2, {context = 12, bias = true})
+  local decoder = percept.decoders.cross{slots = 2, slot_dim = 8, height = 8, patch = 4, width = 16, heads = 2}
+  local context = T.randn(2, 3, 12)
+  local nets = {
+    qkv = {own, T.randn(2, 7, 16), own:parameters()},
+    slot_attention = {function(x) return (cross(x, context)) end, T.randn(2, 65, 16), cross:parameters()},
+    mlp = {decoder, T.randn(3, 2, 8), decoder:parameters()},
+  }
+  for op, case in pairs(nets) do
+    case[2]:requires_grad_()
+    local fused, ran = twice(case[1], case[3], case[2], function(fn) return fn() end)
+    local plain, without = twice(case[1], case[3], case[2], T.higher_order)
+    check.ok(ran[op], op .. " is the fused way")
+    check.ok(not without[op], op .. " ran")
+    for i, a in pairs(fused) do -- some are 0 but for rounding: a key's bias
+      local off, size = (a - plain[i]):abs():max():item(), a:abs():max():item()
+      check.ok(off <= 2e-4 * (size + 0.1), ("%s, result %d: %g of %g"):format(op, i, off, size))
+    end
+  end
+  local ok, why = pcall(T.higher_order, function() error("inside") end)
+  check.ok(not ok and why:find("inside", 1, true), why)
+  local _, ran = twice(own, {}, nets.qkv[2], function(fn) return fn() end)
+  check.ok(ran.qkv, "fused again after an error")
+  eq(T.no_grad(function() return T.higher_order(function(a) return (own(a)):requires_grad() end, nets.qkv[2]) end), false)
 end)
 
 test("changing what the tape tracks is an error", function()
