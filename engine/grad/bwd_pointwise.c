@@ -234,6 +234,12 @@ BWD(gelu) {
 BWD(gelu_derivative) {
   int64_t order = pc_node_val(n)[0].set ? pc_node_val(n)[0].i : 1;
   pc_tensor *a = IN(0), *x = IN(1);
+  if (!pc_grad_enabled() && pc_needs(n, 0) && pc_needs(n, 1)) {
+    pc_tensor *out[PC_MAX_OUT] = {NULL}, *in[3] = {g[0], a, x};
+    if (s->rc < 0 || pc_note(s, pc_apply(PC_OP_gelu_derivative_backward, out, in, 3, pc_node_val(n), 1)) < 0) return;
+    for (int i = 0; i < 2; i++) gin[i] = pc_own(s, out[i]);
+    return;
+  }
   if (pc_needs(n, 0)) gin[0] = gelu_derivative(s, g[0], x, order);
   if (pc_needs(n, 1)) gin[1] = gelu_derivative(s, pc_mul(s, g[0], a), x, order + 1);
 }

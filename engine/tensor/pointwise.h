@@ -66,5 +66,8 @@ int pc_act_grad_over(pc_tensor **out, pc_act kind, pc_tensor *g, pc_tensor *t, c
  * one pass an activation. */
 enum { PC_GELU_ORDERS = 8 };
 pc_forward_fn pc_fwd_gelu_derivative;
+/* (g, a, x; order): its gradients for a and x, g gelu^(n)(x) and g a gelu^(n+1)(x), in one pass; order to
+ * PC_GELU_ORDERS - 1 */
+pc_forward_fn pc_fwd_gelu_derivative_backward;
 
 #endif
