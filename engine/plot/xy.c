@@ -34,7 +34,8 @@ static int64_t lay_out(frame *f, const pc_plot *p, double top, int *empty) {
   int64_t hidden = 0;
   int points = 0;
   for (int i = 0; i < p->nseries; i++) points |= p->series[i].kind != PC_SERIES_LINE;
-  *empty = !pc_y_range(p, p->o.ylog, &lo, &hi, &hidden) | !x_range(p, &xlo, &xhi, &hidden);
+  *empty = !pc_y_range(p, p->o.ylog, &lo, &hi, &hidden);
+  if (!x_range(p, &xlo, &xhi, &hidden)) *empty = 1;
   if (*empty) lo = xlo = p->o.ylog || p->o.xlog ? 0.1 : 0, hi = xhi = 1;
   if (p->o.zero && !p->o.ylog) lo = fmin(lo, 0), hi = fmax(hi, 0);
   if (p->o.has_ylim) lo = p->o.ylim[0], hi = p->o.ylim[1];

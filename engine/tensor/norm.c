@@ -81,99 +81,124 @@ PLAIN(double)
 
 /* ---- f32, rows (layer_norm) ---- */
 
-/* Four sums at a time, so that a row is not one chain of additions. */
-PC_INLINE float row_sum(const float *x, int64_t c) {
-  pc_vf a[4] = {{0}};
-  float s = 0;
-  int64_t i = 0;
-  for (; i + 4 * PC_LANES <= c; i += 4 * PC_LANES)
-    for (int k = 0; k < 4; k++) a[k] += pc_vload(x + i + k * PC_LANES);
-  for (; i + PC_LANES <= c; i += PC_LANES) a[0] += pc_vload(x + i);
-  for (; i < c; i++) s += x[i];
-  a[0] = (a[0] + a[1]) + (a[2] + a[3]);
-  return s + pc_vsum(a);
+/* Rows go several at a time: the chains of additions, roots and divisions of one hide behind those of the others;
+ * what a row gets does not depend on how many go with it. The last vector of a row whose length is no multiple of
+ * PC_LANES ends where the row ends; sums take only what is new in it. Rows shorter than a vector: plain loops. */
+enum { ROWS_FORWARD = 8, ROWS_BACKWARD = 4 };
+
+/* Which lanes of the last vector are new: the last `odd`. */
+PC_INLINE pc_vi new_lanes(int64_t odd) { return (pc_vi){0, 1, 2, 3, 4, 5, 6, 7} >= (int)(PC_LANES - odd); }
+PC_INLINE pc_vf only(pc_vf v, pc_vi lanes) { return (pc_vf)((pc_vi)v & lanes); }
+#define ALL ((pc_vi){-1, -1, -1, -1, -1, -1, -1, -1})
+
+/* One vector of each of n rows, c apart; n is known where this is inlined. */
+PC_INLINE void add_sums(pc_vf *sum, const float *x, int64_t c, const int n, pc_vi lanes) {
+  for (int q = 0; q < n; q++) sum[q] += only(pc_vload(x + q * c), lanes);
+}
+PC_INLINE void add_squares(pc_vf *sum, const pc_vf *mean, const float *x, int64_t c, const int n, pc_vi lanes) {
+  for (int q = 0; q < n; q++) {
+    pc_vf d = only(pc_vload(x + q * c) - mean[q], lanes);
+    sum[q] += d * d;
+  }
 }
 
-PC_INLINE float row_squares(const float *x, float mean, int64_t c) {
-  pc_vf a[4] = {{0}}, m = pc_vset(mean);
-  float s = 0;
-  int64_t i = 0;
-  for (; i + 4 * PC_LANES <= c; i += 4 * PC_LANES)
-    for (int k = 0; k < 4; k++) {
-      pc_vf p = pc_vload(x + i + k * PC_LANES) - m;
-      a[k] += p * p;
-    }
-  for (; i + PC_LANES <= c; i += PC_LANES) {
-    pc_vf p = pc_vload(x + i) - m;
-    a[0] += p * p;
+/* Mean and 1/sqrt(var + eps) of n rows of c elements. */
+PC_INLINE void row_stats(const float *x, int64_t c, float eps, const int n, pc_vf *mean, pc_vf *rstd) {
+  int64_t odd = c % PC_LANES;
+  pc_vf sum[ROWS_FORWARD] = {{0}}, square[ROWS_FORWARD] = {{0}};
+  float r[ROWS_FORWARD];
+  for (int64_t i = 0; i + PC_LANES <= c; i += PC_LANES) add_sums(sum, x + i, c, n, ALL);
+  if (odd) add_sums(sum, x + c - PC_LANES, c, n, new_lanes(odd));
+  for (int q = 0; q < n; q++) mean[q] = pc_vset(pc_vsum(&sum[q]) / (float)c);
+  for (int64_t i = 0; i + PC_LANES <= c; i += PC_LANES) add_squares(square, mean, x + i, c, n, ALL);
+  if (odd) add_squares(square, mean, x + c - PC_LANES, c, n, new_lanes(odd));
+  for (int q = 0; q < n; q++) r[q] = pc_vsum(&square[q]);
+  for (int q = 0; q < n; q++) r[q] = 1 / sqrtf(r[q] / (float)c + eps);
+  for (int q = 0; q < n; q++) rstd[q] = pc_vset(r[q]);
+}
+
+PC_INLINE void put_rows(float *y, const float *x, const float *w, const float *b, int64_t c, const int n,
+                        const pc_vf *mean, const pc_vf *rstd) {
+  pc_vf vw = w ? pc_vload(w) : pc_vset(1), vb = b ? pc_vload(b) : pc_vset(0);
+  for (int q = 0; q < n; q++) pc_vstore(y + q * c, (pc_vload(x + q * c) - mean[q]) * rstd[q] * vw + vb);
+}
+
+PC_INLINE void forward_of(const norm *k, int64_t r, const int n) {
+  int64_t c = k->c;
+  const float *restrict x = (const float *)k->x + r * c, *restrict w = k->w, *restrict b = k->b;
+  float *restrict y = (float *)k->y + r * c;
+  pc_vf mean[ROWS_FORWARD], rstd[ROWS_FORWARD];
+  row_stats(x, c, (float)k->eps, n, mean, rstd);
+  for (int64_t i = 0;; i = i + 2 * PC_LANES <= c ? i + PC_LANES : c - PC_LANES) {
+    put_rows(y + i, x + i, w ? w + i : NULL, b ? b + i : NULL, c, n, mean, rstd);
+    if (i + PC_LANES == c) break;
   }
-  for (; i < c; i++) s += (x[i] - mean) * (x[i] - mean);
-  a[0] = (a[0] + a[1]) + (a[2] + a[3]);
-  return s + pc_vsum(a);
 }
 
 PC_TIERED(rows_forward, (int64_t begin, int64_t end, const norm *k), (begin, end, k)) {
-  int64_t c = k->c;
-  const float *restrict w = k->w, *restrict b = k->b;
-  for (int64_t r = begin; r < end; r++) {
-    const float *restrict x = (const float *)k->x + r * c;
-    float *restrict y = (float *)k->y + r * c;
-    float mean = row_sum(x, c) / (float)c;
-    float rstd = 1 / sqrtf(row_squares(x, mean, c) / (float)c + (float)k->eps);
-    pc_vf vm = pc_vset(mean), vr = pc_vset(rstd);
-    int64_t i = 0;
-    if (w && b)
-      for (; i + PC_LANES <= c; i += PC_LANES)
-        pc_vstore(y + i, (pc_vload(x + i) - vm) * vr * pc_vload(w + i) + pc_vload(b + i));
-    else if (!w && !b)
-      for (; i + PC_LANES <= c; i += PC_LANES) pc_vstore(y + i, (pc_vload(x + i) - vm) * vr);
-    for (; i < c; i++) y[i] = (x[i] - mean) * rstd * (w ? w[i] : 1) + (b ? b[i] : 0);
+  int64_t r = begin;
+  for (; r + ROWS_FORWARD <= end; r += ROWS_FORWARD) forward_of(k, r, ROWS_FORWARD);
+  for (; r < end; r++) forward_of(k, r, 1);
+}
+
+/* Sums over the row: s1 of v = g w, s2 of v h. Over the rows: pw of g h, pb of g; both NULL: not wanted. */
+PC_INLINE void add_products(pc_vf *s1, pc_vf *s2, float *pw, float *pb, const float *g, const float *x, const float *w,
+                            int64_t c, const int n, const pc_vf *mean, const pc_vf *rstd, pc_vi lanes) {
+  pc_vf vw = w ? pc_vload(w) : pc_vset(1), ww = {0}, wb = {0};
+  for (int q = 0; q < n; q++) {
+    pc_vf vg = only(pc_vload(g + q * c), lanes), h = (pc_vload(x + q * c) - mean[q]) * rstd[q];
+    ww += vg * h;
+    wb += vg;
+    vg *= vw;
+    s1[q] += vg;
+    s2[q] += vg * h;
+  }
+  if (pw) {
+    pc_vstore(pw, pc_vload(pw) + ww);
+    pc_vstore(pb, pc_vload(pb) + wb);
+  }
+}
+
+PC_INLINE void put_gradients(float *gx, const float *g, const float *x, const float *w, int64_t c, const int n,
+                             const pc_vf *mean, const pc_vf *rstd, const pc_vf *m1, const pc_vf *m2) {
+  pc_vf vw = w ? pc_vload(w) : pc_vset(1);
+  for (int q = 0; q < n; q++) {
+    pc_vf h = (pc_vload(x + q * c) - mean[q]) * rstd[q];
+    pc_vstore(gx + q * c, rstd[q] * (pc_vload(g + q * c) * vw - m1[q] - h * m2[q]));
   }
 }
 
 /* With h = (x - mean) rstd and v = g w:  gx = rstd (v - mean(v) - h mean(v h)). */
+PC_INLINE void backward_of(const norm *k, int64_t r, const int n, float *restrict pw, float *restrict pb) {
+  int64_t c = k->c, odd = c % PC_LANES, last = c - PC_LANES;
+  const float *restrict x = (const float *)k->x + r * c, *restrict g = (const float *)k->g + r * c, *restrict w = k->w;
+  float *restrict gx = (float *)k->y + r * c;
+  pc_vf mean[ROWS_BACKWARD], rstd[ROWS_BACKWARD], s1[ROWS_BACKWARD] = {{0}}, s2[ROWS_BACKWARD] = {{0}};
+  row_stats(x, c, (float)k->eps, n, mean, rstd);
+  for (int64_t i = 0; i <= last; i += PC_LANES)
+    add_products(s1, s2, pw ? pw + i : NULL, pw ? pb + i : NULL, g + i, x + i, w ? w + i : NULL, c, n, mean, rstd, ALL);
+  if (odd)
+    add_products(s1, s2, pw ? pw + last : NULL, pw ? pb + last : NULL, g + last, x + last, w ? w + last : NULL, c, n,
+                 mean, rstd, new_lanes(odd));
+  for (int q = 0; q < n; q++) {
+    s1[q] = pc_vset(pc_vsum(&s1[q]) / (float)c);
+    s2[q] = pc_vset(pc_vsum(&s2[q]) / (float)c);
+  }
+  for (int64_t i = 0;; i = i + 2 * PC_LANES <= c ? i + PC_LANES : last) {
+    put_gradients(gx + i, g + i, x + i, w ? w + i : NULL, c, n, mean, rstd, s1, s2);
+    if (i == last) break;
+  }
+}
+
 PC_TIERED(rows_backward, (int64_t begin, int64_t end, const norm *k), (begin, end, k)) {
-  int64_t c = k->c;
-  const float *restrict w = k->w;
-  int sums = k->pw != NULL;
-  float *restrict pw = sums ? (float *)k->pw + begin / k->grain * c : NULL, *restrict pb =
-                                                                                sums ? (float *)k->pb +
-                                                                                           begin / k->grain * c
-                                                                                     : NULL;
-  for (int64_t r = begin; r < end; r++) {
-    const float *restrict x = (const float *)k->x + r * c, *restrict g = (const float *)k->g + r * c;
-    float *restrict gx = (float *)k->y + r * c;
-    float mean = row_sum(x, c) / (float)c, m1 = 0, m2 = 0;
-    float rstd = 1 / sqrtf(row_squares(x, mean, c) / (float)c + (float)k->eps);
-    pc_vf s1 = {0}, s2 = {0}, vm = pc_vset(mean), vr = pc_vset(rstd);
-    int64_t i = 0;
-    for (; i + PC_LANES <= c; i += PC_LANES) {
-      pc_vf vg = pc_vload(g + i), h = (pc_vload(x + i) - vm) * vr;
-      if (sums) {
-        pc_vstore(pw + i, pc_vload(pw + i) + vg * h);
-        pc_vstore(pb + i, pc_vload(pb + i) + vg);
-      }
-      if (w) vg *= pc_vload(w + i);
-      s1 += vg;
-      s2 += vg * h;
-    }
-    for (; i < c; i++) {
-      float v = g[i], h = (x[i] - mean) * rstd;
-      if (sums) pw[i] += v * h;
-      if (sums) pb[i] += v;
-      if (w) v *= w[i];
-      m1 += v;
-      m2 += v * h;
-    }
-    m1 = (m1 + pc_vsum(&s1)) / (float)c;
-    m2 = (m2 + pc_vsum(&s2)) / (float)c;
-    pc_vf v1 = pc_vset(m1), v2 = pc_vset(m2);
-    for (i = 0; i + PC_LANES <= c; i += PC_LANES) {
-      pc_vf vg = pc_vload(g + i), h = (pc_vload(x + i) - vm) * vr;
-      if (w) vg *= pc_vload(w + i);
-      pc_vstore(gx + i, vr * (vg - v1 - h * v2));
-    }
-    for (; i < c; i++) gx[i] = rstd * (g[i] * (w ? w[i] : 1) - m1 - (x[i] - mean) * rstd * m2);
+  int64_t r = begin, part = begin / k->grain * k->c;
+  if (k->pw) {
+    float *pw = (float *)k->pw + part, *pb = (float *)k->pb + part;
+    for (; r + ROWS_BACKWARD <= end; r += ROWS_BACKWARD) backward_of(k, r, ROWS_BACKWARD, pw, pb);
+    for (; r < end; r++) backward_of(k, r, 1, pw, pb);
+  } else {
+    for (; r + ROWS_BACKWARD <= end; r += ROWS_BACKWARD) backward_of(k, r, ROWS_BACKWARD, NULL, NULL);
+    for (; r < end; r++) backward_of(k, r, 1, NULL, NULL);
   }
 }
 
@@ -270,8 +295,9 @@ static void fast_groups_backward(int64_t begin, int64_t end, void *ctx) { groups
 static pc_range_fn choose(const norm *k, pc_dtype d, int backward) {
   if (d == PC_F64) return backward ? plain_backward_double : plain_forward_double;
   if (pc_cpu_tier() == PC_TIER_REF) return backward ? plain_backward_float : plain_forward_float;
-  if (k->s == 1 && k->groups == 1) return backward ? fast_rows_backward : fast_rows_forward;
-  if (k->c > CHANNELS_MAX) return backward ? plain_backward_float : plain_forward_float;
+  int rows = k->s == 1 && k->groups == 1;
+  if (rows && k->c >= PC_LANES) return backward ? fast_rows_backward : fast_rows_forward;
+  if (rows || k->c > CHANNELS_MAX) return backward ? plain_backward_float : plain_forward_float;
   return backward ? fast_groups_backward : fast_groups_forward;
 }
 

@@ -39,12 +39,12 @@ PC_INLINE pc_vf pc_vload(const float *p) {
     memcpy((p), &pc_v_, sizeof pc_v_); \
   } while (0)
 
-PC_INLINE pc_vf pc_vset(float x) { return (pc_vf){x, x, x, x, x, x, x, x}; }
+PC_INLINE pc_vf pc_vset(float x) { return x - (pc_vf){0}; } /* one broadcast; eight times x may become eight inserts */
 
 PC_INLINE float pc_vsum(const pc_vf *v) { /* by address: vectors are not passed across tiers */
-  pc_vf s = *v + __builtin_shuffle(*v, (pc_vi){4, 5, 6, 7, 0, 1, 2, 3});
-  s += __builtin_shuffle(s, (pc_vi){2, 3, 0, 1, 6, 7, 4, 5});
-  s += __builtin_shuffle(s, (pc_vi){1, 0, 3, 2, 5, 4, 7, 6});
+  pc_vf s = *v + __builtin_shufflevector(*v, *v, 4, 5, 6, 7, 0, 1, 2, 3);
+  s += __builtin_shufflevector(s, s, 2, 3, 0, 1, 6, 7, 4, 5);
+  s += __builtin_shufflevector(s, s, 1, 0, 3, 2, 5, 4, 7, 6);
   return s[0];
 }
 
