@@ -119,7 +119,8 @@ int pc_fwd_gelu_derivative_backward(pc_tensor **out, pc_tensor *const *in, int n
   out[0] = out[1] = NULL;
   int rc = check("gelu_derivative_backward", order, PC_GELU_ORDERS - 1, a, x);
   if (rc == PC_OK) rc = check("gelu_derivative_backward", order, PC_GELU_ORDERS - 1, g, x);
-  if (rc < 0 || (rc = pc_take(t, in, 3, (pc_dtype)x->dtype)) < 0) return rc;
+  if (rc < 0) return rc;
+  rc = pc_take(t, in, 3, (pc_dtype)x->dtype);
   for (int i = 0; i < 2 && rc == PC_OK; i++) rc = pc_tensor_empty(&out[i], (pc_dtype)x->dtype, x->ndim, x->size);
   if (rc == PC_OK) {
     both k = {.low = polynomial(order),
