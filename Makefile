@@ -10,7 +10,7 @@ V       ?= 0
 PACKAGES = gcc make pkg-config libc6-dev luajit libluajit-5.1-dev libopenblas-openmp-dev liblapacke-dev libsqlite3-dev \
            sqlite3 libpng-dev libcairo2-dev fonts-dejavu-core zlib1g-dev libzstd-dev libxxhash-dev libjansson-dev \
            libedit-dev check git ca-certificates
-DEV_PACKAGES = clang-tidy clang-format cppcheck lua-check valgrind tmux
+DEV_PACKAGES = clang clang-tidy clang-format cppcheck lua-check valgrind tmux
 
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-unused-parameter \
           -Wno-missing-field-initializers

@@ -23,6 +23,10 @@ cppcheck --quiet --std=c11 --language=c --inline-suppr --enable=warning,portabil
   --suppress=incorrectLogicOperator:engine/tensor/convert.h --suppress=invalidFunctionArg:engine/tensor/softmax.c \
   -D__x86_64__ -Iengine -I. -j2 engine bindings db || status=1
 
+# the other compiler: builds, links, has nothing to say
+echo "clang"
+make --no-print-directory -s -j2 all CC=clang BUILD="${BUILD:-build}/clang" OPT="-O1 -Werror" >/dev/null || status=1
+
 echo "luacheck"
 files '*.lua' | xargs luacheck --quiet || status=1
 

@@ -87,7 +87,10 @@ PLAIN(double)
 enum { ROWS_FORWARD = 8, ROWS_BACKWARD = 4 };
 
 /* Which lanes of the last vector are new: the last `odd`. */
-PC_INLINE pc_vi new_lanes(int64_t odd) { return (pc_vi){0, 1, 2, 3, 4, 5, 6, 7} >= (int)(PC_LANES - odd); }
+PC_INLINE pc_vi new_lanes(int64_t odd) {
+  const pc_vi lane = {0, 1, 2, 3, 4, 5, 6, 7};
+  return lane >= (int)(PC_LANES - odd);
+}
 PC_INLINE pc_vf only(pc_vf v, pc_vi lanes) { return (pc_vf)((pc_vi)v & lanes); }
 #define ALL ((pc_vi){-1, -1, -1, -1, -1, -1, -1, -1})
 

@@ -59,8 +59,9 @@ CASES(clamp, C(T(2, 3), VD(-0.5), VD(0.5)), C(TT(3, 4), VD(0.1)), C(T(2, 3), VNO
 CASES(relu, ONE)
 CASES(gelu_derivative, C(T(3, 4), T(3, 4)), C(T(5), T(5), VI(2)), C(T(300), T(300), VI(3)),
       C(TT(3, 4), TT(3, 4), VI(4)), C(TS(), TS(), VI(5)), C(T(0, 3), T(0, 3), VI(2)))
-CASES(gelu_derivative_backward, C(T(3, 4), T(3, 4), T(3, 4)), C(T(300), T(300), T(300), VI(2)), C(T(65), T(65), T(65), VI(7)),
-      C(TT(3, 4), TT(3, 4), TT(3, 4), VI(3)), C(TS(), TS(), TS(), VI(4)), C(T(0, 3), T(0, 3), T(0, 3), VI(2)))
+CASES(gelu_derivative_backward, C(T(3, 4), T(3, 4), T(3, 4)), C(T(300), T(300), T(300), VI(2)),
+      C(T(65), T(65), T(65), VI(7)), C(TT(3, 4), TT(3, 4), TT(3, 4), VI(3)), C(TS(), TS(), TS(), VI(4)),
+      C(T(0, 3), T(0, 3), T(0, 3), VI(2)))
 CASES(gelu, ONE, C(T(2, 3), VSTR("none")), C(T(2, 3), VSTR("tanh")), C(TT(3, 4), VSTR("tanh")),
       C(T(2, 300), VSTR("tanh")))
 CASES(silu, ONE, C(T(2, 300)))
