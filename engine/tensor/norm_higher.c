@@ -5,7 +5,7 @@
 #include "base/parallel.h"
 #include "tensor/matmul.h"
 #include "tensor/tile.h"
-#include "tensor/simd.h"
+#include "tensor/norm_impl.h"
 
 enum { VECTORS = 3 };
 typedef enum kind { FIRST, SECOND, FIRST_BACKWARD, SECOND_BACKWARD } kind;
@@ -122,78 +122,57 @@ PLAIN(double)
 
 /* ---- f32 ---- */
 
-/* The last elements of a row, fewer than a vector, zeros behind them. */
-PC_INLINE pc_vf some(const float *p, int64_t n) {
-  pc_vf v = {0};
-  memcpy(&v, p, sizeof *p * (size_t)n);
-  return v;
+/* One vector of a row and what it adds; given is known where this is inlined. */
+typedef struct parts {
+  pc_vf v[VECTORS], vh[VECTORS], vv[VECTORS];
+} parts;
+
+PC_INLINE void add_parts(parts *s, const float *x, const float *const *v, int64_t i, const int given, pc_vf mean,
+                         pc_vf r, pc_vi lanes) {
+  pc_vf h = (pc_vload(x + i) - mean) * r, w[VECTORS];
+  for (int q = 0; q < given; q++) {
+    w[q] = only(pc_vload(v[q] + i), lanes);
+    s->v[q] += w[q];
+    s->vh[q] += w[q] * h;
+    for (int o = 0; o < q; o++) s->vv[o + q - 1] += w[o] * w[q];
+  }
 }
 
-PC_INLINE void row_mean(sums *s, const float *x, int64_t c, double eps) {
-  pc_vf a[2] = {{0}}, b[2] = {{0}};
-  int64_t i = 0;
-  float sum = 0, var = 0;
-  for (; i + 2 * PC_LANES <= c; i += 2 * PC_LANES)
-    for (int q = 0; q < 2; q++) a[q] += pc_vload(x + i + q * PC_LANES);
-  a[0] += a[1];
-  sum = pc_vsum(a);
-  for (; i < c; i++) sum += x[i];
-  sum /= (float)c;
-  pc_vf m = pc_vset(sum);
-  for (i = 0; i + 2 * PC_LANES <= c; i += 2 * PC_LANES)
-    for (int q = 0; q < 2; q++) {
-      pc_vf d = pc_vload(x + i + q * PC_LANES) - m;
-      b[q] += d * d;
-    }
-  b[0] += b[1];
-  var = pc_vsum(b);
-  for (; i < c; i++) var += (x[i] - sum) * (x[i] - sum);
-  s->mean = sum;
-  s->r = 1 / sqrtf(var / (float)c + (float)eps);
+PC_INLINE void put_parts(float *const *y, const combo *f, const float *x, const float *const *v, int64_t i,
+                         const int given, const int results, pc_vf mean, pc_vf r) {
+  pc_vf h = (pc_vload(x + i) - mean) * r, w[VECTORS];
+  for (int q = 0; q < given; q++) w[q] = pc_vload(v[q] + i);
+  for (int o = 0; o < results; o++) {
+    pc_vf sum = pc_vset((float)f[o].one) + pc_vset((float)f[o].h) * h;
+    for (int q = 0; q < given; q++) sum += pc_vset((float)f[o].v[q]) * w[q];
+    pc_vstore(y[o] + i, sum);
+  }
 }
 
 /* given, results: known where this is inlined */
 PC_INLINE void rows_of(int64_t begin, int64_t end, const higher *k, const int given, const int results) {
-  int64_t c = k->c, whole = c / PC_LANES * PC_LANES;
+  int64_t c = k->c, odd = c % PC_LANES, last = c - PC_LANES;
   for (int64_t row = begin; row < end; row++) {
-    const float *restrict x = (const float *)k->x + row * c, *v[VECTORS];
+    const float *x = (const float *)k->x + row * c, *v[VECTORS];
+    float *y[VECTORS];
     for (int q = 0; q < given; q++) v[q] = (const float *)k->v[q] + row * c;
+    for (int o = 0; o < results; o++) y[o] = (float *)k->y[o] + row * c;
     sums s = {0};
-    row_mean(&s, x, c, k->eps);
-    pc_vf mean = pc_vset((float)s.mean), r = pc_vset((float)s.r), sv[VECTORS] = {{0}}, svh[VECTORS] = {{0}},
-          svv[VECTORS] = {{0}};
-    for (int64_t i = 0; i < c; i += PC_LANES) {
-      int all = i < whole;
-      pc_vf h = ((all ? pc_vload(x + i) : some(x + i, c - i)) - mean) * r, w[VECTORS];
-      for (int q = 0; q < given; q++) {
-        w[q] = all ? pc_vload(v[q] + i) : some(v[q] + i, c - i);
-        sv[q] += w[q];
-        svh[q] += w[q] * h;
-        for (int o = 0; o < q; o++) svv[o + q - 1] += w[o] * w[q];
-      }
-    }
+    parts p = {{{0}}};
+    pc_vf mean, r;
+    row_stats(x, c, (float)k->eps, 1, &mean, &r);
+    s.r = r[0];
+    for (int64_t i = 0; i <= last; i += PC_LANES) add_parts(&p, x, v, i, given, mean, r, ALL);
+    if (odd) add_parts(&p, x, v, last, given, mean, r, new_lanes(odd));
     for (int q = 0; q < given; q++) {
-      s.v[q] = pc_vsum(&sv[q]);
-      s.vh[q] = pc_vsum(&svh[q]);
+      s.v[q] = pc_vsum(&p.v[q]);
+      s.vh[q] = pc_vsum(&p.vh[q]);
     }
-    for (int q = 0; q < given * (given - 1) / 2; q++) s.vv[q] = pc_vsum(&svv[q]);
-    combo y[VECTORS];
-    solve(k->what, &s, (double)c, y);
-    for (int64_t i = 0; i < whole; i += PC_LANES) {
-      pc_vf h = (pc_vload(x + i) - mean) * r, w[VECTORS];
-      for (int q = 0; q < given; q++) w[q] = pc_vload(v[q] + i);
-      for (int o = 0; o < results; o++) {
-        pc_vf sum = pc_vset((float)y[o].one) + pc_vset((float)y[o].h) * h;
-        for (int q = 0; q < given; q++) sum += pc_vset((float)y[o].v[q]) * w[q];
-        pc_vstore((float *)k->y[o] + row * c + i, sum);
-      }
-    }
-    for (int64_t i = whole; i < c; i++)
-      for (int o = 0; o < results; o++) {
-        float sum = (float)y[o].one + (float)y[o].h * ((x[i] - (float)s.mean) * (float)s.r);
-        for (int q = 0; q < given; q++) sum += (float)y[o].v[q] * v[q][i];
-        ((float *)k->y[o])[row * c + i] = sum;
-      }
+    for (int q = 0; q < given * (given - 1) / 2; q++) s.vv[q] = pc_vsum(&p.vv[q]);
+    combo f[VECTORS];
+    solve(k->what, &s, (double)c, f);
+    for (int64_t i = 0; i <= last; i += PC_LANES) put_parts(y, f, x, v, i, given, results, mean, r);
+    if (odd) put_parts(y, f, x, v, last, given, results, mean, r);
   }
 }
 
@@ -230,9 +209,9 @@ static int run(pc_tensor **out, pc_tensor *const *in, const pc_val *val, kind wh
     for (int o = 0; o < results; o++) k.y[o] = pc_data(out[o]);
     k.x = pc_data(t[given]);
     pc_parallel_for(pc_numel(x) / k.c, 16384 / k.c + 1,
-                    d == PC_F64                    ? plain_double
-                    : pc_cpu_tier() == PC_TIER_REF ? plain_float
-                                                   : fast,
+                    d == PC_F64                                      ? plain_double
+                    : pc_cpu_tier() == PC_TIER_REF || k.c < PC_LANES ? plain_float
+                                                                     : fast,
                     &k);
   }
   pc_drop(t, given + 1);
