@@ -109,14 +109,20 @@ BWD(conv2d_weight) {
 
 /* ---- norms ---- */
 
-/* gx = rstd (v - mean(v) - h mean(v h)) with h = (x - mean(x)) rstd, v = g w; means over the
- * dimensions that `stat` has at size 1, `count` elements each. h is also what the weight's gradient needs. */
-static pc_tensor *normalised_grad(pc_scope *s, pc_tensor *x, pc_tensor *v, const pc_shape *stat, double count,
-                                  double eps, pc_tensor **h) {
+/* h = (x - mean(x)) rstd; means over the dimensions that `stat` has at size 1, `count` elements each. */
+static pc_tensor *normalised(pc_scope *s, pc_tensor *x, const pc_shape *stat, double count, double eps,
+                             pc_tensor **rstd) {
   pc_tensor *xc = pc_sub(s, x, pc_mul_scalar(s, pc_sum_to(s, x, stat), 1 / count));
   pc_tensor *var = pc_mul_scalar(s, pc_sum_to(s, pc_mul(s, xc, xc), stat), 1 / count);
-  pc_tensor *rstd = pc_rsqrt(s, pc_add_scalar(s, var, eps));
-  *h = pc_mul(s, xc, rstd);
+  *rstd = pc_rsqrt(s, pc_add_scalar(s, var, eps));
+  return pc_mul(s, xc, *rstd);
+}
+
+/* gx = rstd (v - mean(v) - h mean(v h)), v = g w. h is also what the weight's gradient needs. */
+static pc_tensor *normalised_grad(pc_scope *s, pc_tensor *x, pc_tensor *v, const pc_shape *stat, double count,
+                                  double eps, pc_tensor **h) {
+  pc_tensor *rstd;
+  *h = normalised(s, x, stat, count, eps, &rstd);
   if (!v) return NULL;
   pc_tensor *m1 = pc_mul_scalar(s, pc_sum_to(s, v, stat), 1 / count);
   pc_tensor *m2 = pc_mul_scalar(s, pc_sum_to(s, pc_mul(s, v, *h), stat), 1 / count);
@@ -139,18 +145,6 @@ static pc_tensor *first(pc_scope *s, const pc_val *v, pc_tensor *a, pc_tensor *x
 }
 static pc_tensor *second(pc_scope *s, const pc_val *v, pc_tensor *a, pc_tensor *b, pc_tensor *x) {
   return pc_op(s, PC_OP_layer_norm_second, 3, (pc_tensor *[]){a, b, x}, 2, v, 0);
-}
-
-/* The shape of x with its last dims at size 1; how many elements they have. */
-static pc_shape row_shape(const pc_shape *x, const pc_val *v, double *count) {
-  int dims = v[0].set ? (int)v[0].i : 1;
-  pc_shape stat = *x;
-  *count = 1;
-  for (int i = stat.ndim - dims; i < stat.ndim; i++) {
-    *count *= (double)stat.size[i];
-    stat.size[i] = 1;
-  }
-  return stat;
 }
 
 BWD(layer_norm) {
@@ -188,15 +182,14 @@ BWD(layer_norm_first) {
 
 /* B(a,b) = -r (t_a P(b) + t_b P(a) + <a,P(b)> h / n) */
 static void second_formula(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin, pc_tensor **y) {
-  pc_tensor *a = in[0], *b = in[1], *x = in[2], *h;
-  double count, eps = v[1].set ? v[1].d : 1e-5;
-  pc_shape whole = {.ndim = x->ndim};
-  memcpy(whole.size, x->size, sizeof *x->size * (size_t)x->ndim);
-  const pc_shape stat = row_shape(&whole, v, &count);
-  pc_tensor *xc = pc_sub(s, x, pc_mul_scalar(s, pc_sum_to(s, x, &stat), 1 / count));
-  pc_tensor *var = pc_mul_scalar(s, pc_sum_to(s, pc_mul(s, xc, xc), &stat), 1 / count);
-  pc_tensor *r = pc_rsqrt(s, pc_add_scalar(s, var, eps)), *pa = first(s, v, a, x), *pb = first(s, v, b, x);
-  h = pc_mul(s, xc, r);
+  pc_tensor *a = in[0], *b = in[1], *x = in[2], *r;
+  double count = 1, eps = v[1].set ? v[1].d : 1e-5;
+  pc_shape stat = {.ndim = x->ndim};
+  for (int i = 0, inner = x->ndim - (v[0].set ? (int)v[0].i : 1); i < x->ndim; i++) {
+    stat.size[i] = i < inner ? x->size[i] : 1;
+    if (i >= inner) count *= (double)x->size[i];
+  }
+  pc_tensor *h = normalised(s, x, &stat, count, eps, &r), *pa = first(s, v, a, x), *pb = first(s, v, b, x);
   pc_tensor *ta = pc_sum_to(s, pc_mul(s, a, h), &stat), *tb = pc_sum_to(s, pc_mul(s, b, h), &stat),
             *ab = pc_sum_to(s, pc_mul(s, a, pb), &stat);
   pc_tensor *sum = pc_add(s, pc_add(s, pc_mul(s, ta, pb), pc_mul(s, tb, pa)), pc_mul(s, ab, h));

@@ -14,7 +14,7 @@ pc_forward_fn pc_fwd_layer_norm, pc_fwd_group_norm;
 pc_forward_fn pc_fwd_layer_norm_backward, pc_fwd_group_norm_backward;
 
 /* Layer norm of a tile, for kernels that have one in cache, on the caller's thread: rows of c
- * contiguous elements of dtype d. w, b: c elements or NULL. */
+ * contiguous elements of dtype d, y apart from x. w, b: c elements or NULL. */
 void pc_norm_rows(pc_dtype d, int64_t rows, int64_t c, double eps, const void *x, const void *w, const void *b,
                   void *y);
 /* Its gradients: gx (rows,c), no overlap with g or x; gw and gb (c) are added to; both NULL: not wanted. */

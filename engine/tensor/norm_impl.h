@@ -1,4 +1,4 @@
-/* norm_impl.h: mean and deviation of f32 rows, several at a time; for files that include simd.h, which this one does.
+/* norm_impl.h: mean and deviation of f32 rows, several at a time. Include last: it brings simd.h.
  *
  * Rows go several at a time: the chains of additions, roots and divisions of one hide behind those of the others;
  * what a row gets does not depend on how many go with it. The last vector of a row whose length is no multiple of
