@@ -1,20 +1,12 @@
-/* perception.c: percept.decoders, percept.inverter, percept.interaction. */
-#include <string.h>
+/* decoders.c: percept.decoders: slots (B,K,m) -> images. */
+#include "decoders/decoder.h"
 
 #include "bindings/module.h"
-#include "decoders/decoder.h"
-#include "grad/ops_shape.h"
-#include "interaction/penalty.h"
-#include "inverter/inverter.h"
 
 int luaopen_percept_decoders(lua_State *L);
-int luaopen_percept_inverter(lua_State *L);
-int luaopen_percept_interaction(lua_State *L);
 
 #define I(k) a->a[k].v.i
 #define D(k) a->a[k].v.d
-
-/* ---- decoders ---- */
 
 static int f_decoder_cross(lua_State *L, pc_args *a) {
   pc_module *m;
@@ -166,163 +158,5 @@ int luaopen_percept_decoders(lua_State *L) {
   pc_module_class_open(L);
   lua_newtable(L);
   pc_register(L, "decoders", decoder_functions);
-  return 1;
-}
-
-/* ---- inverter ---- */
-
-typedef struct lua_decoder {
-  lua_State *L;
-  int fn; /* stack place */
-} lua_decoder;
-
-static int decode_lua(void *ctx, pc_tensor *z, pc_tensor **image) {
-  lua_decoder *d = ctx;
-  int top = lua_gettop(d->L);
-  *image = NULL;
-  lua_pushvalue(d->L, d->fn);
-  pc_push_tensor(d->L, pc_tensor_retain(z));
-  int rc = pc_callback(d->L, 1, 1);
-  pc_tensor *t = rc == PC_OK ? pc_to_tensor(d->L, -1) : NULL;
-  if (rc == PC_OK && !t)
-    rc = pc_fail(PC_ECALLBACK, "search: the decoder returned %s, not an image tensor", pc_describe(d->L, -1));
-  if (t) *image = pc_tensor_retain(t);
-  lua_settop(d->L, top);
-  return rc;
-}
-
-/* The readout's results, each a tensor of logits. */
-static int logits_lua(void *ctx, pc_tensor *z, pc_tensor **logits, int *n) {
-  lua_decoder *d = ctx;
-  int top = lua_gettop(d->L);
-  *n = 0;
-  lua_pushvalue(d->L, d->fn);
-  pc_push_tensor(d->L, pc_tensor_retain(z));
-  int rc = pc_callback(d->L, 1, LUA_MULTRET), count = lua_gettop(d->L) - top;
-  if (rc == PC_OK && (count < 1 || count > PC_MAX_READOUTS))
-    rc = pc_fail(PC_ECALLBACK, "search: the readout returned %d values; 1 to %d tensors of logits are expected", count,
-                 PC_MAX_READOUTS);
-  for (int i = 0; i < count && rc == PC_OK; i++) {
-    pc_tensor *t = pc_to_tensor(d->L, top + 1 + i);
-    if (t)
-      logits[(*n)++] = pc_tensor_retain(t);
-    else
-      rc = pc_fail(PC_ECALLBACK, "search: result %d of the readout is %s, not a tensor of logits", i + 1,
-                   pc_describe(d->L, top + 1 + i));
-  }
-  lua_settop(d->L, top);
-  return rc;
-}
-
-/* z0: a tensor (B,K,m) or (S,B,K,m), or a list of S tensors (B,K,m); a new reference. */
-static int starts_of(lua_State *L, pc_args *a, int i, pc_tensor **z0) {
-  int at = a->a[i].at, n = 0;
-  pc_tensor *part[64];
-  pc_scope s = {0};
-  *z0 = pc_tensor_retain(pc_to_tensor(L, at));
-  if (*z0) return PC_OK;
-  if (!lua_istable(L, at) || !lua_objlen(L, at)) return pc_arg_fail(L, a, i, "slots (B,K,m) or a list of them");
-  for (int count = (int)lua_objlen(L, at); n < count; n++) {
-    if (n == 64) return pc_fail(PC_EARG, "search: at most 64 starts in a list; stack them to one tensor (S,B,K,m)");
-    lua_rawgeti(L, at, n + 1);
-    part[n] = pc_to_tensor(L, -1);
-    if (!part[n]) return pc_fail(PC_EARG, "search: start %d is %s, not slots (B,K,m)", n + 1, pc_describe(L, -1));
-    lua_pop(L, 1);
-  }
-  *z0 = pc_stack(&s, n, part, 0);
-  return pc_scope_end(&s, z0, 1);
-}
-
-static int push_found(lua_State *L, pc_invert_result *r) {
-  const struct {
-    const char *name;
-    pc_tensor *t;
-  } field[] = {{"z", r->z},         {"loss", r->loss}, {"steps", r->steps},     {"converged", r->converged},
-               {"start", r->start}, {"cost", r->cost}, {"seconds", r->seconds}, {"trace", r->trace}};
-  lua_createtable(L, 0, 9);
-  for (size_t i = 0; i < sizeof field / sizeof *field; i++)
-    if (field[i].t) pc_push_tensor(L, field[i].t), lua_setfield(L, -2, field[i].name);
-  lua_pushnumber(L, (lua_Number)r->evaluations), lua_setfield(L, -2, "evaluations");
-  return 1;
-}
-
-static int is_callable(lua_State *L, int at) { return pc_to_module(L, at) || lua_type(L, at) == LUA_TFUNCTION; }
-
-static int f_search(lua_State *L, pc_args *a) {
-  pc_module *m = pc_to_module(L, a->a[0].at), *readout;
-  lua_decoder d = {L, a->a[0].at}, labels = {L, a->a[14].at};
-  pc_tensor *z0 = NULL;
-  pc_invert_result r;
-  pc_invert_opts o = {.steps = (int)I(4),
-                      .lr = D(5),
-                      .prior = D(6),
-                      .tol = D(7),
-                      .patience = (int)I(8),
-                      .batch = I(9),
-                      .trace = (int)I(10),
-                      .damping = D(11),
-                      .history = (int)I(12),
-                      .target = a->a[13].t,
-                      .entropy = D(15)};
-  if (!is_callable(L, d.fn))
-    return pc_fail(PC_EARG, "search: the decoder is %s; a module or a function(z) -> image is expected",
-                   pc_describe(L, d.fn));
-  if (labels.fn) {
-    if (!is_callable(L, labels.fn))
-      return pc_fail(PC_EARG, "search: the readout is %s; a module or a function(z) -> logits is expected",
-                     pc_describe(L, labels.fn));
-    readout = pc_to_module(L, labels.fn);
-    o.readout = readout ? pc_logits_module : logits_lua;
-    o.readout_ctx = readout ? (void *)readout : &labels;
-  }
-  int rc = pc_invert_method_parse(&o.method, a->a[3].v.s);
-  if (rc == PC_OK) rc = starts_of(L, a, 2, &z0);
-  if (rc == PC_OK)
-    rc = m ? pc_invert_module(&r, m, a->a[1].t, z0, &o) : pc_invert(&r, decode_lua, &d, a->a[1].t, z0, &o);
-  pc_tensor_release(z0);
-  return rc < 0 ? rc : push_found(L, &r);
-}
-
-static const pc_luafn inverter_functions[] = {
-    {"search",
-     "decoder:any, x:tensor, z0:any, method:str=adam, steps:int=100, lr:num=0.05, prior:num=0, tol:num=1e-4, "
-     "patience:int=0, batch:int=0, trace:bool=false, damping:num=0, history:int=0, target:value?, readout:any?, "
-     "entropy:num=0",
-     f_search,
-     "argmin_z ||decoder(z) - x||^2 + prior ||z||^2 + entropy H(softmax readout(z)) for each image of x (B,H,W,C), "
-     "started at z0 (B,K,m), or the best of S starts: (S,B,K,m) or a list (arXiv 2512.08854, Eq. 4.3). "
-     "method: adam (lr), lbfgs (lr of its first step, history 10) or lm (Levenberg-Marquardt; damping 1e-3). An image "
-     "leaves when its loss fell by less than tol in patience steps (20; lbfgs, lm 5), or is at its target. batch: "
-     "images at once (64) -> {z (B,K,m), loss, steps, converged, start, cost (decodes), seconds: (B); trace "
-     "(B,steps+1); evaluations: decodes in all}",
-     0},
-    {0}};
-
-int luaopen_percept_inverter(lua_State *L) {
-  pc_module_class_open(L);
-  lua_newtable(L);
-  pc_register(L, "inverter", inverter_functions);
-  return 1;
-}
-
-/* ---- interaction ---- */
-
-static int f_attention(lua_State *L, pc_args *a) {
-  pc_scope s = {0};
-  pc_tensor *y = pc_interaction_attention(&s, a->a[0].t);
-  int rc = pc_scope_end(&s, &y, 1);
-  if (rc < 0) return rc;
-  pc_push_tensor(L, y);
-  return 1;
-}
-
-static const pc_luafn interaction_functions[] = {
-    {"attention", "attention:tensor", f_attention,
-     "mean over images and positions of sum_{i<j} A_i A_j, attention (B,Q,K) with rows that sum to 1", 0},
-    {0}};
-
-int luaopen_percept_interaction(lua_State *L) {
-  lua_newtable(L);
-  pc_register(L, "interaction", interaction_functions);
   return 1;
 }
