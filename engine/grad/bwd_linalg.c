@@ -3,7 +3,7 @@
 #include "grad/bwd_linalg.h"
 
 #include "grad/compose.h"
-#include "tensor/matmul.h"
+#include "tensor/gemm/matmul.h"
 
 #define BWD(name) void pc_bwd_##name(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin)
 #define IN(i)     pc_node_in(n, i)

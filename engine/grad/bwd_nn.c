@@ -6,9 +6,9 @@
 #include "grad/compose.h"
 #include "grad/formula.h"
 #include "grad/ops_nn.h"
-#include "tensor/conv.h"
-#include "tensor/loss.h"
-#include "tensor/matmul.h"
+#include "tensor/conv/conv.h"
+#include "tensor/fused/loss.h"
+#include "tensor/gemm/matmul.h"
 
 #define BWD(name) void pc_bwd_##name(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin)
 #define IN(i)     pc_node_in(n, i)

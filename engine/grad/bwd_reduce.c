@@ -7,7 +7,7 @@
 #include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
-#include "tensor/reduce.h"
+#include "tensor/reduce/reduce.h"
 
 /* ---- for C callers ---- */
 

@@ -5,10 +5,10 @@
 #define PC_GRAD_OPS_NN_H
 
 #include "grad/op.h"
-#include "tensor/act.h"
-#include "tensor/mlp.h"
-#include "tensor/qkv.h"
-#include "tensor/slot_attention.h"
+#include "tensor/pointwise/act.h"
+#include "tensor/fused/mlp.h"
+#include "tensor/fused/qkv.h"
+#include "tensor/fused/slot_attention.h"
 
 /* The zero value of an entry stands for its default: stride 1, padding 0, dilation 1, groups 1. */
 typedef struct pc_conv_opts {

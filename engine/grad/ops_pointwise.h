@@ -6,7 +6,7 @@
 #define PC_GRAD_OPS_POINTWISE_H
 
 #include "grad/op.h"
-#include "tensor/pointwise.h"
+#include "tensor/pointwise/pointwise.h"
 
 #define X(name) pc_tensor *pc_##name(pc_scope *s, pc_tensor *a, pc_tensor *b);
 PC_ARITH_MAP(X)

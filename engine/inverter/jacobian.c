@@ -4,7 +4,7 @@
 
 #include "base/parallel.h"
 #include "inverter/lm.h"
-#include "tensor/gemm.h"
+#include "tensor/gemm/gemm.h"
 
 double pc_lm_get(const pc_search *s, const void *p, int64_t i) {
   return s->dtype == PC_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];

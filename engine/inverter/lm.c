@@ -21,7 +21,7 @@
 
 #include "base/alloc.h"
 #include "base/parallel.h"
-#include "tensor/gemm.h"
+#include "tensor/gemm/gemm.h"
 
 enum { TRIES = 12 };              /* rejected steps in a row before an image gives up */
 static const double STALL = 0.05; /* steps without a gradient go on while they gain this fraction */

@@ -56,6 +56,11 @@ pc_dtype pc_dtype_promote(pc_dtype a, pc_dtype b) {
   return PC_I32; /* i32 with u8 */
 }
 
+pc_dtype pc_float_dtype(const pc_tensor *a, const pc_tensor *b) {
+  pc_dtype d = b ? pc_dtype_promote(a->dtype, b->dtype) : (pc_dtype)a->dtype;
+  return pc_dtype_is_float(d) ? d : PC_F32;
+}
+
 /* ---- facts ---- */
 
 int64_t pc_numel(const pc_tensor *t) {

@@ -94,6 +94,8 @@ int64_t pc_numel(const pc_tensor *t);
 int pc_is_sole(const pc_tensor *t); /* one reference, and nobody else sees its elements */
 int pc_is_contiguous(const pc_tensor *t);
 int pc_same_shape(const pc_tensor *a, const pc_tensor *b);
+/* The dtype two operands of a float-only op meet in (b NULL: one operand): integers go to f32. */
+pc_dtype pc_float_dtype(const pc_tensor *a, const pc_tensor *b);
 void *pc_data(const pc_tensor *t); /* address of element 0 (of the view) */
 #define pc_f32(t) ((float *)pc_data(t))
 #define pc_f64(t) ((double *)pc_data(t))

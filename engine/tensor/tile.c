@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/simd.h"
-#include "tensor/matmul.h"
 
 int pc_take(pc_tensor **t, pc_tensor *const *in, int n, pc_dtype d) {
   for (int i = 0; i < n; i++) t[i] = NULL;

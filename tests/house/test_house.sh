@@ -21,6 +21,18 @@ allow() { # folder, what it may include
 }
 allow base 'base'
 allow tensor 'base'
+room() { # room of engine/tensor, the rooms it may include; the core (files of the folder itself) stands below all
+  check "engine/tensor/$1 includes only its own room, those it may and the core" \
+    "$(grep -rnE "${inc}tensor/[a-z_]+/" engine/tensor/"$1" | grep -vE "${inc}tensor/($1${2:+|$2})/")"
+}
+room pointwise ''
+room reduce ''
+room gemm ''
+room conv 'gemm'
+room fused 'pointwise|gemm'
+room linalg 'gemm'
+check "the core of engine/tensor includes no room" "$(grep -nE "${inc}tensor/[a-z_]+/" engine/tensor/*.[ch])"
+check "every room of engine/tensor has its arrows" "$(ls -d engine/tensor/*/ | grep -vE '/(pointwise|reduce|gemm|conv|fused|linalg)/$')"
 allow grad 'base|tensor'
 allow nn 'base|tensor|grad'
 allow optim 'base|tensor|grad|nn'
