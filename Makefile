@@ -82,7 +82,7 @@ $(BUILD)/%.o: %.c
 $(BUILD)/engine/tensor/%.o $(BUILD)/engine/base/%.o $(BUILD)/engine/optim/%.o $(BUILD)/engine/inverter/%.o: OPT := -O3 -g
 
 # every Lua file of scripts/ is embedded as source, so that the program needs no path at run time
-$(BUILD)/gen/lua.c: $(LUA_SRC) bindings/embed.sh
+$(BUILD)/gen/lua.c: $(LUA_SRC) scripts/modules.def bindings/embed.sh
 	@mkdir -p $(@D)
 	@sh bindings/embed.sh lua $(LUA_SRC) > $@
 $(BUILD)/gen/sql.c: $(SQL_SRC) bindings/embed.sh

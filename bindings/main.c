@@ -1,5 +1,5 @@
 /* main.c: the program percept: a Lua state with `percept` in it, and the command line
- * (scripts/percept/cli.lua). Exit codes: 0 ok, 1 error, 2 usage, 130 interrupted, 143 terminated. */
+ * (scripts/percept/main.lua). Exit codes: 0 ok, 1 error, 2 usage, 130 interrupted, 143 terminated. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -60,7 +60,7 @@ static int body(lua_State *L) {
   lua_pushliteral(L, "percept");
   lua_call(L, 1, 0);
   lua_getglobal(L, "require");
-  lua_pushliteral(L, "percept.cli");
+  lua_pushliteral(L, "percept.main");
   lua_call(L, 1, 1);
   lua_getfield(L, -1, "main");
   lua_createtable(L, argc, 1);

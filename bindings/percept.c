@@ -14,14 +14,13 @@
 
 /* ---- embedded Lua ---- */
 
-/* Upvalue 1: the entry. PERCEPT_PATH/<a/b>.lua goes before it. */
+/* Upvalue 1: the entry. PERCEPT_PATH/<path>.lua goes before it. */
 static int load_embedded(lua_State *L) {
   const pc_embedded *e = lua_touserdata(L, lua_upvalueindex(1));
   const char *dir = getenv("PERCEPT_PATH");
   int rc = LUA_ERRFILE;
   if (dir && *dir) {
-    luaL_gsub(L, e->name, ".", "/");
-    lua_pushfstring(L, "%s/%s.lua", dir, lua_tostring(L, -1));
+    lua_pushfstring(L, "%s/%s.lua", dir, e->path);
     FILE *f = fopen(lua_tostring(L, -1), "r");
     if (f) {
       fclose(f);
@@ -30,8 +29,7 @@ static int load_embedded(lua_State *L) {
     }
   }
   if (rc) {
-    luaL_gsub(L, e->name, ".", "/");
-    lua_pushfstring(L, "@scripts/%s.lua", lua_tostring(L, -1));
+    lua_pushfstring(L, "@scripts/%s.lua", e->path);
     if (luaL_loadbuffer(L, (const char *)e->data, e->size, lua_tostring(L, -1))) return lua_error(L);
   }
   lua_pushstring(L, e->name);
@@ -240,7 +238,8 @@ static int f_nearest(lua_State *L, pc_args *a) {
 
 static int f_embedded(lua_State *L, pc_args *a) {
   for (const pc_embedded *e = pc_embedded_lua; e->name; e++)
-    if (!strcmp(e->name, a->a[0].v.s)) return lua_pushlstring(L, (const char *)e->data, e->size), 1;
+    if (!strcmp(e->name, a->a[0].v.s) || !strcmp(e->path, a->a[0].v.s))
+      return lua_pushlstring(L, (const char *)e->data, e->size), 1;
   return 0;
 }
 
@@ -254,7 +253,8 @@ static const pc_luafn fns[] = {
     {"usage", "x:any", f_usage, "signature, help line and argument table of a declared function"},
     {"nearest", "word:str, words:table", f_nearest,
      "the word of the list that is most like the given one; nil if none is"},
-    {"embedded", "name:str", f_embedded, "source text of a Lua module that the program holds; nothing for others"},
+    {"embedded", "name:str", f_embedded,
+     "source text of a Lua module that the program holds, by its name or its path in scripts/; nothing for others"},
     {0}};
 
 int luaopen_percept(lua_State *L) {

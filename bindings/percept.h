@@ -2,8 +2,9 @@
  *
  * Modules written in C are listed in modules.def; each has
  * `int luaopen_percept_<name>(lua_State *L)` in bindings/. Modules written in
- * Lua are the files of scripts/, embedded in the program; the environment
- * variable PERCEPT_PATH names a folder (such as scripts/) that goes before.
+ * Lua are the files of scripts/, embedded in the program under the names that
+ * scripts/modules.def gives them; the environment variable PERCEPT_PATH names a
+ * folder (such as scripts/) that goes before.
  */
 #ifndef PC_BINDINGS_PERCEPT_H
 #define PC_BINDINGS_PERCEPT_H
@@ -14,7 +15,8 @@
 #define PC_VERSION "0.1.0"
 
 typedef struct {
-  const char *name;
+  const char *name; /* of the module: "percept.train" */
+  const char *path; /* of its file in scripts/: "percept/run/train" */
   const unsigned char *data;
   size_t size;
 } pc_embedded;

@@ -1,5 +1,5 @@
 --- percept archive UID...: runs that no table shall count any more.
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local records = require "percept.records"
 
 local command = {

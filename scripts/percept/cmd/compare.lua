@@ -1,7 +1,7 @@
 --- percept compare: configurations and methods beside each other, mean ± sd (n) over seeds.
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local recorder = require "percept.recorder"
-local summary = require "percept.summary"
+local summary = require "percept.cli.summary"
 
 local command = {
   help = "compares configurations or methods over seeds",

@@ -1,6 +1,6 @@
 --- percept curve UID METRIC: a metric's curve in the terminal.
 local braille = require "percept.braille"
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local percept = require "percept"
 local recorder = require "percept.recorder"
 local sys = require "percept.sys"

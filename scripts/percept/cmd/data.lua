@@ -1,5 +1,5 @@
 --- percept data: data sets: which there are, whether they are whole, what they look like.
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local percept = require "percept"
 local recorder = require "percept.recorder"
 local sys = require "percept.sys"

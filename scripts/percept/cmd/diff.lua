@@ -1,5 +1,5 @@
 --- percept diff UID UID: how two runs differ.
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local recorder = require "percept.recorder"
 
 local command = {

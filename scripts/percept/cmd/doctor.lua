@@ -1,5 +1,5 @@
 --- percept doctor: what this machine and this database are like, and what is slow or wrong, and why.
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local percept = require "percept"
 local process = require "percept.process"
 local recorder = require "percept.recorder"

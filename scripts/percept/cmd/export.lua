@@ -1,6 +1,6 @@
 --- percept export: a folder of plain tables, or a small database to give away.
-local datasette = require "percept.datasette"
-local options = require "percept.options"
+local datasette = require "percept.page.datasette"
+local options = require "percept.cli.options"
 local recorder = require "percept.recorder"
 local sys = require "percept.sys"
 

@@ -1,6 +1,6 @@
 --- percept help: what a command, a module or a function of the workbench is for.
-local manual = require "percept.manual"
-local options = require "percept.options"
+local manual = require "percept.cli.manual"
+local options = require "percept.cli.options"
 
 local command = {
   help = "explains a command, or a module or function of Lua",
@@ -36,7 +36,7 @@ local function module_help(name)
 end
 
 function command.run(opts)
-  local cli = require "percept.cli"
+  local cli = require "percept.main"
   if opts.man then
     io.write(manual.page())
     return 0

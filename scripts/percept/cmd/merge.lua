@@ -1,5 +1,5 @@
 --- percept merge FILE...: the runs of other databases into this one.
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local recorder = require "percept.recorder"
 
 local command = {

@@ -1,5 +1,5 @@
 --- percept repl: the prompt.
-local cli = require "percept.cli"
+local cli = require "percept.main"
 
 local command = {
   help = "starts the prompt; percept alone does, too",

@@ -1,6 +1,6 @@
 --- percept report: a run, a sweep or a query as one self-contained HTML file.
 local html = require "percept.page.html"
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local percept = require "percept"
 local recorder = require "percept.recorder"
 

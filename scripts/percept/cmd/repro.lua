@@ -1,7 +1,7 @@
 --- percept repro UID: the same run again, and whether it says the same.
-local cli = require "percept.cli"
+local cli = require "percept.main"
 local experiment = require "percept.experiment"
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local process = require "percept.process"
 local recorder = require "percept.recorder"
 local records = require "percept.records"

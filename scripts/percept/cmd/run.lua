@@ -1,7 +1,7 @@
 --- percept run SCRIPT: runs a study with overrides, or takes one up again.
-local cli = require "percept.cli"
+local cli = require "percept.main"
 local experiment = require "percept.experiment"
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local process = require "percept.process"
 local recorder = require "percept.recorder"
 local sys = require "percept.sys"

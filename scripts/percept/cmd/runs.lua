@@ -1,5 +1,5 @@
 --- percept runs: what ran, newest first; --reap closes runs whose process is gone.
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local recorder = require "percept.recorder"
 
 local command = {

@@ -1,5 +1,5 @@
 --- percept show UID: everything a run holds.
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local recorder = require "percept.recorder"
 
 local command = {

@@ -1,5 +1,5 @@
 --- percept sql "select ...": queries over the results, read-only unless told otherwise.
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local recorder = require "percept.recorder"
 
 local command = {

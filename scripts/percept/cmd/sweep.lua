@@ -1,13 +1,13 @@
 --- percept sweep SCRIPT: a study over a grid, with seeds, by a pool of local processes.
-local cli = require "percept.cli"
+local cli = require "percept.main"
 local experiment = require "percept.experiment"
-local grid = require "percept.grid"
-local options = require "percept.options"
-local pool = require "percept.pool"
+local grid = require "percept.run.grid"
+local options = require "percept.cli.options"
+local pool = require "percept.run.pool"
 local process = require "percept.process"
 local recorder = require "percept.recorder"
 local records = require "percept.records"
-local summary = require "percept.summary"
+local summary = require "percept.cli.summary"
 local sys = require "percept.sys"
 local T = require "percept.tensor"
 

@@ -1,5 +1,5 @@
 --- percept tag UID TAG...: tags of a run.
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local recorder = require "percept.recorder"
 local records = require "percept.records"
 

@@ -1,9 +1,9 @@
---- cli: the command line of the program `percept`.
+--- main: the command line of the program `percept`.
 -- percept                      the prompt
 -- percept FILE.lua [ARGS]      runs a script (- is standard input)
 -- percept -e CODE              runs code
 -- percept -i FILE.lua [ARGS]   runs a script, then the prompt
--- percept COMMAND ...          a module percept.cmd.COMMAND: a declaration as percept.options has it
+-- percept COMMAND ...          a module percept.cmd.COMMAND: a declaration as percept.cli.options has it
 local percept = require "percept"
 
 local cli = {}
@@ -101,7 +101,7 @@ local function run_command(name, args)
   local command = require("percept.cmd." .. name)
   local code
   if command.run then
-    code = require("percept.options").run(name, command, args)
+    code = require("percept.cli.options").run(name, command, args)
   else
     code = command.main(args)
   end

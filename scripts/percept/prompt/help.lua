@@ -72,7 +72,7 @@ local function describe_source(fn, lines)
   lines[#lines + 1] = ("a Lua function of %s, line %d"):format(info.short_src, info.linedefined)
   local path = info.source:match "^@(.*)$"
   local own = path and path:match "^scripts/(percept/.*)%.lua$" -- of the workbench: the program holds its source
-  local text = own and percept.embedded((own:gsub("/", ".")))
+  local text = own and percept.embedded(own)
   local file = not text and path and io.open(path, "r")
   if file then
     text = file:read "*a"

@@ -285,7 +285,7 @@ local function trace(message)
   end
   local lines = {}
   for line in debug.traceback("", 2):gmatch "[^\n]+" do
-    if line:find("xpcall", 1, true) or line:find("scripts/percept/repl.lua", 1, true) then break end
+    if line:find("xpcall", 1, true) or line:find("scripts/percept/prompt/repl.lua", 1, true) then break end
     if not line:find("[builtin", 1, true) and not line:match "^stack traceback:" then lines[#lines + 1] = line end
   end
   if lines[1] and lines[1]:find("[C]: in function 'error'", 1, true) then table.remove(lines, 1) end

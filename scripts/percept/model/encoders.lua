@@ -1,5 +1,5 @@
 --- percept.encoders: models from images to slots; bases that give tokens; heads that read them.
--- Written in C, but for reading published weights, which is scripts/percept/pretrained.lua.
+-- Written in C, but for reading published weights, which is scripts/percept/model/pretrained.lua.
 local percept = require "percept"
 local engine = require "percept.encoders.c"
 
@@ -8,7 +8,7 @@ for name, f in pairs(engine) do encoders[name] = f end
 
 local function pretrained(path, height, width_px, scheme, heads, activation, eps, final_norm, tokens, mean, std, antialias,
                           offset, grid, prefix)
-  return require "percept.pretrained".vit{
+  return require "percept.model.pretrained".vit{
     path = path, height = height, width_px = width_px, scheme = scheme, heads = heads, activation = activation, eps = eps,
     final_norm = final_norm, tokens = tokens, mean = mean, std = std, antialias = antialias, offset = offset, grid = grid,
     prefix = prefix,

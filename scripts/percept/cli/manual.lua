@@ -1,5 +1,5 @@
 --- manual: the manual page and the completions, from the declarations of the commands.
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local percept = require "percept"
 
 local manual = {}
@@ -61,7 +61,7 @@ end
 
 --- percept.1, as roff.
 function manual.page()
-  local cli = require "percept.cli"
+  local cli = require "percept.main"
   local out = {
     ('.TH PERCEPT 1 "" "percept %s" "User commands"'):format(percept.version),
     ".SH NAME", "percept \\- generative perception, measured",
@@ -108,7 +108,7 @@ local kinds = { -- how a kind of word is completed in bash
 }
 
 local function bash()
-  local cli = require "percept.cli"
+  local cli = require "percept.main"
   local names = cli.commands()
   local out = {
     "# completions of percept for bash: percept help --completion bash",
@@ -155,7 +155,7 @@ end
 local function quoted(text) return (text:gsub("'", "'\\''"):gsub("[%[%]:]", "\\%0")) end
 
 local function zsh()
-  local cli = require "percept.cli"
+  local cli = require "percept.main"
   local value = {file = "_files", script = "_files -g \"*.lua\"", uid = "_percept_uids", command = "_percept_commands",
     query = "_percept_queries"}
   local out = {

@@ -1,6 +1,6 @@
 --- summary: figures of runs by the values of parameters, mean ± sd (n) over seeds.
 -- Of runs with the same experiment, configuration and seed the newest that is done counts.
-local options = require "percept.options"
+local options = require "percept.cli.options"
 local recorder = require "percept.recorder"
 
 local summary = {}
@@ -159,7 +159,7 @@ local function long(list, by, figures, several, numbers)
 end
 
 --- Prints the table. what: experiment, sweep (either may be nil), by (list of parameters; nil: those that differ),
--- figures (list; nil: the usual ones). opts: database and format, as percept.options has them.
+-- figures (list; nil: the usual ones). opts: database and format, as percept.cli.options has them.
 -- For people one row a configuration (or one a figure, where they are many); for programs mean, sd, n as numbers.
 function summary.print(opts, what)
   local db = options.path(opts)
