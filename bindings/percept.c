@@ -14,21 +14,24 @@
 
 /* ---- embedded Lua ---- */
 
-/* Upvalue 1: the entry. PERCEPT_PATH/<path>.lua goes before it. */
+/* Pushes the chunk of dir/<path>.lua and returns 1; 0 when there is no such file. Raises its mistakes. */
+static int load_from(lua_State *L, const char *dir, const char *path) {
+  lua_pushfstring(L, "%s/%s.lua", dir, path);
+  FILE *f = fopen(lua_tostring(L, -1), "r");
+  if (!f) return 0;
+  fclose(f);
+  if (luaL_loadfile(L, lua_tostring(L, -1))) lua_error(L);
+  return 1;
+}
+
+/* Upvalue 1: the entry. A file of PERCEPT_PATH goes before it: percept/run/train.lua, or as `require` calls the module,
+ * percept/train.lua. */
 static int load_embedded(lua_State *L) {
   const pc_embedded *e = lua_touserdata(L, lua_upvalueindex(1));
   const char *dir = getenv("PERCEPT_PATH");
-  int rc = LUA_ERRFILE;
-  if (dir && *dir) {
-    lua_pushfstring(L, "%s/%s.lua", dir, e->path);
-    FILE *f = fopen(lua_tostring(L, -1), "r");
-    if (f) {
-      fclose(f);
-      rc = luaL_loadfile(L, lua_tostring(L, -1));
-      if (rc) return lua_error(L);
-    }
-  }
-  if (rc) {
+  int own = 0;
+  if (dir && *dir) own = load_from(L, dir, e->path) || load_from(L, dir, luaL_gsub(L, e->name, ".", "/"));
+  if (!own) {
     lua_pushfstring(L, "@scripts/%s.lua", e->path);
     if (luaL_loadbuffer(L, (const char *)e->data, e->size, lua_tostring(L, -1))) return lua_error(L);
   }

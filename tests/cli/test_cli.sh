@@ -80,7 +80,11 @@ check "on_exit through os.exit" 4 "ended failed" "$P" onexit2.lua
 mkdir -p own/percept
 echo 'return { answer = function() return "mine" end }' >own/percept/progress.lua
 PERCEPT_PATH="$dir/own" "$P" -e 'require("percept.progress").answer()' >out 2>&1
-grep -q mine out && ok || bad "PERCEPT_PATH"
+grep -q mine out && ok || bad "PERCEPT_PATH, by the module's name"
+mkdir -p own/percept/run
+echo 'return { answer = function() return "yours" end }' >own/percept/run/progress.lua
+PERCEPT_PATH="$dir/own" "$P" -e 'require("percept.progress").answer()' >out 2>&1
+grep -q yours out && ok || bad "PERCEPT_PATH, by the file's place"
 printf '#!/usr/bin/env percept\nprint("shebang")\n' >shebang.lua
 check "shebang" 0 "shebang" "$P" shebang.lua
 printf 'print("from stdin", ...)' >in.lua
