@@ -143,9 +143,8 @@ static PC_CLONES void batch(uint64_t seed, uint64_t counter, uint32_t o[4][BATCH
     type *x = f->x, v[per];                                                  \
     uint32_t w[4][BATCH];                                                    \
     for (int64_t b = begin; b < end; b += BATCH) {                           \
-      int m = end - b < BATCH ? (int)(end - b) : BATCH;                      \
       batch(f->g.seed, f->g.counter + (uint64_t)b, w);                       \
-      for (int i = 0; i < m; i++) {                                          \
+      for (int i = 0; i < BATCH && b + i < end; i++) {                       \
         const uint32_t o[4] = {w[0][i], w[1][i], w[2][i], w[3][i]};          \
         int64_t at = (b + i) * per, left = f->n - at;                        \
         name(v, o, f);                                                       \

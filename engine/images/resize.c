@@ -55,57 +55,19 @@ static int axis_new(axis *a, int64_t to, int64_t from) {
   return PC_OK;
 }
 
-/* Columns first (each source row into tmp), then rows. */
-#define DEFINE_RESIZE(SUFFIX, TYPE, STORE)                                                                  \
-  static void columns_##SUFFIX(float *tmp, const TYPE *src, int64_t sh, int64_t sw, int64_t dw, int64_t c,  \
-                               const axis *ax) {                                                            \
-    for (int64_t y = 0; y < sh; y++, src += sw * c)                                                         \
-      for (int64_t x = 0; x < dw; x++)                                                                      \
-        for (int64_t k = 0; k < c; k++) {                                                                   \
-          const TYPE *p = src + ax->first[x] * c + k;                                                       \
-          float v = 0;                                                                                      \
-          for (int64_t t = 0; t < ax->taps; t++) v += ax->weight[x * ax->taps + t] * (float)p[t * c];       \
-          *tmp++ = v;                                                                                       \
-        }                                                                                                   \
-  }                                                                                                         \
-  int pc_resize_pixels_##SUFFIX(TYPE *dst, int64_t dh, int64_t dw, const TYPE *src, int64_t sh, int64_t sw, \
-                                int64_t c) {                                                                \
-    axis ax = {0}, ay = {0};                                                                                \
-    float *tmp = NULL;                                                                                      \
-    int rc = PC_OK;                                                                                         \
-    if (dh == sh && dw == sw) {                                                                             \
-      memcpy(dst, src, (size_t)(dh * dw * c) * sizeof *dst);                                                \
-      return PC_OK;                                                                                         \
-    }                                                                                                       \
-    if ((rc = axis_new(&ax, dw, sw)) < 0) return rc;                                                        \
-    if ((rc = axis_new(&ay, dh, sh)) < 0) goto done;                                                        \
-    if (!(tmp = pc_malloc((size_t)(sh * dw * c + dw * c) * sizeof *tmp))) {                                 \
-      rc = PC_ENOMEM;                                                                                       \
-      goto done;                                                                                            \
-    }                                                                                                       \
-    columns_##SUFFIX(tmp, src, sh, sw, dw, c, &ax);                                                         \
-    float *sum = tmp + sh * dw * c;                                                                         \
-    for (int64_t y = 0; y < dh; y++, dst += dw * c) {                                                       \
-      memset(sum, 0, (size_t)(dw * c) * sizeof *sum);                                                       \
-      for (int64_t t = 0; t < ay.taps; t++) {                                                               \
-        const float *p = tmp + (ay.first[y] + t) * dw * c;                                                  \
-        float w = ay.weight[y * ay.taps + t];                                                               \
-        for (int64_t i = 0; i < dw * c; i++) sum[i] += w * p[i];                                            \
-      }                                                                                                     \
-      for (int64_t i = 0; i < dw * c; i++) dst[i] = STORE(sum[i]);                                          \
-    }                                                                                                       \
-  done:                                                                                                     \
-    pc_free(tmp);                                                                                           \
-    axis_free(&ay);                                                                                         \
-    axis_free(&ax);                                                                                         \
-    return rc;                                                                                              \
-  }
+static inline uint8_t store_u8(float v) { return v >= 255 ? 255 : (uint8_t)(v + 0.5f); }
+static inline float store_f32(float v) { return v; }
 
-static inline uint8_t round_u8(float v) { return v >= 255 ? 255 : (uint8_t)(v + 0.5f); }
-static inline float same(float v) { return v; }
-
-DEFINE_RESIZE(u8, uint8_t, round_u8)
-DEFINE_RESIZE(f32, float, same)
+#define T          uint8_t
+#define PC_T(name) name##_u8
+#include "images/resize.inc"
+#undef T
+#undef PC_T
+#define T          float
+#define PC_T(name) name##_f32
+#include "images/resize.inc"
+#undef T
+#undef PC_T
 
 void pc_resize_labels_u8(uint8_t *dst, int64_t dh, int64_t dw, const uint8_t *src, int64_t sh, int64_t sw) {
   for (int64_t y = 0; y < dh; y++) {

@@ -94,27 +94,8 @@ typedef struct distance {
 } distance;
 
 /* Squared error of row k, eight partial sums to a block of 1024 numbers, blocks in double. */
-#define DISTANCE(type, name)                                                                                      \
-  static double distance_##name(const type *restrict y, const type *restrict x, type *restrict seed, int64_t n) { \
-    double sum = 0;                                                                                               \
-    for (int64_t from = 0; from < n; from += 1024) {                                                              \
-      const int64_t end = from + 1024 < n ? from + 1024 : n;                                                      \
-      type part[8] = {0};                                                                                         \
-      int64_t i = from;                                                                                           \
-      for (; i + 8 <= end; i += 8)                                                                                \
-        for (int l = 0; l < 8; l++) {                                                                             \
-          const type d = y[i + l] - x[i + l];                                                                     \
-          part[l] += d * d;                                                                                       \
-        }                                                                                                         \
-      for (; i < end; i++) part[0] += (y[i] - x[i]) * (y[i] - x[i]);                                              \
-      for (int l = 0; l < 8; l++) sum += (double)part[l];                                                         \
-    }                                                                                                             \
-    if (seed)                                                                                                     \
-      for (int64_t i = 0; i < n; i++) seed[i] = 2 * (y[i] - x[i]);                                                \
-    return sum;                                                                                                   \
-  }
-DISTANCE(float, f32)
-DISTANCE(double, f64)
+#define PC_TEMPLATE "inverter/distance.inc"
+#include "base/float_types.inc"
 
 static void distances(int64_t begin, int64_t end, void *p) {
   const distance *d = p;

@@ -208,38 +208,8 @@ typedef struct step_ctx {
 
 /* One loop, written once for float and double. Adam (Kingma & Ba 2015), bias-corrected:
  * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; x -= lr (m/c1) / (sqrt(v/c2) + eps). */
-#define STEP_LOOPS(type, name, root)                                                                      \
-  PC_CLONES static void adam_##name(int64_t begin, int64_t end, void *p) {                                \
-    const step_ctx *c = p;                                                                                \
-    type *restrict x = c->x, *restrict m = c->s0, *restrict v = c->s1;                                    \
-    const type *restrict g = c->g;                                                                        \
-    const type b1 = (type)c->o->beta1, b2 = (type)c->o->beta2, a1 = 1 - b1, a2 = (type)(1 - c->o->beta2); \
-    const type lr = (type)(c->o->lr / c->c1), rc2 = (type)(1 / sqrt(c->c2)), eps = (type)c->o->eps;       \
-    const type l2 = c->kind == PC_OPTIM_ADAM ? (type)c->o->weight_decay : 0;                              \
-    const type keep = c->kind == PC_OPTIM_ADAMW ? (type)(1 - c->o->lr * c->o->weight_decay) : 1;          \
-    for (int64_t i = begin; i < end; i++) {                                                               \
-      type d = g[i] + l2 * x[i];                                                                          \
-      m[i] = b1 * m[i] + a1 * d;                                                                          \
-      v[i] = b2 * v[i] + a2 * d * d;                                                                      \
-      x[i] = keep * x[i] - lr * m[i] / (root(v[i]) * rc2 + eps);                                          \
-    }                                                                                                     \
-  }                                                                                                       \
-  static void sgd_##name(int64_t begin, int64_t end, void *p) {                                           \
-    const step_ctx *c = p;                                                                                \
-    type *restrict x = c->x, *restrict m = c->s0;                                                         \
-    const type *restrict g = c->g;                                                                        \
-    const type lr = (type)c->o->lr, mu = (type)c->o->momentum, wd = (type)c->o->weight_decay;             \
-    for (int64_t i = begin; i < end; i++) {                                                               \
-      type d = g[i] + wd * x[i];                                                                          \
-      if (m) {                                                                                            \
-        m[i] = c->steps == 1 ? d : mu * m[i] + d;                                                         \
-        d = c->o->nesterov ? d + mu * m[i] : m[i];                                                        \
-      }                                                                                                   \
-      x[i] -= lr * d;                                                                                     \
-    }                                                                                                     \
-  }
-STEP_LOOPS(float, f32, sqrtf)
-STEP_LOOPS(double, f64, sqrt)
+#define PC_TEMPLATE "optim/step.inc"
+#include "base/float_types.inc"
 
 enum { GRAIN = 1 << 15 };
 

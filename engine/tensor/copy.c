@@ -55,28 +55,29 @@ static void transpose4(char *const *p, const int64_t *s0, const int64_t *s1, int
     for (int64_t i = j < n1q ? n0q : 0; i < n0; i++) memcpy(p[0] + j * s1[0] + i * 4, p[1] + j * 4 + i * s0[1], 4);
 }
 
-#define COPY(dn, D, sn, S)                                                                                       \
-  static void copy_##dn##_##sn(char *const *p, const int64_t *s0, const int64_t *s1, int64_t n0, int64_t n1,     \
-                               void *ctx) {                                                                      \
-    const int64_t ds = sizeof(D), ss = sizeof(S);                                                                \
-    if (crosswise(s0, s1, ds, ss, n1)) {                                                                         \
-      TRANSPOSE(D, S, pc_##sn##_to_##dn)                                                                         \
-      return;                                                                                                    \
-    }                                                                                                            \
-    for (int64_t j = 0; j < n1; j++) {                                                                           \
-      char *d = p[0] + j * s1[0];                                                                                \
-      const char *s = p[1] + j * s1[1];                                                                          \
-      if (s0[0] == ds && s0[1] == ss) {                                                                          \
-        D *restrict dv = (D *)d;                                                                                 \
-        const S *restrict sv = (const S *)s;                                                                     \
-        for (int64_t i = 0; i < n0; i++) dv[i] = pc_##sn##_to_##dn(sv[i]);                                       \
-      } else if (s0[0] == ds && s0[1] == 0) {                                                                    \
-        D v = pc_##sn##_to_##dn(*(const S *)s), *dv = (D *)d;                                                    \
-        for (int64_t i = 0; i < n0; i++) dv[i] = v;                                                              \
-      } else {                                                                                                   \
-        for (int64_t i = 0; i < n0; i++) *(D *)(d + i * s0[0]) = pc_##sn##_to_##dn(*(const S *)(s + i * s0[1])); \
-      }                                                                                                          \
-    }                                                                                                            \
+#define COPY_ROW(dn, D, sn, S)                                                                          \
+  static inline void row_##dn##_##sn(char *d, const char *s, int64_t d0, int64_t s0, int64_t n) {       \
+    if (d0 == sizeof(D) && s0 == sizeof(S)) {                                                           \
+      D *restrict dv = (D *)d;                                                                          \
+      const S *restrict sv = (const S *)s;                                                              \
+      for (int64_t i = 0; i < n; i++) dv[i] = pc_##sn##_to_##dn(sv[i]);                                 \
+    } else if (d0 == sizeof(D) && s0 == 0) {                                                            \
+      D v = pc_##sn##_to_##dn(*(const S *)s), *dv = (D *)d;                                             \
+      for (int64_t i = 0; i < n; i++) dv[i] = v;                                                        \
+    } else {                                                                                            \
+      for (int64_t i = 0; i < n; i++) *(D *)(d + i * d0) = pc_##sn##_to_##dn(*(const S *)(s + i * s0)); \
+    }                                                                                                   \
+  }
+#define COPY(dn, D, sn, S)                                                                                   \
+  COPY_ROW(dn, D, sn, S)                                                                                     \
+  static void copy_##dn##_##sn(char *const *p, const int64_t *s0, const int64_t *s1, int64_t n0, int64_t n1, \
+                               void *ctx) {                                                                  \
+    const int64_t ds = sizeof(D), ss = sizeof(S);                                                            \
+    if (crosswise(s0, s1, ds, ss, n1)) {                                                                     \
+      TRANSPOSE(D, S, pc_##sn##_to_##dn)                                                                     \
+      return;                                                                                                \
+    }                                                                                                        \
+    for (int64_t j = 0; j < n1; j++) row_##dn##_##sn(p[0] + j * s1[0], p[1] + j * s1[1], s0[0], s0[1], n0);  \
   }
 
 #define FROM(sn, S)       \

@@ -58,5 +58,11 @@ for f in $(find engine db bindings scripts tests -name '*.c' -o -name '*.h' -o -
   n=$(wc -l <"$f")
   if [ "$n" -le 620 ] || head -n 30 "$f" | grep -qi 'one file because'; then ok; else bad "$f has $n lines and does not say why (\"one file because\")"; fi
 done
+check "no macro body is above 15 lines: a template of types is an .inc file (engine/base/float_types.inc)" \
+  "$(find engine db bindings tests -name '*.c' -o -name '*.h' -o -name '*.inc' -o -name '*.def' | xargs awk '
+  FNR == 1 { n = 0 }
+  n { n++ }
+  /^[ \t]*#[ \t]*define/ { n = 1; from = FNR; name = $0; sub(/[ \t]*\\$/, "", name) }
+  !/\\$/ { if (n > 15) print FILENAME ":" from ": " n " lines: " name; n = 0 }')"
 echo "$pass passed, $fail failed"
 [ "$fail" -eq 0 ]

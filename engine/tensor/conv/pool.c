@@ -59,82 +59,8 @@ static void inside(int64_t o, int64_t stride, int64_t pad, int64_t k, int64_t si
 }
 
 /* One image a step; channels innermost. */
-#define POOL(T)                                                                                                  \
-  static void average_##T(int64_t begin, int64_t end, void *ctx) {                                               \
-    const pool *p = ctx;                                                                                         \
-    const T part = (T)(1.0 / (double)(p->kh * p->kw));                                                           \
-    for (int64_t i = begin * p->oh * p->ow; i < end * p->oh * p->ow; i++) {                                      \
-      int64_t ox = i % p->ow, oy = i / p->ow % p->oh, n = i / p->ow / p->oh, y0, y1, x0, x1;                     \
-      T *restrict to = (T *)p->y + i * p->c;                                                                     \
-      inside(oy, p->sy, p->py, p->kh, p->h, &y0, &y1);                                                           \
-      inside(ox, p->sx, p->px, p->kw, p->w, &x0, &x1);                                                           \
-      for (int64_t c = 0; c < p->c; c++) to[c] = 0;                                                              \
-      for (int64_t y = y0; y < y1; y++)                                                                          \
-        for (int64_t x = x0; x < x1; x++) {                                                                      \
-          const T *restrict from = (const T *)p->x + ((n * p->h + y) * p->w + x) * p->c;                         \
-          for (int64_t c = 0; c < p->c; c++) to[c] += from[c];                                                   \
-        }                                                                                                        \
-      for (int64_t c = 0; c < p->c; c++) to[c] *= part;                                                          \
-    }                                                                                                            \
-  }                                                                                                              \
-  static void average_adjoint_##T(int64_t begin, int64_t end, void *ctx) {                                       \
-    const pool *p = ctx;                                                                                         \
-    const T part = (T)(1.0 / (double)(p->kh * p->kw));                                                           \
-    memset((T *)p->y + begin * p->h * p->w * p->c, 0, sizeof(T) * (size_t)((end - begin) * p->h * p->w * p->c)); \
-    for (int64_t i = begin * p->oh * p->ow; i < end * p->oh * p->ow; i++) {                                      \
-      int64_t ox = i % p->ow, oy = i / p->ow % p->oh, n = i / p->ow / p->oh, y0, y1, x0, x1;                     \
-      const T *restrict g = (const T *)p->g + i * p->c;                                                          \
-      inside(oy, p->sy, p->py, p->kh, p->h, &y0, &y1);                                                           \
-      inside(ox, p->sx, p->px, p->kw, p->w, &x0, &x1);                                                           \
-      for (int64_t y = y0; y < y1; y++)                                                                          \
-        for (int64_t x = x0; x < x1; x++) {                                                                      \
-          T *restrict to = (T *)p->y + ((n * p->h + y) * p->w + x) * p->c;                                       \
-          for (int64_t c = 0; c < p->c; c++) to[c] += g[c] * part;                                               \
-        }                                                                                                        \
-    }                                                                                                            \
-  }                                                                                                              \
-  /* Where the largest of a window is; NaN wins, as in PyTorch. */                                               \
-  static int64_t winner_##T(const pool *p, int64_t i, int64_t c) {                                               \
-    int64_t ox = i % p->ow, oy = i / p->ow % p->oh, n = i / p->ow / p->oh, y0, y1, x0, x1;                       \
-    inside(oy, p->sy, p->py, p->kh, p->h, &y0, &y1);                                                             \
-    inside(ox, p->sx, p->px, p->kw, p->w, &x0, &x1);                                                             \
-    int64_t best = ((n * p->h + y0) * p->w + x0) * p->c + c;                                                     \
-    for (int64_t y = y0; y < y1; y++)                                                                            \
-      for (int64_t x = x0; x < x1; x++) {                                                                        \
-        int64_t at = ((n * p->h + y) * p->w + x) * p->c + c;                                                     \
-        T v = ((const T *)p->x)[at], b = ((const T *)p->x)[best];                                                \
-        if (v > b || (v != v && b == b)) best = at;                                                              \
-      }                                                                                                          \
-    return best;                                                                                                 \
-  }                                                                                                              \
-  static void maximum_##T(int64_t begin, int64_t end, void *ctx) {                                               \
-    const pool *p = ctx;                                                                                         \
-    for (int64_t i = begin * p->oh * p->ow; i < end * p->oh * p->ow; i++) {                                      \
-      int64_t ox = i % p->ow, oy = i / p->ow % p->oh, n = i / p->ow / p->oh, y0, y1, x0, x1;                     \
-      T *restrict to = (T *)p->y + i * p->c;                                                                     \
-      inside(oy, p->sy, p->py, p->kh, p->h, &y0, &y1);                                                           \
-      inside(ox, p->sx, p->px, p->kw, p->w, &x0, &x1);                                                           \
-      memcpy(to, (const T *)p->x + ((n * p->h + y0) * p->w + x0) * p->c, sizeof(T) * (size_t)p->c);              \
-      for (int64_t y = y0; y < y1; y++)                                                                          \
-        for (int64_t x = x0; x < x1; x++) {                                                                      \
-          const T *restrict from = (const T *)p->x + ((n * p->h + y) * p->w + x) * p->c;                         \
-          for (int64_t c = 0; c < p->c; c++) to[c] = from[c] > to[c] || from[c] != from[c] ? from[c] : to[c];    \
-        }                                                                                                        \
-    }                                                                                                            \
-  }                                                                                                              \
-  static void maximum_backward_##T(int64_t begin, int64_t end, void *ctx) {                                      \
-    const pool *p = ctx;                                                                                         \
-    memset((T *)p->y + begin * p->h * p->w * p->c, 0, sizeof(T) * (size_t)((end - begin) * p->h * p->w * p->c)); \
-    for (int64_t i = begin * p->oh * p->ow; i < end * p->oh * p->ow; i++)                                        \
-      for (int64_t c = 0; c < p->c; c++) ((T *)p->y)[winner_##T(p, i, c)] += ((const T *)p->g)[i * p->c + c];    \
-  }                                                                                                              \
-  static void maximum_take_##T(int64_t begin, int64_t end, void *ctx) {                                          \
-    const pool *p = ctx;                                                                                         \
-    for (int64_t i = begin * p->oh * p->ow; i < end * p->oh * p->ow; i++)                                        \
-      for (int64_t c = 0; c < p->c; c++) ((T *)p->y)[i * p->c + c] = ((const T *)p->u)[winner_##T(p, i, c)];     \
-  }
-POOL(float)
-POOL(double)
+#define PC_TEMPLATE "tensor/conv/pool.inc"
+#include "base/float_types.inc"
 
 static int ready(pc_tensor **out, const pc_tensor *t, pc_dtype d) {
   pc_tensor *c;
@@ -170,13 +96,13 @@ done:
 int pc_fwd_avg_pool2d(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
   pool p = {0};
   int rc = geometry("avg_pool2d", &p, in[0], v);
-  return rc < 0 ? rc : run(out, &p, in[0], NULL, 1, average_float, average_double);
+  return rc < 0 ? rc : run(out, &p, in[0], NULL, 1, average_f32, average_f64);
 }
 
 int pc_fwd_max_pool2d(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
   pool p = {0};
   int rc = geometry("max_pool2d", &p, in[0], v);
-  return rc < 0 ? rc : run(out, &p, in[0], NULL, 1, maximum_float, maximum_double);
+  return rc < 0 ? rc : run(out, &p, in[0], NULL, 1, maximum_f32, maximum_f64);
 }
 
 int pc_fwd_avg_pool2d_adjoint(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
@@ -190,7 +116,7 @@ int pc_fwd_avg_pool2d_adjoint(pc_tensor **out, pc_tensor *const *in, int nin, co
       p.ow != (p.w + 2 * p.px - p.kw) / p.sx + 1)
     return pc_fail(PC_ESHAPE, "avg_pool2d_adjoint: g %s is not the size of a pooling of (%lld,%lld) pixels",
                    pc_shape_str(g), (long long)p.h, (long long)p.w);
-  return run(out, &p, g, NULL, 0, average_adjoint_float, average_adjoint_double);
+  return run(out, &p, g, NULL, 0, average_adjoint_f32, average_adjoint_f64);
 }
 
 static int winners(pool *p, const char *op, const pc_tensor *x, const pc_tensor *other, int small, const pc_val *v) {
@@ -204,13 +130,13 @@ static int winners(pool *p, const char *op, const pc_tensor *x, const pc_tensor 
 int pc_fwd_max_pool2d_backward(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
   pool p = {0};
   int rc = winners(&p, "max_pool2d_backward", in[1], in[0], 1, v);
-  return rc < 0 ? rc : run(out, &p, in[1], in[0], 0, maximum_backward_float, maximum_backward_double);
+  return rc < 0 ? rc : run(out, &p, in[1], in[0], 0, maximum_backward_f32, maximum_backward_f64);
 }
 
 int pc_fwd_max_pool2d_take(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
   pool p = {0};
   int rc = winners(&p, "max_pool2d_take", in[0], in[1], 0, v);
-  return rc < 0 ? rc : run(out, &p, in[0], in[1], 1, maximum_take_float, maximum_take_double);
+  return rc < 0 ? rc : run(out, &p, in[0], in[1], 1, maximum_take_f32, maximum_take_f64);
 }
 
 /* ---- resampling: a source pair and a weight for each output row and column ---- */
@@ -245,42 +171,8 @@ static int axis_make(axis *ax, int64_t out, int64_t in, int bilinear, int align,
   return PC_OK;
 }
 
-#define RESAMPLE(T)                                                                                                \
-  static void upsample_##T(int64_t begin, int64_t end, void *ctx) {                                                \
-    const resample *r = ctx;                                                                                       \
-    for (int64_t i = begin * r->oh * r->ow; i < end * r->oh * r->ow; i++) {                                        \
-      int64_t ox = i % r->ow, oy = i / r->ow % r->oh, n = i / r->ow / r->oh;                                       \
-      T ty = (T)r->y.t[oy], tx = (T)r->x.t[ox];                                                                    \
-      const T *ra = (const T *)r->src + (n * r->h + r->y.a[oy]) * r->w * r->c,                                     \
-              *rb = (const T *)r->src + (n * r->h + r->y.b[oy]) * r->w * r->c;                                     \
-      const T *p = ra + r->x.a[ox] * r->c, *q = ra + r->x.b[ox] * r->c, *u = rb + r->x.a[ox] * r->c,               \
-              *v = rb + r->x.b[ox] * r->c;                                                                         \
-      T *restrict to = (T *)r->dst + i * r->c;                                                                     \
-      if (ty == 0 && tx == 0)                                                                                      \
-        memcpy(to, p, sizeof(T) * (size_t)r->c);                                                                   \
-      else                                                                                                         \
-        for (int64_t c = 0; c < r->c; c++)                                                                         \
-          to[c] = (1 - ty) * ((1 - tx) * p[c] + tx * q[c]) + ty * ((1 - tx) * u[c] + tx * v[c]);                   \
-    }                                                                                                              \
-  }                                                                                                                \
-  static void upsample_adjoint_##T(int64_t begin, int64_t end, void *ctx) {                                        \
-    const resample *r = ctx;                                                                                       \
-    memset((T *)r->dst + begin * r->h * r->w * r->c, 0, sizeof(T) * (size_t)((end - begin) * r->h * r->w * r->c)); \
-    for (int64_t i = begin * r->oh * r->ow; i < end * r->oh * r->ow; i++) {                                        \
-      int64_t ox = i % r->ow, oy = i / r->ow % r->oh, n = i / r->ow / r->oh;                                       \
-      T ty = (T)r->y.t[oy], tx = (T)r->x.t[ox];                                                                    \
-      const T *restrict g = (const T *)r->src + i * r->c;                                                          \
-      for (int s = 0; s < 4; s++) {                                                                                \
-        T f = (s / 2 ? ty : 1 - ty) * (s % 2 ? tx : 1 - tx);                                                       \
-        int64_t y = s / 2 ? r->y.b[oy] : r->y.a[oy], x = s % 2 ? r->x.b[ox] : r->x.a[ox];                          \
-        T *restrict to = (T *)r->dst + ((n * r->h + y) * r->w + x) * r->c;                                         \
-        if (f != 0)                                                                                                \
-          for (int64_t c = 0; c < r->c; c++) to[c] += f * g[c];                                                    \
-      }                                                                                                            \
-    }                                                                                                              \
-  }
-RESAMPLE(float)
-RESAMPLE(double)
+#define PC_TEMPLATE "tensor/conv/resample.inc"
+#include "base/float_types.inc"
 
 static int read_mode(const char *op, const pc_val *mode, const pc_val *align, int *bilinear) {
   const char *m = mode->set && mode->s ? mode->s : "nearest";
@@ -306,8 +198,8 @@ static int run_resample(pc_tensor **out, resample *r, const pc_tensor *src, int 
   r->src = pc_data(a);
   r->dst = pc_data(*out);
   int64_t each = r->oh * r->ow * r->c;
-  pc_range_fn f = d == PC_F32 ? (adjoint ? upsample_adjoint_float : upsample_float)
-                              : (adjoint ? upsample_adjoint_double : upsample_double);
+  pc_range_fn f =
+      d == PC_F32 ? (adjoint ? upsample_adjoint_f32 : upsample_f32) : (adjoint ? upsample_adjoint_f64 : upsample_f64);
   if (each) pc_parallel_for(r->n, each >= 16384 ? 1 : 16384 / each + 1, f, r);
 done:
   pc_tensor_release(a);

@@ -30,32 +30,8 @@ typedef struct attn {
 
 /* ---- softmax of short rows ---- */
 
-#define SOFTMAX(T, s, vexp)                                                               \
-  static void softmax_##s(T *x, int64_t rows, int64_t m) {                                \
-    for (int64_t r = 0; r < rows; r++) {                                                  \
-      T *p = x + r * m, top = p[0];                                                       \
-      for (int64_t j = 1; j < m; j++) top = p[j] > top ? p[j] : top;                      \
-      for (int64_t j = 0; j < m; j++) p[j] -= top;                                        \
-    }                                                                                     \
-    vexp(x, x, rows *m);                                                                  \
-    for (int64_t r = 0; r < rows; r++) {                                                  \
-      T *p = x + r * m, sum = 0;                                                          \
-      for (int64_t j = 0; j < m; j++) sum += p[j];                                        \
-      sum = 1 / sum;                                                                      \
-      for (int64_t j = 0; j < m; j++) p[j] *= sum;                                        \
-    }                                                                                     \
-  }                                                                                       \
-  /* g = scale w (g - sum_m g w), in place */                                             \
-  static void softmax_grad_##s(T *g, const T *w, int64_t rows, int64_t m, double scale) { \
-    for (int64_t r = 0; r < rows; r++) {                                                  \
-      T *p = g + r * m, sum = 0;                                                          \
-      const T *y = w + r * m;                                                             \
-      for (int64_t j = 0; j < m; j++) sum += p[j] * y[j];                                 \
-      for (int64_t j = 0; j < m; j++) p[j] = (T)scale * y[j] * (p[j] - sum);              \
-    }                                                                                     \
-  }
-SOFTMAX(float, f32, pc_vexp_f32)
-SOFTMAX(double, f64, pc_vexp_f64)
+#define PC_TEMPLATE "tensor/fused/attention_softmax.inc"
+#include "base/float_types.inc"
 
 static void softmax(const attn *a, void *x, int64_t rows) {
   if (!rows || !a->m) return;
@@ -186,64 +162,8 @@ static int backward_shared(attn *a) {
 
 /* ---- plain loops ---- */
 
-#define PLAIN(T)                                                                                                       \
-  static void plain_weights_##T(const attn *a) {                                                                       \
-    for (int64_t i = 0; i < a->b * a->problems * a->n; i++) {                                                          \
-      int64_t n = i % a->n, p = i / a->n % a->problems, b = i / a->n / a->problems;                                    \
-      const T *q = (const T *)q_of(a, a->q, b, p) + n * a->dq;                                                         \
-      const T *k = (const T *)k_of(a, a->k, b, p);                                                                     \
-      T *w = (T *)w_of(a, a->w, b, p) + n * a->keys;                                                                   \
-      double top = -INFINITY, sum = 0;                                                                                 \
-      for (int64_t m = 0; m < a->m; m++) {                                                                             \
-        double s = 0;                                                                                                  \
-        for (int64_t e = 0; e < a->e; e++) s += (double)q[e] * k[m * a->dq + e];                                       \
-        w[m] = (T)(s * a->scale);                                                                                      \
-        top = w[m] > top ? w[m] : top;                                                                                 \
-      }                                                                                                                \
-      for (int64_t m = 0; m < a->m; m++) sum += exp(w[m] - top);                                                       \
-      for (int64_t m = 0; m < a->m; m++) w[m] = (T)(exp(w[m] - top) / sum);                                            \
-    }                                                                                                                  \
-  }                                                                                                                    \
-  static void plain_forward_##T(const attn *a) {                                                                       \
-    int64_t hm = a->keys * a->problems; /* weights of a pixel */                                                       \
-    plain_weights_##T(a);                                                                                              \
-    for (int64_t i = 0; hm && i < a->b * a->problems * a->n * a->ev; i++) {                                            \
-      int64_t e = i % a->ev, n = i / a->ev % a->n, p = i / a->ev / a->n % a->problems,                                 \
-              b = i / a->ev / a->n / a->problems;                                                                      \
-      const T *w = (const T *)w_of(a, a->w, b, p) + n * a->keys, *v = (const T *)v_of(a, a->v, b, p) + e;              \
-      double s = 0;                                                                                                    \
-      for (int64_t m = 0; m < a->keys; m++) s += (double)w[m] * v[m * a->dv];                                          \
-      ((T *)out_of(a, a->out, b, p))[n * a->dv + e] = (T)s;                                                            \
-    }                                                                                                                  \
-  }                                                                                                                    \
-  static void plain_backward_##T(const attn *a, double *gs) { /* gs: keys */                                           \
-    for (int64_t i = 0; i < a->b * a->problems * a->n; i++) {                                                          \
-      int64_t n = i % a->n, p = i / a->n % a->problems, b = i / a->n / a->problems;                                    \
-      const T *w = (const T *)w_of(a, a->w, b, p) + n * a->keys;                                                       \
-      const T *gw = a->gw ? (const T *)w_of(a, a->gw, b, p) + n * a->keys : NULL;                                      \
-      const T *go = a->gout ? (const T *)out_of(a, a->gout, b, p) + n * a->dv : NULL;                                  \
-      const T *q = (const T *)q_of(a, a->q, b, p) + n * a->dq, *k = (const T *)k_of(a, a->k, b, p);                    \
-      const T *v = (const T *)v_of(a, a->v, b, p);                                                                     \
-      T *gq = (T *)q_of(a, a->gq, b, p) + n * a->dq, *gk = (T *)k_of(a, a->gk, b, p), *gv = (T *)v_of(a, a->gv, b, p); \
-      for (int64_t m = 0; m < a->keys; m++) {                                                                          \
-        gs[m] = gw ? gw[m] : 0;                                                                                        \
-        for (int64_t e = 0; go && e < a->ev; e++) {                                                                    \
-          gs[m] += (double)go[e] * v[m * a->dv + e];                                                                   \
-          gv[m * a->dv + e] += w[m] * go[e];                                                                           \
-        }                                                                                                              \
-      }                                                                                                                \
-      double sum = 0;                                                                                                  \
-      for (int64_t m = 0; m < a->keys; m++) sum += gs[m] * w[m];                                                       \
-      for (int64_t m = 0; m < a->keys; m++) gs[m] = a->scale * w[m] * (gs[m] - sum);                                   \
-      for (int64_t m = 0; m < a->keys; m++)                                                                            \
-        for (int64_t e = 0; e < a->e; e++) {                                                                           \
-          gq[e] += (T)(gs[m] * k[m * a->dq + e]);                                                                      \
-          gk[m * a->dq + e] += (T)(gs[m] * q[e]);                                                                      \
-        }                                                                                                              \
-    }                                                                                                                  \
-  }
-PLAIN(float)
-PLAIN(double)
+#define PC_TEMPLATE "tensor/fused/attention_plain.inc"
+#include "base/float_types.inc"
 
 /* ---- running ---- */
 
@@ -251,9 +171,9 @@ static int run_forward(attn *a) {
   double flops = 2.0 * (double)(a->b * a->problems * a->n) * (double)(a->keys * (a->e + a->ev));
   if (pc_cpu_tier() == PC_TIER_REF) {
     if (a->d == PC_F32)
-      plain_forward_float(a);
+      plain_forward_f32(a);
     else
-      plain_forward_double(a);
+      plain_forward_f64(a);
     return PC_OK;
   }
   int64_t tasks = a->b * a->problems, grain = flops < 1e6 ? tasks : tasks / 16 + 1;
@@ -267,9 +187,9 @@ static int run_plain_backward(attn *a) {
   int rc = gs && (a->w || w) ? PC_OK : PC_ENOMEM;
   if (rc == PC_OK && w) {
     a->w = w;
-    (a->d == PC_F32 ? plain_weights_float : plain_weights_double)(a);
+    (a->d == PC_F32 ? plain_weights_f32 : plain_weights_f64)(a);
   }
-  if (rc == PC_OK) (a->d == PC_F32 ? plain_backward_float : plain_backward_double)(a, gs);
+  if (rc == PC_OK) (a->d == PC_F32 ? plain_backward_f32 : plain_backward_f64)(a, gs);
   pc_free(gs);
   pc_free(w);
   return rc;

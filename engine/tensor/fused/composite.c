@@ -17,91 +17,13 @@ typedef struct job {
   void *image, *out;              /* out: masks forward, gx backward */
 } job;
 
-#define PASSES(T, expfn, vexp)                                                                        \
-  /* m (k,BLOCK): logits in, masks out; n of each row are used */                                     \
-  static void masks_##T(const job *j, T *m, int64_t n) {                                              \
-    T top[BLOCK], sum[BLOCK] = {0};                                                                   \
-    for (int64_t i = 0; i < n; i++) top[i] = m[i];                                                    \
-    for (int64_t k = 1; k < j->k; k++)                                                                \
-      for (int64_t i = 0; i < n; i++) top[i] = m[k * BLOCK + i] > top[i] ? m[k * BLOCK + i] : top[i]; \
-    for (int64_t k = 0; k < j->k; k++) {                                                              \
-      T *r = m + k * BLOCK;                                                                           \
-      for (int64_t i = 0; i < n; i++) r[i] = j->sigmoid ? -r[i] : r[i] - top[i];                      \
-      if (j->ref)                                                                                     \
-        for (int64_t i = 0; i < n; i++) r[i] = expfn(r[i]);                                           \
-      else                                                                                            \
-        vexp(r, r, n);                                                                                \
-      for (int64_t i = 0; i < n; i++) sum[i] += r[i];                                                 \
-    }                                                                                                 \
-    for (int64_t k = 0; k < j->k; k++)                                                                \
-      for (int64_t i = 0; i < n; i++)                                                                 \
-        m[k * BLOCK + i] = j->sigmoid ? 1 / (1 + m[k * BLOCK + i]) : m[k * BLOCK + i] / sum[i];       \
-  }                                                                                                   \
-  static void forward_##T(const job *j, int64_t b, int64_t p, int64_t n, T *m) {                      \
-    const int64_t c = j->c;                                                                           \
-    T *image = (T *)j->image + (b * j->pixels + p) * c;                                               \
-    for (int64_t k = 0; k < j->k; k++)                                                                \
-      for (int64_t i = 0; i < n; i++)                                                                 \
-        m[k * BLOCK + i] = ((const T *)j->x)[((b * j->k + k) * j->pixels + p + i) * (c + 1) + c];     \
-    masks_##T(j, m, n);                                                                               \
-    memset(image, 0, sizeof(T) * (size_t)(n * c));                                                    \
-    for (int64_t k = 0; k < j->k; k++) {                                                              \
-      const T *x = (const T *)j->x + ((b * j->k + k) * j->pixels + p) * (c + 1);                      \
-      memcpy((T *)j->out + (b * j->k + k) * j->pixels + p, m + k * BLOCK, sizeof(T) * (size_t)n);     \
-      for (int64_t i = 0; i < n; i++)                                                                 \
-        for (int64_t q = 0; q < c; q++) image[i * c + q] += m[k * BLOCK + i] * x[i * (c + 1) + q];    \
-    }                                                                                                 \
-  }                                                                                                   \
-  static void backward_##T(const job *j, int64_t b, int64_t p, int64_t n, T *d) {                     \
-    const int64_t c = j->c;                                                                           \
-    const T *g = j->g ? (const T *)j->g + (b * j->pixels + p) * c : NULL;                             \
-    T mean[BLOCK] = {0};                                                                              \
-    for (int64_t k = 0; k < j->k; k++) {                                                              \
-      int64_t at = (b * j->k + k) * j->pixels + p;                                                    \
-      const T *x = (const T *)j->x + at * (c + 1), *m = (const T *)j->masks + at;                     \
-      T *gx = (T *)j->out + at * (c + 1);                                                             \
-      for (int64_t i = 0; i < n; i++) {                                                               \
-        T s = j->gm ? ((const T *)j->gm)[at + i] : 0;                                                 \
-        for (int64_t q = 0; q < c; q++) {                                                             \
-          T gq = g ? g[i * c + q] : 0;                                                                \
-          s += gq * x[i * (c + 1) + q];                                                               \
-          gx[i * (c + 1) + q] = m[i] * gq;                                                            \
-        }                                                                                             \
-        d[k * BLOCK + i] = s;                                                                         \
-        mean[i] += m[i] * s;                                                                          \
-      }                                                                                               \
-    }                                                                                                 \
-    for (int64_t k = 0; k < j->k; k++) {                                                              \
-      int64_t at = (b * j->k + k) * j->pixels + p;                                                    \
-      const T *m = (const T *)j->masks + at;                                                          \
-      T *gx = (T *)j->out + at * (c + 1);                                                             \
-      for (int64_t i = 0; i < n; i++) {                                                               \
-        T s = d[k * BLOCK + i];                                                                       \
-        gx[i * (c + 1) + c] = m[i] * (j->sigmoid ? (1 - m[i]) * s : s - mean[i]);                     \
-      }                                                                                               \
-    }                                                                                                 \
-  }                                                                                                   \
-  static void run_##T(int64_t begin, int64_t end, void *ctx) {                                        \
-    job *j = ctx;                                                                                     \
-    int64_t blocks = (j->pixels + BLOCK - 1) / BLOCK;                                                 \
-    T *m = pc_malloc(sizeof *m * (size_t)(BLOCK * j->k));                                             \
-    if (!m) {                                                                                         \
-      __atomic_store_n(&j->failed, 1, __ATOMIC_RELAXED);                                              \
-      return;                                                                                         \
-    }                                                                                                 \
-    for (int64_t t = begin; t < end; t++) {                                                           \
-      int64_t p = t % blocks * BLOCK, n = j->pixels - p < BLOCK ? j->pixels - p : BLOCK;              \
-      (j->image ? forward_##T : backward_##T)(j, t / blocks, p, n, m);                                \
-    }                                                                                                 \
-    pc_free(m);                                                                                       \
-  }
-PASSES(float, expf, pc_vexp_f32)
-PASSES(double, exp, pc_vexp_f64)
+#define PC_TEMPLATE "tensor/fused/composite.inc"
+#include "base/float_types.inc"
 
 static int run(job *j, pc_dtype d) {
   int64_t tasks = j->b * ((j->pixels + BLOCK - 1) / BLOCK), work = BLOCK * j->k * (j->c + 1);
   j->ref = pc_cpu_tier() == PC_TIER_REF;
-  if (j->k) pc_parallel_for(tasks, 32768 / (work ? work : 1) + 1, d == PC_F32 ? run_float : run_double, j);
+  if (j->k) pc_parallel_for(tasks, 32768 / (work ? work : 1) + 1, d == PC_F32 ? run_f32 : run_f64, j);
   return j->failed ? PC_ENOMEM : PC_OK;
 }
 

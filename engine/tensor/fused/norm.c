@@ -20,63 +20,8 @@ typedef struct norm {
 
 /* ---- plain loops, double sums; also what f64 runs ---- */
 
-#define PLAIN(T)                                                                                          \
-  static void stats_##T(const norm *k, int64_t n, int64_t q, double *mean, double *rstd) {                \
-    int64_t cg = k->c / k->groups;                                                                        \
-    const T *x = (const T *)k->x + n * k->s * k->c + q * cg;                                              \
-    double m = 0, v = 0, count = (double)(k->s * cg);                                                     \
-    for (int64_t s = 0; s < k->s; s++)                                                                    \
-      for (int64_t c = 0; c < cg; c++) m += x[s * k->c + c];                                              \
-    m /= count;                                                                                           \
-    for (int64_t s = 0; s < k->s; s++)                                                                    \
-      for (int64_t c = 0; c < cg; c++) v += (x[s * k->c + c] - m) * (x[s * k->c + c] - m);                \
-    *mean = m;                                                                                            \
-    *rstd = 1 / sqrt(v / count + k->eps);                                                                 \
-  }                                                                                                       \
-  static void plain_forward_##T(int64_t begin, int64_t end, void *ctx) {                                  \
-    const norm *k = ctx;                                                                                  \
-    int64_t cg = k->c / k->groups;                                                                        \
-    const T *w = k->w, *b = k->b;                                                                         \
-    for (int64_t n = begin; n < end; n++)                                                                 \
-      for (int64_t q = 0; q < k->groups; q++) {                                                           \
-        double mean, rstd;                                                                                \
-        stats_##T(k, n, q, &mean, &rstd);                                                                 \
-        for (int64_t s = 0; s < k->s; s++)                                                                \
-          for (int64_t c = q * cg; c < (q + 1) * cg; c++) {                                               \
-            int64_t i = (n * k->s + s) * k->c + c;                                                        \
-            ((T *)k->y)[i] = (T)((((const T *)k->x)[i] - mean) * rstd * (w ? w[c] : 1) + (b ? b[c] : 0)); \
-          }                                                                                               \
-      }                                                                                                   \
-  }                                                                                                       \
-  static void plain_backward_##T(int64_t begin, int64_t end, void *ctx) {                                 \
-    const norm *k = ctx;                                                                                  \
-    int64_t cg = k->c / k->groups;                                                                        \
-    const T *w = k->w;                                                                                    \
-    int64_t part = begin / k->grain * k->c;                                                               \
-    T *pw = k->pw ? (T *)k->pw + part : NULL, *pb = k->pw ? (T *)k->pb + part : NULL;                     \
-    for (int64_t n = begin; n < end; n++)                                                                 \
-      for (int64_t q = 0; q < k->groups; q++) {                                                           \
-        double mean, rstd, m1 = 0, m2 = 0, count = (double)(k->s * cg);                                   \
-        stats_##T(k, n, q, &mean, &rstd);                                                                 \
-        for (int64_t s = 0; s < k->s; s++)                                                                \
-          for (int64_t c = q * cg; c < (q + 1) * cg; c++) {                                               \
-            int64_t i = (n * k->s + s) * k->c + c;                                                        \
-            double g = ((const T *)k->g)[i], h = (((const T *)k->x)[i] - mean) * rstd;                    \
-            if (pw) pw[c] += (T)(g * h);                                                                  \
-            if (pb) pb[c] += (T)g;                                                                        \
-            m1 += g * (w ? w[c] : 1);                                                                     \
-            m2 += g * (w ? w[c] : 1) * h;                                                                 \
-          }                                                                                               \
-        for (int64_t s = 0; s < k->s; s++)                                                                \
-          for (int64_t c = q * cg; c < (q + 1) * cg; c++) {                                               \
-            int64_t i = (n * k->s + s) * k->c + c;                                                        \
-            double g = ((const T *)k->g)[i], h = (((const T *)k->x)[i] - mean) * rstd;                    \
-            ((T *)k->y)[i] = (T)(rstd * (g * (w ? w[c] : 1) - m1 / count - h * m2 / count));              \
-          }                                                                                               \
-      }                                                                                                   \
-  }
-PLAIN(float)
-PLAIN(double)
+#define PC_TEMPLATE "tensor/fused/norm_plain.inc"
+#include "base/float_types.inc"
 
 /* ---- f32, rows (layer_norm) ---- */
 
@@ -256,11 +201,11 @@ static void fast_groups_forward(int64_t begin, int64_t end, void *ctx) { groups_
 static void fast_groups_backward(int64_t begin, int64_t end, void *ctx) { groups_backward(begin, end, ctx); }
 
 static pc_range_fn choose(const norm *k, pc_dtype d, int backward) {
-  if (d == PC_F64) return backward ? plain_backward_double : plain_forward_double;
-  if (pc_cpu_tier() == PC_TIER_REF) return backward ? plain_backward_float : plain_forward_float;
+  if (d == PC_F64) return backward ? plain_backward_f64 : plain_forward_f64;
+  if (pc_cpu_tier() == PC_TIER_REF) return backward ? plain_backward_f32 : plain_forward_f32;
   int rows = k->s == 1 && k->groups == 1;
   if (rows && k->c >= PC_LANES) return backward ? fast_rows_backward : fast_rows_forward;
-  if (rows || k->c > CHANNELS_MAX) return backward ? plain_backward_float : plain_forward_float;
+  if (rows || k->c > CHANNELS_MAX) return backward ? plain_backward_f32 : plain_forward_f32;
   return backward ? fast_groups_backward : fast_groups_forward;
 }
 

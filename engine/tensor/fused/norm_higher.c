@@ -87,37 +87,8 @@ static void solve(kind what, const sums *s, double n, combo *y) {
 
 /* ---- plain loops ---- */
 
-#define PLAIN(T)                                                                                                \
-  static void plain_##T(int64_t begin, int64_t end, void *ctx) {                                                \
-    const higher *k = ctx;                                                                                      \
-    int64_t c = k->c;                                                                                           \
-    int given = forms[k->what].given, results = forms[k->what].results;                                         \
-    for (int64_t row = begin; row < end; row++) {                                                               \
-      const T *x = (const T *)k->x + row * c;                                                                   \
-      sums s = {0};                                                                                             \
-      combo y[VECTORS];                                                                                         \
-      double var = 0;                                                                                           \
-      for (int64_t i = 0; i < c; i++) s.mean += x[i];                                                           \
-      s.mean /= (double)c;                                                                                      \
-      for (int64_t i = 0; i < c; i++) var += (x[i] - s.mean) * (x[i] - s.mean);                                 \
-      s.r = 1 / sqrt(var / (double)c + k->eps);                                                                 \
-      for (int q = 0; q < given; q++) {                                                                         \
-        const T *v = (const T *)k->v[q] + row * c;                                                              \
-        for (int64_t i = 0; i < c; i++) s.v[q] += v[i], s.vh[q] += v[i] * (x[i] - s.mean) * s.r;                \
-        for (int o = 0; o < q; o++)                                                                             \
-          for (int64_t i = 0; i < c; i++) s.vv[pair(o, q)] += (double)v[i] * ((const T *)k->v[o])[row * c + i]; \
-      }                                                                                                         \
-      solve(k->what, &s, (double)c, y);                                                                         \
-      for (int64_t i = 0; i < c; i++)                                                                           \
-        for (int o = 0; o < results; o++) {                                                                     \
-          double sum = y[o].one + y[o].h * (x[i] - s.mean) * s.r;                                               \
-          for (int q = 0; q < given; q++) sum += y[o].v[q] * ((const T *)k->v[q])[row * c + i];                 \
-          ((T *)k->y[o])[row * c + i] = (T)sum;                                                                 \
-        }                                                                                                       \
-    }                                                                                                           \
-  }
-PLAIN(float)
-PLAIN(double)
+#define PC_TEMPLATE "tensor/fused/norm_higher.inc"
+#include "base/float_types.inc"
 
 /* ---- f32 ---- */
 
@@ -208,8 +179,8 @@ static int run(pc_tensor **out, pc_tensor *const *in, const pc_val *val, kind wh
     for (int o = 0; o < results; o++) k.y[o] = pc_data(out[o]);
     k.x = pc_data(t[given]);
     pc_parallel_for(pc_numel(x) / k.c, 16384 / k.c + 1,
-                    d == PC_F64                                      ? plain_double
-                    : pc_cpu_tier() == PC_TIER_REF || k.c < PC_LANES ? plain_float
+                    d == PC_F64                                      ? plain_f64
+                    : pc_cpu_tier() == PC_TIER_REF || k.c < PC_LANES ? plain_f32
                                                                      : fast,
                     &k);
   }

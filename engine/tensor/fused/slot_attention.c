@@ -42,73 +42,14 @@ LOOPS(double)
  * vector, so LANES rows at a time are turned: then a vector holds one score of LANES rows. */
 enum { LANES = 16, TURNED = 512 };
 
-#define SOFTMAX(T, sfx)                                                                                 \
-  /* t (c, LANES), in place */                                                                          \
-  static PC_CLONES void shift_##T(T *restrict t, int64_t c, int64_t m) {                                \
-    for (int64_t q = 0; q < c; q += m) {                                                                \
-      T top[LANES];                                                                                     \
-      T *restrict g = t + q * LANES;                                                                    \
-      for (int i = 0; i < LANES; i++) top[i] = g[i];                                                    \
-      for (int64_t j = 1; j < m; j++)                                                                   \
-        for (int i = 0; i < LANES; i++) top[i] = g[j * LANES + i] > top[i] ? g[j * LANES + i] : top[i]; \
-      for (int64_t j = 0; j < m; j++)                                                                   \
-        for (int i = 0; i < LANES; i++) g[j * LANES + i] -= top[i];                                     \
-    }                                                                                                   \
-  }                                                                                                     \
-  static PC_CLONES void scale_##T(T *restrict t, int64_t c, int64_t m) {                                \
-    for (int64_t q = 0; q < c; q += m) {                                                                \
-      T sum[LANES] = {0};                                                                               \
-      T *restrict g = t + q * LANES;                                                                    \
-      for (int64_t j = 0; j < m; j++)                                                                   \
-        for (int i = 0; i < LANES; i++) sum[i] += g[j * LANES + i];                                     \
-      for (int i = 0; i < LANES; i++) sum[i] = 1 / sum[i];                                              \
-      for (int64_t j = 0; j < m; j++)                                                                   \
-        for (int i = 0; i < LANES; i++) g[j * LANES + i] *= sum[i];                                     \
-    }                                                                                                   \
-  }                                                                                                     \
-  static void softmax_rows_##T(T *w, const T *s, int64_t ld, int64_t rows, int64_t c, int64_t m) {      \
-    for (int64_t r = 0; r < rows; r++)                                                                  \
-      for (int64_t q = 0; q < c; q += m) {                                                              \
-        const T *x = s + r * ld + q;                                                                    \
-        T *y = w + r * c + q, top = x[0], sum = 0;                                                      \
-        for (int64_t j = 1; j < m; j++) top = x[j] > top ? x[j] : top;                                  \
-        for (int64_t j = 0; j < m; j++) y[j] = x[j] - top;                                              \
-        pc_vexp_##sfx(y, y, m);                                                                         \
-        for (int64_t j = 0; j < m; j++) sum += y[j];                                                    \
-        sum = 1 / sum;                                                                                  \
-        for (int64_t j = 0; j < m; j++) y[j] *= sum;                                                    \
-      }                                                                                                 \
-  }                                                                                                     \
-  static void softmax_##T(T *w, const T *s, int64_t ld, int64_t rows, int64_t c, int64_t m) {           \
-    T t[TURNED * LANES];                                                                                \
-    int64_t most = TURNED / m * m;                                                                      \
-    if (m > TURNED) {                                                                                   \
-      softmax_rows_##T(w, s, ld, rows, c, m);                                                           \
-      return;                                                                                           \
-    }                                                                                                   \
-    for (int64_t q = 0; q < c; q += most) {                                                             \
-      int64_t n = c - q < most ? c - q : most;                                                          \
-      for (int64_t r = 0; r < rows; r += LANES) {                                                       \
-        int64_t here = rows - r < LANES ? rows - r : LANES;                                             \
-        if (here < LANES) memset(t, 0, sizeof(T) * (size_t)(n * LANES));                                \
-        for (int64_t i = 0; i < here; i++)                                                              \
-          for (int64_t j = 0; j < n; j++) t[j * LANES + i] = s[(r + i) * ld + q + j];                   \
-        shift_##T(t, n, m);                                                                             \
-        pc_vexp_##sfx(t, t, n *LANES);                                                                  \
-        scale_##T(t, n, m);                                                                             \
-        for (int64_t i = 0; i < here; i++)                                                              \
-          for (int64_t j = 0; j < n; j++) w[(r + i) * c + q + j] = t[j * LANES + i];                    \
-      }                                                                                                 \
-    }                                                                                                   \
-  }
-SOFTMAX(float, f32)
-SOFTMAX(double, f64)
+#define PC_TEMPLATE "tensor/fused/slot_softmax.inc"
+#include "base/float_types.inc"
 
 static void softmax(const pc_slots *a, void *w, const void *s, int64_t rows) {
   if (a->d == PC_F32)
-    softmax_float(w, s, a->padded, rows, a->all, a->m);
+    softmax_f32(w, s, a->padded, rows, a->all, a->m);
   else
-    softmax_double(w, s, a->padded, rows, a->all, a->m);
+    softmax_f64(w, s, a->padded, rows, a->all, a->m);
 }
 
 static void softmax_back(const pc_slots *a, void *g, const void *w, int64_t rows) {

@@ -379,30 +379,8 @@ typedef struct sums {
   int64_t n, grain;
 } sums;
 
-#define SUM_CHUNK(T)                                                                    \
-  PC_CLONES static void sum_chunk_##T(int64_t begin, int64_t end, void *ctx) {          \
-    const sums *s = ctx;                                                                \
-    T *restrict o = (T *)s->part + begin / s->grain * s->n;                             \
-    memset(o, 0, sizeof(T) * (size_t)s->n);                                             \
-    for (int64_t r = begin; r < end; r++) {                                             \
-      const T *restrict x = (const T *)s->x + r * s->n;                                 \
-      const uint8_t *restrict k = s->mask ? s->mask + r * s->n : NULL;                  \
-      if (k)                                                                            \
-        for (int64_t i = 0; i < s->n; i++) {                                            \
-          T v = x[i]; /* read in any case: then the loop has no branch */               \
-          o[i] += k[i] ? v : 0;                                                         \
-        }                                                                               \
-      else                                                                              \
-        for (int64_t i = 0; i < s->n; i++) o[i] += x[i];                                \
-    }                                                                                   \
-  }                                                                                     \
-  static void add_chunks_##T(T *restrict o, const T *part, int64_t chunks, int64_t n) { \
-    memset(o, 0, sizeof(T) * (size_t)n);                                                \
-    for (int64_t c = 0; c < chunks; c++)                                                \
-      for (int64_t i = 0; i < n; i++) o[i] += part[c * n + i];                          \
-  }
-SUM_CHUNK(float)
-SUM_CHUNK(double)
+#define PC_TEMPLATE "tensor/gemm/column_sums.inc"
+#include "base/float_types.inc"
 
 int pc_column_sums(pc_tensor **out, const pc_tensor *t, const pc_tensor *mask) {
   int64_t n = t->size[t->ndim - 1], rows = 1;
@@ -421,11 +399,11 @@ int pc_column_sums(pc_tensor **out, const pc_tensor *t, const pc_tensor *mask) {
   s.part = pc_malloc((size_t)(chunks * n + 1) * pc_dtype_size(t->dtype));
   rc = s.part ? pc_tensor_empty(out, t->dtype, 1, &n) : PC_ENOMEM;
   if (rc == PC_OK && t->dtype == PC_F32) {
-    pc_parallel_for(rows, s.grain, sum_chunk_float, &s);
-    add_chunks_float(pc_f32(*out), s.part, chunks, n);
+    pc_parallel_for(rows, s.grain, sum_chunk_f32, &s);
+    add_chunks_f32(pc_f32(*out), s.part, chunks, n);
   } else if (rc == PC_OK) {
-    pc_parallel_for(rows, s.grain, sum_chunk_double, &s);
-    add_chunks_double(pc_f64(*out), s.part, chunks, n);
+    pc_parallel_for(rows, s.grain, sum_chunk_f64, &s);
+    add_chunks_f64(pc_f64(*out), s.part, chunks, n);
   }
   pc_free(s.part);
   pc_tensor_release(c);

@@ -40,150 +40,10 @@ static int explain(const la *k, int64_t which, int64_t batch, lapack_int info, t
 
 /* ---- one matrix ---- */
 
-#define FINITE(T)                                \
-  static int finite_##T(const T *a, int64_t n) { \
-    for (int64_t i = 0; i < n; i++)              \
-      if (!isfinite(a[i])) return 0;             \
-    return 1;                                    \
-  }
-FINITE(float)
-FINITE(double)
-
-#define LA(T, p, EPS)                                                                                                  \
-  static void symmetric_##T(T *a, int64_t n) {                                                                         \
-    for (int64_t i = 0; i < n; i++)                                                                                    \
-      for (int64_t j = 0; j < i; j++) a[i * n + j] = a[j * n + i] = (a[i * n + j] + a[j * n + i]) / 2;                 \
-  }                                                                                                                    \
-  /* in place */                                                                                                       \
-  static lapack_int inverse_##T(const la *k, void *const *v) {                                                         \
-    lapack_int n = (lapack_int)k->n, info = LAPACK_WORK_MEMORY_ERROR, *piv = pc_malloc(sizeof *piv * (size_t)(n + 1)); \
-    if (piv && !(info = LAPACKE_##p##getrf(LAPACK_ROW_MAJOR, n, n, v[0], n, piv)))                                     \
-      info = LAPACKE_##p##getri(LAPACK_ROW_MAJOR, n, v[0], n, piv);                                                    \
-    pc_free(piv);                                                                                                      \
-    return info;                                                                                                       \
-  }                                                                                                                    \
-  /* a, b -> x in b */                                                                                                 \
-  static lapack_int solve_##T(const la *k, void *const *v) {                                                           \
-    lapack_int n = (lapack_int)k->n, r = (lapack_int)k->k, info = LAPACK_WORK_MEMORY_ERROR,                            \
-               *piv = pc_malloc(sizeof *piv * (size_t)(n + 1));                                                        \
-    if (piv) info = LAPACKE_##p##gesv(LAPACK_ROW_MAJOR, n, r, v[0], n, piv, v[1], r);                                  \
-    pc_free(piv);                                                                                                      \
-    return info;                                                                                                       \
-  }                                                                                                                    \
-  static lapack_int cholesky_##T(const la *k, void *const *v) {                                                        \
-    int64_t n = k->n;                                                                                                  \
-    T *a = v[0];                                                                                                       \
-    symmetric_##T(a, n);                                                                                               \
-    lapack_int info = LAPACKE_##p##potrf(LAPACK_ROW_MAJOR, 'L', (lapack_int)n, a, (lapack_int)n);                      \
-    for (int64_t i = 0; i < n; i++)                                                                                    \
-      for (int64_t j = i + 1; j < n; j++) a[i * n + j] = 0;                                                            \
-    return info;                                                                                                       \
-  }                                                                                                                    \
-  /* Turns the columns j of a (rows r) so that the largest entry is positive, and row j of b with them. */             \
-  static void fix_signs_##T(T *a, int64_t rows, int64_t lda, int64_t cols, T *b, int64_t ldb, int64_t nb) {            \
-    for (int64_t j = 0; j < cols; j++) {                                                                               \
-      int64_t best = 0;                                                                                                \
-      for (int64_t i = 1; i < rows; i++)                                                                               \
-        if (fabs((double)a[i * lda + j]) > fabs((double)a[best * lda + j]) * (1 + 64 * EPS)) best = i;                 \
-      if (rows == 0 || a[best * lda + j] >= 0) continue;                                                               \
-      for (int64_t i = 0; i < rows; i++) a[i * lda + j] = -a[i * lda + j];                                             \
-      for (int64_t i = 0; b && i < nb; i++) b[j * ldb + i] = -b[j * ldb + i];                                          \
-    }                                                                                                                  \
-  }                                                                                                                    \
-  /* a -> v in place, w */                                                                                             \
-  static lapack_int eigh_##T(const la *k, void *const *v) {                                                            \
-    lapack_int n = (lapack_int)k->n;                                                                                   \
-    symmetric_##T(v[0], n);                                                                                            \
-    lapack_int info = LAPACKE_##p##syevd(LAPACK_ROW_MAJOR, 'V', 'L', n, v[0], n, v[1]);                                \
-    if (!info) fix_signs_##T(v[0], n, n, n, NULL, 0, 0);                                                               \
-    return info;                                                                                                       \
-  }                                                                                                                    \
-  /* a -> u, s, vh */                                                                                                  \
-  static lapack_int svd_##T(const la *k, void *const *v) {                                                             \
-    lapack_int m = (lapack_int)k->m, n = (lapack_int)k->n, r = m < n ? m : n;                                          \
-    lapack_int ldu = k->full ? m : r;                                                                                  \
-    lapack_int info =                                                                                                  \
-        LAPACKE_##p##gesdd(LAPACK_ROW_MAJOR, k->full ? 'A' : 'S', m, n, v[0], n, v[2], v[1], ldu, v[3], n);            \
-    if (!info) fix_signs_##T(v[1], m, ldu, r, v[3], n, n);                                                             \
-    return info;                                                                                                       \
-  }                                                                                                                    \
-  /* a -> q (m,r), r (r,n) */                                                                                          \
-  static lapack_int qr_##T(const la *k, void *const *v) {                                                              \
-    int64_t m = k->m, n = k->n, r = m < n ? m : n;                                                                     \
-    T *a = v[0], *q = v[1], *t = v[2], *tau = pc_malloc(sizeof(T) * (size_t)(r + 1));                                  \
-    lapack_int info = LAPACK_WORK_MEMORY_ERROR;                                                                        \
-    if (tau) info = LAPACKE_##p##geqrf(LAPACK_ROW_MAJOR, (lapack_int)m, (lapack_int)n, a, (lapack_int)n, tau);         \
-    if (!info) {                                                                                                       \
-      for (int64_t i = 0; i < r; i++)                                                                                  \
-        for (int64_t j = 0; j < n; j++) t[i * n + j] = j < i ? 0 : a[i * n + j];                                       \
-      for (int64_t i = 0; i < m; i++) memcpy(q + i * r, a + i * n, sizeof(T) * (size_t)r);                             \
-      info = LAPACKE_##p##orgqr(LAPACK_ROW_MAJOR, (lapack_int)m, (lapack_int)r, (lapack_int)r, q, (lapack_int)r, tau); \
-    }                                                                                                                  \
-    pc_free(tau);                                                                                                      \
-    return info;                                                                                                       \
-  }                                                                                                                    \
-  /* a, b (max(m,n),k) -> x in b's first n rows */                                                                     \
-  static lapack_int lstsq_##T(const la *k, void *const *v) {                                                           \
-    lapack_int m = (lapack_int)k->m, n = (lapack_int)k->n, r = (lapack_int)k->k, rank;                                 \
-    T *s = pc_malloc(sizeof(T) * (size_t)((m < n ? m : n) + 1));                                                       \
-    lapack_int info = LAPACK_WORK_MEMORY_ERROR;                                                                        \
-    double rcond = k->rcond >= 0 ? k->rcond : EPS * (double)(m > n ? m : n);                                           \
-    if (s && !finite_##T(v[0], (int64_t)m * n))                                                                        \
-      info = -1; /* LAPACK would print */                                                                              \
-    else if (s)                                                                                                        \
-      info = LAPACKE_##p##gelsd(LAPACK_ROW_MAJOR, m, n, r, v[0], n, v[1], r, s, (T)rcond, &rank);                      \
-    pc_free(s);                                                                                                        \
-    return info;                                                                                                       \
-  }                                                                                                                    \
-  /* a, u, s, vh (scratch) -> pinv (n,m) in v[4] */                                                                    \
-  static lapack_int pinv_##T(const la *k, void *const *v) {                                                            \
-    int64_t m = k->m, n = k->n, r = m < n ? m : n;                                                                     \
-    const T *u = v[1], *s = v[2], *vh = v[3];                                                                          \
-    T *out = v[4];                                                                                                     \
-    lapack_int info = svd_##T(k, v);                                                                                   \
-    if (info) return info;                                                                                             \
-    double cut = (k->rcond >= 0 ? k->rcond : EPS * (double)(m > n ? m : n)) * (r ? s[0] : 0);                          \
-    memset(out, 0, sizeof(T) * (size_t)(m * n));                                                                       \
-    for (int64_t q = 0; q < r && s[q] > cut; q++)                                                                      \
-      for (int64_t i = 0; i < n; i++)                                                                                  \
-        for (int64_t j = 0; j < m; j++) out[i * m + j] += vh[q * n + i] / s[q] * u[j * r + q];                         \
-    return 0;                                                                                                          \
-  }                                                                                                                    \
-  /* log |det| and its sign by LU; a singular matrix is sign 0 */                                                      \
-  static lapack_int log_abs_det_##T(const la *k, T *a, double *sum, int *sign) {                                       \
-    lapack_int n = (lapack_int)k->n, info = LAPACK_WORK_MEMORY_ERROR, *piv = pc_malloc(sizeof *piv * (size_t)(n + 1)); \
-    *sum = 0;                                                                                                          \
-    *sign = 1;                                                                                                         \
-    if (piv) info = LAPACKE_##p##getrf(LAPACK_ROW_MAJOR, n, n, a, n, piv);                                             \
-    for (int64_t i = 0; info >= 0 && i < n; i++) {                                                                     \
-      double d = a[i * n + i];                                                                                         \
-      if (piv[i] != i + 1) *sign = -*sign;                                                                             \
-      if (d < 0) *sign = -*sign;                                                                                       \
-      if (d == 0) *sign = 0;                                                                                           \
-      *sum += log(fabs(d));                                                                                            \
-    }                                                                                                                  \
-    pc_free(piv);                                                                                                      \
-    return info < 0 ? info : 0;                                                                                        \
-  }                                                                                                                    \
-  static lapack_int det_##T(const la *k, void *const *v) {                                                             \
-    lapack_int n = (lapack_int)k->n, info = LAPACK_WORK_MEMORY_ERROR, *piv = pc_malloc(sizeof *piv * (size_t)(n + 1)); \
-    T *a = v[0];                                                                                                       \
-    double d = 1;                                                                                                      \
-    if (piv) info = LAPACKE_##p##getrf(LAPACK_ROW_MAJOR, n, n, a, n, piv);                                             \
-    for (int64_t i = 0; info >= 0 && i < n; i++) d *= piv[i] != i + 1 ? -(double)a[i * n + i] : a[i * n + i];          \
-    *(T *)v[1] = (T)d;                                                                                                 \
-    pc_free(piv);                                                                                                      \
-    return info < 0 ? info : 0;                                                                                        \
-  }                                                                                                                    \
-  static lapack_int logdet_##T(const la *k, void *const *v) {                                                          \
-    double sum;                                                                                                        \
-    int sign;                                                                                                          \
-    lapack_int info = log_abs_det_##T(k, v[0], &sum, &sign);                                                           \
-    *(T *)v[1] = (T)(sign == 0 ? -INFINITY : sign < 0 ? NAN : sum);                                                    \
-    return info;                                                                                                       \
-  }
-LA(float, s, FLT_EPSILON)
-LA(double, d, DBL_EPSILON)
+#define LAPACKE(fn) PC_OF(LAPACKE_s##fn, LAPACKE_d##fn)
+#define EPSILON     PC_OF(FLT_EPSILON, DBL_EPSILON)
+#define PC_TEMPLATE "tensor/linalg/linalg.inc"
+#include "base/float_types.inc"
 
 /* ---- batches ---- */
 
@@ -256,11 +116,11 @@ static int in_place(const char *op, pc_tensor **out, const pc_tensor *a, core_fn
 }
 
 int pc_fwd_inverse(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
-  return in_place("inverse", out, in[0], inverse_float, inverse_double, SINGULAR);
+  return in_place("inverse", out, in[0], inverse_f32, inverse_f64, SINGULAR);
 }
 
 int pc_fwd_cholesky(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
-  return in_place("cholesky", out, in[0], cholesky_float, cholesky_double, NOT_POSITIVE);
+  return in_place("cholesky", out, in[0], cholesky_f32, cholesky_f64, NOT_POSITIVE);
 }
 
 int pc_fwd_eigh(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
@@ -272,7 +132,7 @@ int pc_fwd_eigh(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v)
   la k = shape_of("eigh", a);
   if ((rc = scratch(&out[1], a, d)) < 0 || (rc = batched(&out[0], a, d, 1, &k.n)) < 0) return finish(rc, out, 2);
   if (k.n)
-    rc = run(&k, d, eigh_float, eigh_double, batch_of(a), 2, (void *[]){pc_data(out[1]), pc_data(out[0])},
+    rc = run(&k, d, eigh_f32, eigh_f64, batch_of(a), 2, (void *[]){pc_data(out[1]), pc_data(out[0])},
              (int64_t[]){k.n * k.n, k.n}, NO_CONVERGENCE);
   return finish(rc, out, 2);
 }
@@ -297,11 +157,11 @@ static int to_number(const char *op, pc_tensor **out, const pc_tensor *a, core_f
 }
 
 int pc_fwd_det(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
-  return to_number("det", out, in[0], det_float, det_double, 1);
+  return to_number("det", out, in[0], det_f32, det_f64, 1);
 }
 
 int pc_fwd_logdet(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
-  return to_number("logdet", out, in[0], logdet_float, logdet_double, 0);
+  return to_number("logdet", out, in[0], logdet_f32, logdet_f64, 0);
 }
 
 /* ---- right-hand sides ---- */
@@ -376,8 +236,8 @@ int pc_fwd_solve(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v
   if ((rc = take_sides("solve", &s, in[0], in[1], k.m)) == PC_OK) {
     k.k = s.b->size[s.b->ndim - 1];
     if (k.n && k.k)
-      rc = run(&k, (pc_dtype)s.a->dtype, solve_float, solve_double, batch_of(s.a), 2,
-               (void *[]){pc_data(s.a), pc_data(s.b)}, (int64_t[]){k.n * k.n, k.n * k.k}, SINGULAR);
+      rc = run(&k, (pc_dtype)s.a->dtype, solve_f32, solve_f64, batch_of(s.a), 2, (void *[]){pc_data(s.a), pc_data(s.b)},
+               (int64_t[]){k.n * k.n, k.n * k.k}, SINGULAR);
     if (rc == PC_OK) rc = give_sides(out, &s, k.n);
   }
   pc_tensor_release(s.a);
@@ -397,8 +257,8 @@ int pc_fwd_lstsq(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v
   if ((rc = take_sides("lstsq", &s, in[0], in[1], rows)) == PC_OK) {
     k.k = s.b->size[s.b->ndim - 1];
     if (k.m && k.n && k.k)
-      rc = run(&k, (pc_dtype)s.a->dtype, lstsq_float, lstsq_double, batch_of(s.a), 2,
-               (void *[]){pc_data(s.a), pc_data(s.b)}, (int64_t[]){k.m * k.n, rows * k.k}, NO_CONVERGENCE);
+      rc = run(&k, (pc_dtype)s.a->dtype, lstsq_f32, lstsq_f64, batch_of(s.a), 2, (void *[]){pc_data(s.a), pc_data(s.b)},
+               (int64_t[]){k.m * k.n, rows * k.k}, NO_CONVERGENCE);
     if (rc == PC_OK) rc = give_sides(out, &s, k.n);
   }
   pc_tensor_release(s.a);
@@ -434,7 +294,7 @@ int pc_fwd_svd(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) 
       (rc = batched(&out[1], a, d, 1, &r)) < 0 || (rc = batched(&out[2], a, d, 2, (int64_t[]){vr, k.n})) < 0)
     goto done;
   if (r) {
-    rc = run(&k, d, svd_float, svd_double, batch_of(a), 4,
+    rc = run(&k, d, svd_f32, svd_f64, batch_of(a), 4,
              (void *[]){pc_data(c), pc_data(out[0]), pc_data(out[1]), pc_data(out[2])},
              (int64_t[]){k.m * k.n, k.m * uc, r, vr * k.n}, NO_CONVERGENCE);
   } else if (k.full) {
@@ -459,7 +319,7 @@ int pc_fwd_qr(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
       (rc = batched(&out[1], a, d, 2, (int64_t[]){r, k.n})) < 0)
     goto done;
   if (r)
-    rc = run(&k, d, qr_float, qr_double, batch_of(a), 3, (void *[]){pc_data(c), pc_data(out[0]), pc_data(out[1])},
+    rc = run(&k, d, qr_f32, qr_f64, batch_of(a), 3, (void *[]){pc_data(c), pc_data(out[0]), pc_data(out[1])},
              (int64_t[]){k.m * k.n, k.m * r, r * k.n}, NO_CONVERGENCE);
 done:
   pc_tensor_release(c);
@@ -485,7 +345,7 @@ int pc_fwd_pinv(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v)
   }
   char *s = work + es * (size_t)(r * k.m), *vh = s + es * (size_t)r;
   if (r)
-    rc = run(&k, d, pinv_float, pinv_double, batch_of(a), 5, (void *[]){pc_data(c), work, s, vh, pc_data(*out)},
+    rc = run(&k, d, pinv_f32, pinv_f64, batch_of(a), 5, (void *[]){pc_data(c), work, s, vh, pc_data(*out)},
              (int64_t[]){k.m * k.n, 0, 0, 0, k.m * k.n}, NO_CONVERGENCE);
 done:
   pc_free(work);

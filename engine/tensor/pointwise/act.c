@@ -7,14 +7,15 @@
 
 /* f(v), and for gradients f'(v), of x alone; comparisons as in the ops: relu' is 0 at 0, the
  * others' branch at 0 is the one above. */
-#define SIMPLE(name, sfx, T, F, SLOPE)                                                        \
-  static PC_CLONES void run_##name##_##sfx(T *y, const T *x, int64_t n) {                     \
-    PC_IVDEP                                                                                  \
-    for (int64_t i = 0; i < n; i++) {                                                         \
-      const T v = x[i];                                                                       \
-      y[i] = F;                                                                               \
-    }                                                                                         \
-  }                                                                                           \
+#define RUN(name, sfx, T, F)                                              \
+  static PC_CLONES void run_##name##_##sfx(T *y, const T *x, int64_t n) { \
+    PC_IVDEP                                                              \
+    for (int64_t i = 0; i < n; i++) {                                     \
+      const T v = x[i];                                                   \
+      y[i] = F;                                                           \
+    }                                                                     \
+  }
+#define BOTH(name, sfx, T, F, SLOPE)                                                          \
   static PC_CLONES void both_##name##_##sfx(T *y, T *gx, const T *g, const T *x, int64_t n) { \
     PC_IVDEP                                                                                  \
     for (int64_t i = 0; i < n; i++) {                                                         \
@@ -23,6 +24,9 @@
       gx[i] = g ? g[i] * (SLOPE) : (SLOPE);                                                   \
     }                                                                                         \
   }
+#define SIMPLE(name, sfx, T, F, SLOPE) \
+  RUN(name, sfx, T, F)                 \
+  BOTH(name, sfx, T, F, SLOPE)
 SIMPLE(none, f32, float, v, 1)
 SIMPLE(none, f64, double, v, 1)
 SIMPLE(relu, f32, float, v<0 ? 0 : v, v> 0 ? 1 : 0) /* NaN stays NaN */
@@ -33,19 +37,20 @@ SIMPLE(leaky_relu, f64, double, v < 0 ? v * 0.01 : v, v < 0 ? 0.01 : 1)
 enum { BLOCK = 256 };
 
 /* By blocks: t = a transcendental of x by vmath, then the formulas with t. */
-#define BY_BLOCKS(name, sfx, T, FN, F, SLOPE)                                       \
-  static void run_##name##_##sfx(T *y, const T *x, int64_t n) {                     \
-    T t[BLOCK];                                                                     \
-    for (int64_t at = 0; at < n; at += BLOCK) {                                     \
-      int64_t m = n - at < BLOCK ? n - at : BLOCK;                                  \
-      FN##_##sfx(t, x + at, m);                                                     \
-      for (int64_t i = 0; i < m; i++) {                                             \
-        const T v = x[at + i];                                                      \
-        (void)v;                                                                    \
-        y[at + i] = F;                                                              \
-      }                                                                             \
-    }                                                                               \
-  }                                                                                 \
+#define RUN_BLOCKS(name, sfx, T, FN, F)                         \
+  static void run_##name##_##sfx(T *y, const T *x, int64_t n) { \
+    T t[BLOCK];                                                 \
+    for (int64_t at = 0; at < n; at += BLOCK) {                 \
+      int64_t m = n - at < BLOCK ? n - at : BLOCK;              \
+      FN##_##sfx(t, x + at, m);                                 \
+      for (int64_t i = 0; i < m; i++) {                         \
+        const T v = x[at + i];                                  \
+        (void)v;                                                \
+        y[at + i] = F;                                          \
+      }                                                         \
+    }                                                           \
+  }
+#define SLOPE_BLOCKS(name, sfx, T, FN, F, SLOPE)                                    \
   static void both_##name##_##sfx(T *y, T *gx, const T *g, const T *x, int64_t n) { \
     T t[BLOCK];                                                                     \
     for (int64_t at = 0; at < n; at += BLOCK) {                                     \
@@ -59,9 +64,11 @@ enum { BLOCK = 256 };
       }                                                                             \
     }                                                                               \
   }
-#define BOTH_BLOCKS(name, FN, F, SLOPE)     \
-  BY_BLOCKS(name, f32, float, FN, F, SLOPE) \
-  BY_BLOCKS(name, f64, double, FN, F, SLOPE)
+#define BOTH_BLOCKS(name, FN, F, SLOPE)        \
+  RUN_BLOCKS(name, f32, float, FN, F)          \
+  RUN_BLOCKS(name, f64, double, FN, F)         \
+  SLOPE_BLOCKS(name, f32, float, FN, F, SLOPE) \
+  SLOPE_BLOCKS(name, f64, double, FN, F, SLOPE)
 BOTH_BLOCKS(silu, pc_vsigmoid, v *t[i], t[i] * (1 + v * (1 - t[i])))
 BOTH_BLOCKS(elu, pc_vexpm1, v < 0 ? t[i] : v, v < 0 ? t[i] + 1 : 1)
 BOTH_BLOCKS(tanh, pc_vtanh, t[i], 1 - t[i] * t[i])

@@ -6,36 +6,40 @@
 #include "tensor/pw.h"
 
 /* y[i] = EXPR of a and b, in the three forms of pc_vec. T operand, R result. */
-#define FORM(fn, CLONE, T, R, A, B, EXPR)                                             \
+#define FORM_VV(fn, CLONE, T, R, EXPR)                                                \
   static CLONE void fn(void *y_, const void *const *x_, int64_t n, const void *ctx) { \
     R *y = y_;                                                                        \
     const T *x0 = x_[0], *x1 = x_[1];                                                 \
     PC_IVDEP                                                                          \
     for (int64_t i = 0; i < n; i++) {                                                 \
-      const T a = A, b = B;                                                           \
+      const T a = x0[i], b = x1[i];                                                   \
       y[i] = (R)(EXPR);                                                               \
     }                                                                                 \
   }
-#define FORMS(name, CLONE, T, R, EXPR)                                                       \
-  FORM(name##_vv, CLONE, T, R, x0[i], x1[i], EXPR)                                           \
-  static CLONE void name##_vs(void *y_, const void *const *x_, int64_t n, const void *ctx) { \
-    R *y = y_;                                                                               \
-    const T *x0 = x_[0], b = *(const T *)x_[1];                                              \
-    PC_IVDEP                                                                                 \
-    for (int64_t i = 0; i < n; i++) {                                                        \
-      const T a = x0[i];                                                                     \
-      y[i] = (R)(EXPR);                                                                      \
-    }                                                                                        \
-  }                                                                                          \
-  static CLONE void name##_sv(void *y_, const void *const *x_, int64_t n, const void *ctx) { \
-    R *y = y_;                                                                               \
-    const T a = *(const T *)x_[0], *x1 = x_[1];                                              \
-    PC_IVDEP                                                                                 \
-    for (int64_t i = 0; i < n; i++) {                                                        \
-      const T b = x1[i];                                                                     \
-      y[i] = (R)(EXPR);                                                                      \
-    }                                                                                        \
+#define FORM_VS(fn, CLONE, T, R, EXPR)                                                \
+  static CLONE void fn(void *y_, const void *const *x_, int64_t n, const void *ctx) { \
+    R *y = y_;                                                                        \
+    const T *x0 = x_[0], b = *(const T *)x_[1];                                       \
+    PC_IVDEP                                                                          \
+    for (int64_t i = 0; i < n; i++) {                                                 \
+      const T a = x0[i];                                                              \
+      y[i] = (R)(EXPR);                                                               \
+    }                                                                                 \
   }
+#define FORM_SV(fn, CLONE, T, R, EXPR)                                                \
+  static CLONE void fn(void *y_, const void *const *x_, int64_t n, const void *ctx) { \
+    R *y = y_;                                                                        \
+    const T a = *(const T *)x_[0], *x1 = x_[1];                                       \
+    PC_IVDEP                                                                          \
+    for (int64_t i = 0; i < n; i++) {                                                 \
+      const T b = x1[i];                                                              \
+      y[i] = (R)(EXPR);                                                               \
+    }                                                                                 \
+  }
+#define FORMS(name, CLONE, T, R, EXPR)  \
+  FORM_VV(name##_vv, CLONE, T, R, EXPR) \
+  FORM_VS(name##_vs, CLONE, T, R, EXPR) \
+  FORM_SV(name##_sv, CLONE, T, R, EXPR)
 #define VEC(name) \
   { name##_vv, name##_vs, name##_sv }
 #define NOCLONE
@@ -116,30 +120,10 @@ COMPARE(logical_xor, (a != 0) != (b != 0))
 
 /* ---- a power whose exponent is one of the common numbers is products and roots ---- */
 
-#define POW_FORMS(sfx, T, SQRT)                                                                            \
-  static PC_CLONES void pow_##sfx##_vs(void *y_, const void *const *x_, int64_t n, const void *ctx) {      \
-    T *y = y_;                                                                                             \
-    const T *x = x_[0], b = *(const T *)x_[1];                                                             \
-    if (b == 2) {                                                                                          \
-      PC_IVDEP for (int64_t i = 0; i < n; i++) y[i] = x[i] * x[i];                                         \
-    } else if (b == 3) {                                                                                   \
-      PC_IVDEP for (int64_t i = 0; i < n; i++) y[i] = x[i] * x[i] * x[i];                                  \
-    } else if (b == 1) {                                                                                   \
-      PC_IVDEP for (int64_t i = 0; i < n; i++) y[i] = x[i];                                                \
-    } else if (b == -1) {                                                                                  \
-      PC_IVDEP for (int64_t i = 0; i < n; i++) y[i] = 1 / x[i];                                            \
-    } else if (b == -2) {                                                                                  \
-      PC_IVDEP for (int64_t i = 0; i < n; i++) y[i] = 1 / (x[i] * x[i]);                                   \
-    } else if (b == (T)0.5) { /* + 0: the root of -0 is -0, its power 0 */                                 \
-      PC_IVDEP for (int64_t i = 0; i < n; i++) y[i] = x[i] == -(T)INFINITY ? (T)INFINITY : SQRT(x[i]) + 0; \
-    } else {                                                                                               \
-      rawpow_##sfx##_vs(y_, x_, n, ctx);                                                                   \
-    }                                                                                                      \
-  }
-POW_FORMS(f32, float, sqrtf)
-POW_FORMS(f64, double, sqrt)
-static const pc_vec pow_table[PC_DTYPE_COUNT] = {{rawpow_f32_vv, pow_f32_vs, rawpow_f32_sv},
-                                                 {rawpow_f64_vv, pow_f64_vs, rawpow_f64_sv},
+#define PC_TEMPLATE "tensor/pointwise/pow.inc"
+#include "base/float_types.inc"
+static const pc_vec pow_table[PC_DTYPE_COUNT] = {{rawpow_f32_vv, pow_vs_f32, rawpow_f32_sv},
+                                                 {rawpow_f64_vv, pow_vs_f64, rawpow_f64_sv},
                                                  VEC(rawpow_i64),
                                                  VEC(rawpow_i32),
                                                  VEC(rawpow_u8)};

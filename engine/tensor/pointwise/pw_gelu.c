@@ -33,55 +33,6 @@ static curve polynomial(int64_t order) {
   return p;
 }
 
-#define CURVES(T, sfx, vexp, vslope)                                                                                  \
-  /* t = exp(-x^2 / 2), v = x within [-40,40]: far out, where t is 0, a polynomial must stay finite */                \
-  PC_CLONES static void bell_##sfx(T *restrict t, T *restrict v, const T *restrict x, int64_t m) {                    \
-    for (int64_t i = 0; i < m; i++) {                                                                                 \
-      t[i] = (T)-0.5 * x[i] * x[i];                                                                                   \
-      v[i] = x[i] > 40 ? 40 : x[i] < -40 ? -40 : x[i];                                                                \
-    }                                                                                                                 \
-    vexp(t, t, m);                                                                                                    \
-  }                                                                                                                   \
-  /* y = f t p(v) */                                                                                                  \
-  PC_CLONES static void curve_##sfx(T *restrict y, const T *restrict f, const T *restrict t, const T *restrict v,     \
-                                    int64_t m, const curve *c) {                                                      \
-    T p[BLOCK];                                                                                                       \
-    for (int64_t i = 0; i < m; i++) p[i] = (T)c->c[c->order];                                                         \
-    for (int k = c->order - 1; k >= 0; k--) {                                                                         \
-      T ck = (T)c->c[k];                                                                                              \
-      for (int64_t i = 0; i < m; i++) p[i] = p[i] * v[i] + ck;                                                        \
-    }                                                                                                                 \
-    for (int64_t i = 0; i < m; i++) y[i] = f[i] * t[i] * p[i];                                                        \
-  }                                                                                                                   \
-  static void one_##sfx(void *y, const void *const *in, int64_t n, const void *ctx) {                                 \
-    const T *a = in[0], *x = in[1];                                                                                   \
-    T t[BLOCK], v[BLOCK];                                                                                             \
-    for (int64_t at = 0; at < n; at += BLOCK) {                                                                       \
-      int64_t m = n - at < BLOCK ? n - at : BLOCK;                                                                    \
-      bell_##sfx(t, v, x + at, m);                                                                                    \
-      curve_##sfx((T *)y + at, a + at, t, v, m, ctx);                                                                 \
-    }                                                                                                                 \
-  }                                                                                                                   \
-  PC_CLONES static void product_##sfx(T *restrict y, const T *restrict a, const T *restrict b, int64_t m) {           \
-    for (int64_t i = 0; i < m; i++) y[i] = a[i] * b[i];                                                               \
-  }                                                                                                                   \
-  static void slope_##sfx(void *y, const void *const *in, int64_t n, const void *ctx) { vslope(y, in[0], in[1], n); } \
-  static void both_##sfx(int64_t begin, int64_t end, void *ctx) {                                                     \
-    const both *k = ctx;                                                                                              \
-    const T *g = k->g, *a = k->a, *x = k->x;                                                                          \
-    T t[BLOCK], v[BLOCK], ga[BLOCK];                                                                                  \
-    for (int64_t at = begin; at < end; at += BLOCK) {                                                                 \
-      int64_t m = end - at < BLOCK ? end - at : BLOCK;                                                                \
-      product_##sfx(ga, g + at, a + at, m);                                                                           \
-      bell_##sfx(t, v, x + at, m);                                                                                    \
-      if (k->low.order == 1)                                                                                          \
-        vslope((T *)k->ya + at, g + at, x + at, m);                                                                   \
-      else                                                                                                            \
-        curve_##sfx((T *)k->ya + at, g + at, t, v, m, &k->low);                                                       \
-      curve_##sfx((T *)k->yx + at, ga, t, v, m, &k->high);                                                            \
-    }                                                                                                                 \
-  }
-
 /* ya = g gelu^(n)(x), yx = g a gelu^(n+1)(x) */
 typedef struct both {
   curve low, high;
@@ -89,8 +40,8 @@ typedef struct both {
   void *ya, *yx;
 } both;
 
-CURVES(float, f32, pc_vexp_f32, pc_vgelu_grad_f32)
-CURVES(double, f64, pc_vexp_f64, pc_vgelu_grad_f64)
+#define PC_TEMPLATE "tensor/pointwise/pw_gelu.inc"
+#include "base/float_types.inc"
 
 static int check(const char *op, int64_t order, int64_t most, const pc_tensor *a, const pc_tensor *x) {
   if (order < 1 || order > most)

@@ -31,23 +31,24 @@ static void gelu_f32(void *y, const void *const *x, int64_t n, const void *ctx) 
 static void gelu_f64(void *y, const void *const *x, int64_t n, const void *ctx) { pc_vgelu_grad_f64(y, x[0], x[1], n); }
 
 /* These go by blocks: t = a transcendental of x by vmath, then the formula with t. */
-#define BLOCKS(name, sfx, T, BEFORE, FN, AFTER)                                                         \
-  static void name##_##sfx(void *y_, const void *const *x_, int64_t n, const void *ctx) {               \
-    T *y = y_, t[256];                                                                                  \
-    const T *x0 = x_[0], *x1 = x_[1], p = (T)((const double *)ctx)[0], q = (T)((const double *)ctx)[1]; \
-    (void)p, (void)q;                                                                                   \
-    for (int64_t at = 0; at < n; at += 256) {                                                           \
-      int64_t m = n - at < 256 ? n - at : 256;                                                          \
-      for (int64_t i = 0; i < m; i++) {                                                                 \
-        const T v = x1[at + i];                                                                         \
-        t[i] = BEFORE;                                                                                  \
-      }                                                                                                 \
-      FN##_##sfx(t, t, m);                                                                              \
-      for (int64_t i = 0; i < m; i++) {                                                                 \
-        const T g = x0[at + i], v = x1[at + i];                                                         \
-        y[at + i] = AFTER;                                                                              \
-      }                                                                                                 \
-    }                                                                                                   \
+#define EACH(T, STATEMENT)          \
+  for (int64_t i = 0; i < m; i++) { \
+    const T g = x0[i], v = x1[i];   \
+    (void)g;                        \
+    STATEMENT;                      \
+  }
+#define BLOCKS(name, sfx, T, BEFORE, FN, AFTER)                                           \
+  static void name##_##sfx(void *y_, const void *const *x_, int64_t n, const void *ctx) { \
+    const T p = (T)((const double *)ctx)[0], q = (T)((const double *)ctx)[1];             \
+    (void)p, (void)q;                                                                     \
+    for (int64_t at = 0; at < n; at += 256) {                                             \
+      T *y = (T *)y_ + at, t[256];                                                        \
+      const T *x0 = (const T *)x_[0] + at, *x1 = (const T *)x_[1] + at;                   \
+      int64_t m = n - at < 256 ? n - at : 256;                                            \
+      EACH(T, t[i] = BEFORE)                                                              \
+      FN##_##sfx(t, t, m);                                                                \
+      EACH(T, y[i] = AFTER)                                                               \
+    }                                                                                     \
   }
 #define BOTH_BLOCKS(name, BEFORE, FN, AFTER) \
   BLOCKS(name, f32, float, BEFORE, FN, AFTER) BLOCKS(name, f64, double, BEFORE, FN, AFTER)

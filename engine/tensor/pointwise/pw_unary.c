@@ -121,27 +121,20 @@ TEST(isfinite, v - v == v - v, ((void)v, 1))
 
 /* ---- with arguments: ctx is two doubles ---- */
 
-#define PAR(name, CLONE, F32, F64)                                                                    \
-  static CLONE void name##_f32(void *y_, const void *const *x_, int64_t n, const void *ctx) {         \
-    float *y = y_;                                                                                    \
-    const float *x = x_[0], p = (float)((const double *)ctx)[0], q = (float)((const double *)ctx)[1]; \
-    (void)q;                                                                                          \
-    PC_IVDEP                                                                                          \
-    for (int64_t i = 0; i < n; i++) {                                                                 \
-      const float v = x[i];                                                                           \
-      y[i] = F32;                                                                                     \
-    }                                                                                                 \
-  }                                                                                                   \
-  static CLONE void name##_f64(void *y_, const void *const *x_, int64_t n, const void *ctx) {         \
-    double *y = y_;                                                                                   \
-    const double *x = x_[0], p = ((const double *)ctx)[0], q = ((const double *)ctx)[1];              \
-    (void)q;                                                                                          \
-    PC_IVDEP                                                                                          \
-    for (int64_t i = 0; i < n; i++) {                                                                 \
-      const double v = x[i];                                                                          \
-      y[i] = F64;                                                                                     \
-    }                                                                                                 \
+#define PAR_LOOP(name, CLONE, T, EXPR)                                                    \
+  static CLONE void name(void *y_, const void *const *x_, int64_t n, const void *ctx) {   \
+    T *y = y_;                                                                            \
+    const T *x = x_[0], p = (T)((const double *)ctx)[0], q = (T)((const double *)ctx)[1]; \
+    (void)q;                                                                              \
+    PC_IVDEP                                                                              \
+    for (int64_t i = 0; i < n; i++) {                                                     \
+      const T v = x[i];                                                                   \
+      y[i] = EXPR;                                                                        \
+    }                                                                                     \
   }
+#define PAR(name, CLONE, EXPR)             \
+  PAR_LOOP(name##_f32, CLONE, float, EXPR) \
+  PAR_LOOP(name##_f64, CLONE, double, EXPR)
 
 static int with_par(pc_tensor **out, const pc_vec *table, pc_tensor *x, double p, double q, int64_t grain) {
   pc_dtype d = real_dtype(x);
@@ -150,25 +143,25 @@ static int with_par(pc_tensor **out, const pc_vec *table, pc_tensor *x, double p
 }
 static double num(const pc_val *v, double otherwise) { return v->set ? v->d : otherwise; }
 
-PAR(leaky_relu, PC_CLONES, v < 0 ? p * v : v, v < 0 ? p * v : v)
+PAR(leaky_relu, PC_CLONES, v < 0 ? p * v : v)
 
 /* By blocks: t = FN(BEFORE), then y = AFTER, for functions built on a transcendental one. */
+#define EACH(T, STATEMENT)          \
+  for (int64_t i = 0; i < m; i++) { \
+    const T v = x[i];               \
+    STATEMENT;                      \
+  }
 #define BLOCKS(name, sfx, T, BEFORE, FN, AFTER)                                           \
   static void name##_##sfx(void *y_, const void *const *x_, int64_t n, const void *ctx) { \
-    T *y = y_, t[256];                                                                    \
-    const T *x = x_[0], p = (T)((const double *)ctx)[0], q = (T)((const double *)ctx)[1]; \
+    const T p = (T)((const double *)ctx)[0], q = (T)((const double *)ctx)[1];             \
     (void)p, (void)q;                                                                     \
     for (int64_t at = 0; at < n; at += 256) {                                             \
+      T *y = (T *)y_ + at, t[256];                                                        \
+      const T *x = (const T *)x_[0] + at;                                                 \
       int64_t m = n - at < 256 ? n - at : 256;                                            \
-      for (int64_t i = 0; i < m; i++) {                                                   \
-        const T v = x[at + i];                                                            \
-        t[i] = BEFORE;                                                                    \
-      }                                                                                   \
+      EACH(T, t[i] = BEFORE)                                                              \
       FN(t, t, m);                                                                        \
-      for (int64_t i = 0; i < m; i++) {                                                   \
-        const T v = x[at + i];                                                            \
-        y[at + i] = AFTER;                                                                \
-      }                                                                                   \
+      EACH(T, y[i] = AFTER)                                                               \
     }                                                                                     \
   }
 
@@ -180,7 +173,7 @@ BLOCKS(elu, f64, double, v < 0 ? v : 0, pc_vexpm1_f64, v < 0 ? p * t[i] : v)
 /* log(1 + exp(p v)) / p without overflow; linear above the threshold q, as PyTorch */
 BLOCKS(softplus, f32, float, -fabsf(p *v), log1p_exp_f32, p *v > q ? v : ((p * v < 0 ? 0 : p * v) + t[i]) / p)
 BLOCKS(softplus, f64, double, -fabs(p *v), log1p_exp_f64, p *v > q ? v : ((p * v < 0 ? 0 : p * v) + t[i]) / p)
-PAR(clamp, PC_CLONES, v<p ? p : v> q ? q : v, v<p ? p : v> q ? q : v)
+PAR(clamp, PC_CLONES, v<p ? p : v> q ? q : v)
 
 int pc_fwd_leaky_relu(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
   static const pc_vec table[2] = {{leaky_relu_f32}, {leaky_relu_f64}};

@@ -12,35 +12,21 @@ enum { PIECE = 1 << 15, LANES = 8 };
 
 typedef int64_t find_fn(const void *p, int64_t n); /* position from 0; n >= 1 */
 
-/* The value first, in lanes, then the first place that holds it. */
-#define FIND(type, name, OVER)                                                                         \
-  static int64_t name(const void *p, int64_t n) {                                                      \
-    const type *x = p;                                                                                 \
-    type best = x[0], lane[LANES];                                                                     \
-    int64_t k = 0;                                                                                     \
-    if (n >= LANES) {                                                                                  \
-      for (int i = 0; i < LANES; i++) lane[i] = x[i];                                                  \
-      for (k = LANES; k + LANES <= n; k += LANES)                                                      \
-        for (int i = 0; i < LANES; i++) {                                                              \
-          type v = x[k + i];                                                                           \
-          lane[i] = v OVER lane[i] || v != v ? v : lane[i];                                            \
-        }                                                                                              \
-      best = lane[0];                                                                                  \
-      for (int i = 1; i < LANES; i++) best = lane[i] OVER best || lane[i] != lane[i] ? lane[i] : best; \
-    }                                                                                                  \
-    for (; k < n; k++) best = x[k] OVER best || x[k] != x[k] ? x[k] : best;                            \
-    for (k = 0; k < n - 1; k++)                                                                        \
-      if (best != best ? x[k] != x[k] : x[k] == best) break;                                           \
-    return k;                                                                                          \
-  }
-#define BOTH(type, name)        \
-  FIND(type, largest_##name, >) \
-  FIND(type, smallest_##name, <)
-BOTH(float, f32)
-BOTH(double, f64)
-BOTH(int64_t, i64)
-BOTH(int32_t, i32)
-BOTH(uint8_t, u8)
+#define T          float
+#define PC_T(name) name##_f32
+#include "tensor/reduce/extreme.inc"
+#define T          double
+#define PC_T(name) name##_f64
+#include "tensor/reduce/extreme.inc"
+#define T          int64_t
+#define PC_T(name) name##_i64
+#include "tensor/reduce/extreme.inc"
+#define T          int32_t
+#define PC_T(name) name##_i32
+#include "tensor/reduce/extreme.inc"
+#define T          uint8_t
+#define PC_T(name) name##_u8
+#include "tensor/reduce/extreme.inc"
 
 static find_fn *const finders[2][PC_DTYPE_COUNT] = {
     {smallest_f32, smallest_f64, smallest_i64, smallest_i32, smallest_u8},

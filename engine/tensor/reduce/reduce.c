@@ -33,77 +33,10 @@ typedef enum fold_kind {
 
 /* ---- one piece ---- */
 
-#define LANE_SUM(term)                            \
-  {                                               \
-    double lane[LANES] = {0}, s = 0;              \
-    int64_t k = 0;                                \
-    for (; k + LANES <= n; k += LANES)            \
-      for (int i = 0; i < LANES; i++) {           \
-        double v = (double)x[k + i];              \
-        lane[i] += (term);                        \
-      }                                           \
-    for (int i = 0; i < LANES; i++) s += lane[i]; \
-    for (; k < n; k++) {                          \
-      double v = (double)x[k];                    \
-      s += (term);                                \
-    }                                             \
-    return s;                                     \
-  }
-
 #define LARGER(m, v) ((v) > (m) || (v) != (v) ? (v) : (m)) /* a NaN stays: nothing is larger */
 
-#define LANE_MAX(type, term)                                \
-  {                                                         \
-    type lane[LANES], s = (type)-INFINITY;                  \
-    int64_t k = 0;                                          \
-    for (int i = 0; i < LANES; i++) lane[i] = s;            \
-    for (; k + LANES <= n; k += LANES)                      \
-      for (int i = 0; i < LANES; i++) {                     \
-        type v = x[k + i];                                  \
-        v = (term);                                         \
-        lane[i] = LARGER(lane[i], v);                       \
-      }                                                     \
-    for (int i = 0; i < LANES; i++) s = LARGER(s, lane[i]); \
-    for (; k < n; k++) {                                    \
-      type v = x[k];                                        \
-      v = (term);                                           \
-      s = LARGER(s, v);                                     \
-    }                                                       \
-    return (double)s;                                       \
-  }
-
-#define FOLD(type, name, expfn, absfn, vexp)                                                           \
-  static double exponentials_##name(const type *x, int64_t n, type a) {                                \
-    type e[BLOCK];                                                                                     \
-    double s = 0;                                                                                      \
-    int ref = pc_cpu_tier() == PC_TIER_REF;                                                            \
-    for (int64_t k = 0; k < n; k += BLOCK) {                                                           \
-      int64_t w = n - k < BLOCK ? n - k : BLOCK;                                                       \
-      for (int64_t i = 0; i < w; i++) e[i] = x[k + i] - a;                                             \
-      if (!ref) vexp(e, e, w);                                                                         \
-      for (int64_t i = 0; i < w; i++) s += (double)(ref ? expfn(e[i]) : e[i]);                         \
-    }                                                                                                  \
-    return s;                                                                                          \
-  }                                                                                                    \
-  static double fold_##name(fold_kind kind, const type *x, int64_t n, double a) {                      \
-    double p = 1;                                                                                      \
-    switch (kind) {                                                                                    \
-      case SQUARED_DEVIATION: LANE_SUM((v - a) * (v - a))                                              \
-      case SUM: LANE_SUM(v)                                                                            \
-      case ABSOLUTE: LANE_SUM(fabs(v))                                                                 \
-      case SQUARE: LANE_SUM(v *v)                                                                      \
-      case NONZERO: LANE_SUM((double)(v != 0))                                                         \
-      case POWER: LANE_SUM(pow(fabs(v), a))                                                            \
-      case LARGEST: LANE_MAX(type, v)                                                                  \
-      case LARGEST_ABSOLUTE: LANE_MAX(type, absfn(v))                                                  \
-      case EXPONENTIAL: return exponentials_##name(x, n, (type)a);                                     \
-      case PRODUCT: break;                                                                             \
-    }                                                                                                  \
-    for (int64_t k = 0; k < n; k++) p *= (double)x[k]; /* in order: lanes could overflow on the way */ \
-    return p;                                                                                          \
-  }
-FOLD(float, f32, expf, fabsf, pc_vexp_f32)
-FOLD(double, f64, exp, fabs, pc_vexp_f64)
+#define PC_TEMPLATE "tensor/reduce/fold.inc"
+#include "base/float_types.inc"
 
 static double join(fold_kind kind, double s, double t) {
   if (kind == LARGEST || kind == LARGEST_ABSOLUTE) return LARGER(s, t);

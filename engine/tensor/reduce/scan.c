@@ -16,32 +16,27 @@ typedef struct scan_job {
   int kind; /* 0 sum, 1 sum from the end, 2 product, 3 product of all others */
 } scan_job;
 
-#define SCAN(type, acc)                                                                     \
-  {                                                                                         \
-    const type *x = (const type *)pc_data(j->x) + r * j->n;                                 \
-    type *y = (type *)pc_data(j->y) + r * j->n;                                             \
-    acc s = j->kind >= 2;                                                                   \
-    for (int64_t k = 0; k < j->n; k++) {                                                    \
-      int64_t i = j->kind == 1 ? j->n - 1 - k : k;                                          \
-      if (j->kind == 3) y[i] = (type)s;                                                     \
-      s = j->kind >= 2 ? s * (acc)x[i] : s + (acc)x[i];                                     \
-      if (j->kind != 3) y[i] = (type)s;                                                     \
-    }                                                                                       \
-    if (j->kind == 3) {                                                                     \
-      s = 1;                                                                                \
-      for (int64_t i = j->n - 1; i >= 0; i--) y[i] = (type)((acc)y[i] * s), s *= (acc)x[i]; \
-    }                                                                                       \
-  }
+#define PC_TEMPLATE "tensor/reduce/scan.inc"
+#define ACC         double
+#include "base/float_types.inc"
+#undef ACC
+#define T          int64_t
+#define ACC        int64_t
+#define PC_T(name) name##_i64
+#include "tensor/reduce/scan.inc"
+#undef T
+#undef ACC
+#undef PC_T
 
 static void scan_rows(int64_t begin, int64_t end, void *ctx) {
   const scan_job *j = ctx;
   for (int64_t r = begin; r < end; r++) {
     if (j->x->dtype == PC_F32)
-      SCAN(float, double)
+      scan_f32(j, r);
     else if (j->x->dtype == PC_F64)
-      SCAN(double, double)
+      scan_f64(j, r);
     else
-      SCAN(int64_t, int64_t)
+      scan_i64(j, r);
   }
 }
 

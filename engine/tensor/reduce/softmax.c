@@ -29,45 +29,8 @@ typedef struct soft_job {
 
 /* ---- plain rows ---- */
 
-#define PLAIN(type, name, expfn, vexp)                                                             \
-  static void row_##name(const soft_job *j, int64_t r, int ref) {                                  \
-    const type *x = (const type *)pc_data(j->x) + r * j->n;                                        \
-    type *y = (type *)pc_data(j->y) + r * j->n, m = (type)-INFINITY;                               \
-    double s = 0;                                                                                  \
-    for (int64_t i = 0; i < j->n; i++) m = x[i] > m || isnan(x[i]) ? x[i] : m;                     \
-    if (isinf(m)) m = 0;                                                                           \
-    for (int64_t i = 0; i < j->n; i++) y[i] = x[i] - m;                                            \
-    if (j->log) {                                                                                  \
-      type e[256];                                                                                 \
-      for (int64_t k = 0; k < j->n; k += 256) {                                                    \
-        int64_t w = j->n - k < 256 ? j->n - k : 256;                                               \
-        memcpy(e, y + k, sizeof(type) * (size_t)w);                                                \
-        if (!ref) vexp(e, e, w);                                                                   \
-        for (int64_t i = 0; i < w; i++) s += (double)(ref ? expfn(e[i]) : e[i]);                   \
-      }                                                                                            \
-      type l = (type)log(s);                                                                       \
-      for (int64_t i = 0; i < j->n; i++) y[i] -= l;                                                \
-      return;                                                                                      \
-    }                                                                                              \
-    if (ref)                                                                                       \
-      for (int64_t i = 0; i < j->n; i++) y[i] = expfn(y[i]);                                       \
-    else                                                                                           \
-      vexp(y, y, j->n);                                                                            \
-    for (int64_t i = 0; i < j->n; i++) s += (double)y[i];                                          \
-    type scale = (type)(1 / s);                                                                    \
-    for (int64_t i = 0; i < j->n; i++) y[i] *= scale;                                              \
-  }                                                                                                \
-  static void back_##name(const soft_job *j, int64_t r) {                                          \
-    const type *y = (const type *)pc_data(j->x) + r * j->n;                                        \
-    const type *g = (const type *)pc_data(j->g) + r * j->n;                                        \
-    type *d = (type *)pc_data(j->y) + r * j->n;                                                    \
-    double s = 0;                                                                                  \
-    for (int64_t i = 0; i < j->n; i++) s += j->log ? (double)g[i] : (double)g[i] * (double)y[i];   \
-    type t = (type)s;                                                                              \
-    for (int64_t i = 0; i < j->n; i++) d[i] = j->log ? g[i] - expfn(y[i]) * t : y[i] * (g[i] - t); \
-  }
-PLAIN(float, f32, expf, pc_vexp_f32)
-PLAIN(double, f64, exp, pc_vexp_f64)
+#define PC_TEMPLATE "tensor/reduce/softmax.inc"
+#include "base/float_types.inc"
 
 /* ---- blocks of short f32 rows, lanes are rows ---- */
 
