@@ -19,7 +19,7 @@ static const char *expected(const pc_param *p) {
   return pc_arg_types[p->type].expected;
 }
 
-int pc_arg_fail(lua_State *L, const pc_args *a, int i, const char *what) {
+int pc_arg_fail_at(lua_State *L, const pc_args *a, int i, const char *what) {
   const pc_param *p = &a->decl->p[i];
   const char *remedy = "";
   int at = a->a[i].at;
@@ -47,7 +47,7 @@ static int take_int(lua_State *L, pc_args *a, int i, int idx, int64_t *out) {
   const pc_param *p = &a->decl->p[i];
   if (!to_int(L, idx, out)) {
     a->a[i].at = idx;
-    return pc_arg_fail(L, a, i, lua_type(L, idx) == LUA_TNUMBER ? "an integer" : NULL);
+    return pc_arg_fail_at(L, a, i, lua_type(L, idx) == LUA_TNUMBER ? "an integer" : NULL);
   }
   if (is_position(p->type) && !pc_from_lua_position(*out, out))
     return pc_fail(PC_EARG, "%s: argument %d (%s): 0 is not a %s: they count from 1, or from -1 backwards",
@@ -73,7 +73,7 @@ static int take_list(lua_State *L, pc_args *a, int i, int idx) {
                    i + 1, a->decl->p[i].name, k + 1, pc_describe(L, -1));
     lua_pop(L, 1);
   }
-  if (rc == PC_OK && a->decl->p[i].type == PC_T_SIZE2 && n != 2) rc = pc_arg_fail(L, a, i, NULL);
+  if (rc == PC_OK && a->decl->p[i].type == PC_T_SIZE2 && n != 2) rc = pc_arg_fail_at(L, a, i, NULL);
   return rc;
 }
 
@@ -102,7 +102,7 @@ static int take_tensors(lua_State *L, pc_args *a, int i, int idx, int last, int 
     while (idx + n <= last && pc_to_tensor(L, idx + n)) n++;
     *used = n;
   }
-  if (n == 0 && !is_list) return pc_arg_fail(L, a, i, NULL);
+  if (n == 0 && !is_list) return pc_arg_fail_at(L, a, i, NULL);
   a->list = lua_newuserdata(L, sizeof(pc_tensor *) * (size_t)(n + 1)); /* stays on the stack: no leak */
   a->nlist = n;
   for (int k = 0; k < n; k++) {
@@ -124,7 +124,7 @@ int pc_number_is_whole(double x) { return x == floor(x) && fabs(x) <= 9007199254
 
 static int take_value(lua_State *L, pc_args *a, int i, int idx) {
   if ((a->a[i].t = pc_to_tensor(L, idx))) return PC_OK;
-  if (lua_type(L, idx) != LUA_TNUMBER) return pc_arg_fail(L, a, i, NULL);
+  if (lua_type(L, idx) != LUA_TNUMBER) return pc_arg_fail_at(L, a, i, NULL);
   double x = lua_tonumber(L, idx);
   pc_tensor *t;
   int rc = pc_tensor_scalar(&t, pc_number_is_whole(x) ? PC_I64 : PC_F64, x);
@@ -159,7 +159,7 @@ static int take(lua_State *L, pc_args *a, int i, int idx, int last, int *used) {
   arg->v.set = 1;
   switch (p->type) {
     case PC_T_TENSOR:
-      if (!(arg->t = pc_to_tensor(L, idx))) rc = pc_arg_fail(L, a, i, NULL);
+      if (!(arg->t = pc_to_tensor(L, idx))) rc = pc_arg_fail_at(L, a, i, NULL);
       break;
     case PC_T_VALUE: rc = take_value(L, a, i, idx); break;
     case PC_T_TENSORS: rc = take_tensors(L, a, i, idx, last, used); break;
@@ -169,20 +169,20 @@ static int take(lua_State *L, pc_args *a, int i, int idx, int last, int *used) {
       if ((rc = take_int(L, a, i, idx, &arg->v.i)) == PC_OK) arg->v.d = (double)arg->v.i;
       break;
     case PC_T_NUM:
-      if (type != LUA_TNUMBER) rc = pc_arg_fail(L, a, i, NULL);
+      if (type != LUA_TNUMBER) rc = pc_arg_fail_at(L, a, i, NULL);
       arg->v.d = lua_tonumber(L, idx);
       break;
     case PC_T_BOOL:
-      if (type != LUA_TBOOLEAN) rc = pc_arg_fail(L, a, i, NULL);
+      if (type != LUA_TBOOLEAN) rc = pc_arg_fail_at(L, a, i, NULL);
       arg->v.i = lua_toboolean(L, idx);
       break;
     case PC_T_STR:
-      if (type != LUA_TSTRING) return pc_arg_fail(L, a, i, NULL);
+      if (type != LUA_TSTRING) return pc_arg_fail_at(L, a, i, NULL);
       arg->v.s = lua_tostring(L, idx);
-      if (p->choices && !one_of(arg->v.s, p->choices)) rc = pc_arg_fail(L, a, i, NULL);
+      if (p->choices && !one_of(arg->v.s, p->choices)) rc = pc_arg_fail_at(L, a, i, NULL);
       break;
     case PC_T_DTYPE:
-      if (type != LUA_TSTRING || pc_dtype_parse(&d, lua_tostring(L, idx)) < 0) return pc_arg_fail(L, a, i, NULL);
+      if (type != LUA_TSTRING || pc_dtype_parse(&d, lua_tostring(L, idx)) < 0) return pc_arg_fail_at(L, a, i, NULL);
       arg->v.i = d;
       break;
     case PC_T_DIMS:
@@ -197,13 +197,13 @@ static int take(lua_State *L, pc_args *a, int i, int idx, int last, int *used) {
       break;
     case PC_T_ANY: break;
     case PC_T_TABLE:
-      if (type != LUA_TTABLE) rc = pc_arg_fail(L, a, i, NULL);
+      if (type != LUA_TTABLE) rc = pc_arg_fail_at(L, a, i, NULL);
       break;
     case PC_T_FUNCTION:
-      if (!callable(L, idx)) rc = pc_arg_fail(L, a, i, NULL);
+      if (!callable(L, idx)) rc = pc_arg_fail_at(L, a, i, NULL);
       break;
     case PC_T_CLASS:
-      if (!(arg->p = pc_to_object(L, idx, p->type_name))) rc = pc_arg_fail(L, a, i, NULL);
+      if (!(arg->p = pc_to_object(L, idx, p->type_name))) rc = pc_arg_fail_at(L, a, i, NULL);
       break;
   }
   return rc;
@@ -324,7 +324,7 @@ static int parse(lua_State *L, const pc_decl *d, pc_args *a) {
     if ((rc = take(L, a, i, idx, top, &used)) < 0) return rc;
   }
   for (int k = 0; k < d->n; k++)
-    if (!a->a[k].at && !d->p[k].optional) return pc_arg_fail(L, a, k, NULL);
+    if (!a->a[k].at && !d->p[k].optional) return pc_arg_fail_at(L, a, k, NULL);
   return PC_OK;
 }
 

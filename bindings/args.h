@@ -24,8 +24,8 @@
  * names are errors that list the known ones.
  *
  * How a function of the bindings is written:
- *   static int f_seed(lua_State *L, pc_args *a) { pc_rng_seed(pc_rng_global(), a->a[0].v.i); return 0; }
- *   static const pc_luafn fns[] = {{"manual_seed", "seed:int", f_seed, "seeds the global generator"}, {0}};
+ *   static int f_seed(lua_State *L, pc_args *a) { pc_rng_seed(pc_rng_global(), (uint64_t)pc_arg_int64(a, "seed"));
+ * return 0; } static const pc_luafn fns[] = {{"manual_seed", "seed:int", f_seed, "seeds the global generator"}, {0}};
  *   pc_register(L, NULL, fns);          // into the table on top of the stack
  * It returns the number of results it pushed, or a negative pc_err with the
  * error text set: the caller of the function raises it, after the function has
@@ -143,11 +143,27 @@ const pc_decl *pc_decl_of(lua_State *L, int idx);
 /* "sum(x, dim?, keepdim=false)" */
 void pc_push_usage(lua_State *L, const pc_decl *d);
 
+/* ---- arguments, read by name (bindings/args_read.c) ----
+ * A name that the signature lacks, or has with another type, ends the program: it is a mistake of ours. */
+int pc_arg_has(const pc_args *a, const char *name);   /* in the signature at all? for what several functions share */
+int pc_arg_place(const pc_args *a, const char *name); /* 1, 2, ... in the signature: for messages */
+int pc_arg_given(const pc_args *a, const char *name); /* by the caller; otherwise the values below are defaults */
+int pc_arg_at(const pc_args *a, const char *name);    /* place on the Lua stack; 0: left out */
+int pc_arg_int(const pc_args *a, const char *name);   /* int, dim, index */
+int64_t pc_arg_int64(const pc_args *a, const char *name);
+double pc_arg_num(const pc_args *a, const char *name);
+int pc_arg_bool(const pc_args *a, const char *name);
+const char *pc_arg_str(const pc_args *a, const char *name); /* borrowed; NULL: left out, without a default */
+pc_dtype pc_arg_dtype(const pc_args *a, const char *name);
+pc_tensor *pc_arg_tensor(const pc_args *a, const char *name); /* tensor, value; borrowed; NULL: left out */
+const pc_val *pc_arg_val(const pc_args *a, const char *name); /* dims, size, size2: ->l, ->nl */
+void *pc_arg_object(const pc_args *a, const char *name);      /* of a class; NULL: left out */
+
 /* ---- messages ---- */
 /* What the value at idx is: "f32 tensor (2,3)", "string \"abc\"", "nil". One of 4 rotating buffers. */
 const char *pc_describe(lua_State *L, int idx);
-/* Fails with "<function>: argument <i+1> (<name>): expected <what>, got <value>". */
-int pc_arg_fail(lua_State *L, const pc_args *a, int i, const char *what);
+/* Fails with "<function>: argument <i> (<name>): expected <what>, got <value>". */
+int pc_arg_fail(lua_State *L, const pc_args *a, const char *name, const char *what);
 /* The most similar of n words, or NULL when none is near. */
 const char *pc_nearest(const char *word, const char *const *words, int n);
 

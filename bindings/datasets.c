@@ -57,7 +57,7 @@ static int add_filters(lua_State *L, filters *fs, int at, int exclude) {
 typedef struct scenes_handle {
   pc_scenes *s;
 } scenes_handle;
-#define SCENES(arg) (((scenes_handle *)(arg).p)->s)
+#define SCENES(a, name) (((scenes_handle *)pc_arg_object(a, name))->s)
 
 static int scenes_gc(lua_State *L) {
   scenes_handle *h = lua_touserdata(L, 1);
@@ -71,23 +71,24 @@ static int f_scenes(lua_State *L, pc_args *a) {
   pc_scenes *s;
   filters *fs = pc_calloc(1, sizeof *fs);
   if (!fs) return PC_ENOMEM;
-  pc_scenes_opts o = {.height = (int)a->a[1].v.i,
-                      .width = (int)a->a[2].v.i,
-                      .labels = a->a[3].v.s,
-                      .cache_dir = a->a[5].v.s,
-                      .no_masks = !a->a[6].v.i,
+  pc_scenes_opts o = {.height = pc_arg_int(a, "height"),
+                      .width = pc_arg_int(a, "width"),
+                      .labels = pc_arg_str(a, "labels"),
+                      .cache_dir = pc_arg_str(a, "cache_dir"),
+                      .no_masks = !pc_arg_bool(a, "masks"),
                       .factors = factors};
-  o.on_error = a->a[4].v.s && !strcmp(a->a[4].v.s, "skip") ? PC_SCENES_SKIP : PC_SCENES_STOP;
-  int rc = add_filters(L, fs, a->a[7].at, 0);
-  if (rc == PC_OK) rc = add_filters(L, fs, a->a[8].at, 1);
-  if (rc == PC_OK && a->a[9].at) {
-    int n = pc_list_of_strings(L, "scenes: factors", a->a[9].at, factors, 64);
+  o.on_error =
+      pc_arg_str(a, "on_error") && !strcmp(pc_arg_str(a, "on_error"), "skip") ? PC_SCENES_SKIP : PC_SCENES_STOP;
+  int rc = add_filters(L, fs, pc_arg_at(a, "only"), 0);
+  if (rc == PC_OK) rc = add_filters(L, fs, pc_arg_at(a, "exclude"), 1);
+  if (rc == PC_OK && pc_arg_at(a, "factors")) {
+    int n = pc_list_of_strings(L, "scenes: factors", pc_arg_at(a, "factors"), factors, 64);
     if (n < 0) rc = n;
     o.nfactors = n;
   }
   o.filters = fs->f;
   o.nfilters = fs->n;
-  if (rc == PC_OK) rc = pc_scenes_open(&s, a->a[0].v.s, &o);
+  if (rc == PC_OK) rc = pc_scenes_open(&s, pc_arg_str(a, "dir"), &o);
   pc_free(fs);
   if (rc < 0) return rc;
   if (pc_scenes_first_use(s, o.cache_dir))
@@ -98,29 +99,33 @@ static int f_scenes(lua_State *L, pc_args *a) {
 
 static int f_emoji(lua_State *L, pc_args *a) {
   const char *lists[3][MAX_VALUES];
-  static const char *const what[3] = {"emoji: textures", "emoji: animals", "emoji: places"};
+  static const char *const names[3] = {"textures", "animals", "places"};
   int n[3] = {0, 0, 0};
   pc_scenes *s;
   for (int k = 0; k < 3; k++) {
-    if (!a->a[5 + k].at) continue;
-    if ((n[k] = pc_list_of_strings(L, what[k], a->a[5 + k].at, lists[k], MAX_VALUES)) < 0) return n[k];
-    if (n[k] == 0) return pc_fail(PC_EARG, "%s: an empty list; leave it out for all", what[k]);
+    char what[40];
+    if (!pc_arg_given(a, names[k])) continue;
+    snprintf(what, sizeof what, "emoji: %s", names[k]);
+    if ((n[k] = pc_list_of_strings(L, what, pc_arg_at(a, names[k]), lists[k], MAX_VALUES)) < 0) return n[k];
+    if (n[k] == 0) return pc_fail(PC_EARG, "%s: an empty list; leave it out for all", what);
   }
-  if (a->a[3].v.i < 0) return pc_fail(PC_EARG, "emoji: seed is 0 or more, not %lld", (long long)a->a[3].v.i);
-  double keep = a->a[9].v.d;
-  pc_emoji_opts o = {.count = a->a[1].v.i > 0 ? a->a[1].v.i : -1,
-                     .size = a->a[2].v.i > 0 && a->a[2].v.i < 1 << 20 ? (int)a->a[2].v.i : -1,
-                     .seed = (uint64_t)a->a[3].v.i,
-                     .occlusion = a->a[4].v.d,
-                     .textures = lists[0],
-                     .ntextures = n[0],
-                     .animals = lists[1],
-                     .nanimals = n[1],
-                     .places = lists[2],
-                     .nplaces = n[2],
-                     .first = a->a[8].v.i - 1,
-                     .keep = keep > 0 && keep < 1e9 ? (int64_t)(keep * (1 << 20)) : -1};
-  int rc = pc_emoji_open(&s, a->a[0].v.s, &o);
+  if (pc_arg_int64(a, "seed") < 0)
+    return pc_fail(PC_EARG, "emoji: seed is 0 or more, not %lld", (long long)pc_arg_int64(a, "seed"));
+  double keep = pc_arg_num(a, "keep");
+  pc_emoji_opts o = {
+      .count = pc_arg_int64(a, "count") > 0 ? pc_arg_int64(a, "count") : -1,
+      .size = pc_arg_int64(a, "size") > 0 && pc_arg_int64(a, "size") < 1 << 20 ? pc_arg_int(a, "size") : -1,
+      .seed = (uint64_t)pc_arg_int64(a, "seed"),
+      .occlusion = pc_arg_num(a, "occlusion"),
+      .textures = lists[0],
+      .ntextures = n[0],
+      .animals = lists[1],
+      .nanimals = n[1],
+      .places = lists[2],
+      .nplaces = n[2],
+      .first = pc_arg_int64(a, "first") - 1,
+      .keep = keep > 0 && keep < 1e9 ? (int64_t)(keep * (1 << 20)) : -1};
+  int rc = pc_emoji_open(&s, pc_arg_str(a, "assets"), &o);
   if (rc < 0) return rc;
   ((scenes_handle *)pc_new_object(L, "scenes", sizeof(scenes_handle)))->s = s;
   return 1;
@@ -133,17 +138,17 @@ static int give(lua_State *L, int rc, pc_tensor *const *t) {
 }
 
 static int s_count(lua_State *L, pc_args *a) {
-  return lua_pushnumber(L, (lua_Number)pc_scenes_count(SCENES(a->a[0]))), 1;
+  return lua_pushnumber(L, (lua_Number)pc_scenes_count(SCENES(a, "self"))), 1;
 }
 static int s_height(lua_State *L, pc_args *a) {
-  return lua_pushnumber(L, (lua_Number)pc_scenes_height(SCENES(a->a[0]))), 1;
+  return lua_pushnumber(L, (lua_Number)pc_scenes_height(SCENES(a, "self"))), 1;
 }
 static int s_width(lua_State *L, pc_args *a) {
-  return lua_pushnumber(L, (lua_Number)pc_scenes_width(SCENES(a->a[0]))), 1;
+  return lua_pushnumber(L, (lua_Number)pc_scenes_width(SCENES(a, "self"))), 1;
 }
-static int s_digest(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_digest(SCENES(a->a[0]))), 1; }
-static int s_dir(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_dir(SCENES(a->a[0]))), 1; }
-static int s_note(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_note(SCENES(a->a[0]))), 1; }
+static int s_digest(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_digest(SCENES(a, "self"))), 1; }
+static int s_dir(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_dir(SCENES(a, "self"))), 1; }
+static int s_note(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_note(SCENES(a, "self"))), 1; }
 
 static int push_licence(lua_State *L, const pc_licence *l) {
   lua_pushstring(L, l->name);
@@ -152,49 +157,49 @@ static int push_licence(lua_State *L, const pc_licence *l) {
   return 3;
 }
 
-static int s_licence(lua_State *L, pc_args *a) { return push_licence(L, pc_scenes_licence(SCENES(a->a[0]))); }
+static int s_licence(lua_State *L, pc_args *a) { return push_licence(L, pc_scenes_licence(SCENES(a, "self"))); }
 
 static int f_licence(lua_State *L, pc_args *a) {
   pc_licence l;
-  int rc = pc_scenes_folder_licence(&l, a->a[0].v.s);
+  int rc = pc_scenes_folder_licence(&l, pc_arg_str(a, "dir"));
   if (rc == PC_OK) rc = push_licence(L, &l);
   pc_licence_clear(&l);
   return rc;
 }
 
 static int s_filename(lua_State *L, pc_args *a) {
-  int64_t i = a->a[1].v.i, n = pc_scenes_count(SCENES(a->a[0]));
+  int64_t i = pc_arg_int64(a, "i"), n = pc_scenes_count(SCENES(a, "self"));
   if (i < 0) i += n;
   if (i < 0 || i >= n)
     return pc_fail(PC_EINDEX, "filename: no image %lld; there are %lld", (long long)i + 1, (long long)n);
-  return lua_pushstring(L, pc_scenes_filename(SCENES(a->a[0]), i)), 1;
+  return lua_pushstring(L, pc_scenes_filename(SCENES(a, "self"), i)), 1;
 }
 
 static int s_images(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  pc_dtype d = a->a[2].v.set ? (pc_dtype)a->a[2].v.i : PC_F32;
-  return give(L, pc_scenes_images(&t, SCENES(a->a[0]), a->a[1].t, d), &t);
+  pc_dtype d = pc_arg_given(a, "dtype") ? pc_arg_dtype(a, "dtype") : PC_F32;
+  return give(L, pc_scenes_images(&t, SCENES(a, "self"), pc_arg_tensor(a, "index"), d), &t);
 }
 
 static int s_masks(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  return give(L, pc_scenes_masks(&t, SCENES(a->a[0]), a->a[1].t), &t);
+  return give(L, pc_scenes_masks(&t, SCENES(a, "self"), pc_arg_tensor(a, "index")), &t);
 }
 
 static int s_factor(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  int f, rc = pc_scenes_factor_find(&f, SCENES(a->a[0]), a->a[1].v.s);
-  return give(L, rc < 0 ? rc : pc_scenes_factor(&t, SCENES(a->a[0]), f, a->a[2].t), &t);
+  int f, rc = pc_scenes_factor_find(&f, SCENES(a, "self"), pc_arg_str(a, "name"));
+  return give(L, rc < 0 ? rc : pc_scenes_factor(&t, SCENES(a, "self"), f, pc_arg_tensor(a, "index")), &t);
 }
 
 static int s_numeric(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  int c, rc = pc_scenes_numeric_find(&c, SCENES(a->a[0]), a->a[1].v.s);
-  return give(L, rc < 0 ? rc : pc_scenes_numeric(&t, SCENES(a->a[0]), c, a->a[2].t), &t);
+  int c, rc = pc_scenes_numeric_find(&c, SCENES(a, "self"), pc_arg_str(a, "name"));
+  return give(L, rc < 0 ? rc : pc_scenes_numeric(&t, SCENES(a, "self"), c, pc_arg_tensor(a, "index")), &t);
 }
 
 static int s_factors(lua_State *L, pc_args *a) {
-  pc_scenes *s = SCENES(a->a[0]);
+  pc_scenes *s = SCENES(a, "self");
   lua_newtable(L);
   for (int f = 0; f < pc_scenes_nfactors(s); f++)
     lua_pushstring(L, pc_scenes_factor_name(s, f)), lua_rawseti(L, -2, f + 1);
@@ -205,8 +210,8 @@ static int s_factors(lua_State *L, pc_args *a) {
 }
 
 static int s_values(lua_State *L, pc_args *a) {
-  pc_scenes *s = SCENES(a->a[0]);
-  int f, rc = pc_scenes_factor_find(&f, s, a->a[1].v.s);
+  pc_scenes *s = SCENES(a, "self");
+  int f, rc = pc_scenes_factor_find(&f, s, pc_arg_str(a, "name"));
   if (rc < 0) return rc;
   lua_newtable(L);
   for (int64_t v = 0; v < pc_scenes_factor_nvalues(s, f); v++)
@@ -307,27 +312,27 @@ static int f_split(lua_State *L, pc_args *a) {
   pc_split_pair pairs[16], cells[1024];
   const char *ignore[64];
   pc_split *s = NULL;
-  pc_split_opts o = {.preset = a->a[1].v.s,
+  pc_split_opts o = {.preset = pc_arg_str(a, "preset"),
                      .pairs = pairs,
                      .cells = cells,
                      .ignore = NULL,
-                     .fraction = a->a[4].v.d,
-                     .offset = (int)a->a[5].v.i,
-                     .unordered = (int)a->a[7].v.i,
-                     .val = a->a[9].v.d,
-                     .test = a->a[10].v.d,
-                     .pseudo = a->a[11].v.d,
-                     .seed = (uint64_t)a->a[12].v.i};
-  int rc = pc_split_rule_parse(&o.rule, a->a[3].v.s);
-  if (rc == PC_OK && (o.npairs = pairs_of(L, "split: pairs", a->a[2].at, pairs, 16)) < 0) rc = o.npairs;
-  if (rc == PC_OK && (o.ncells = pairs_of(L, "split: cells", a->a[6].at, cells, 1024)) < 0) rc = o.ncells;
-  if (rc == PC_OK && a->a[8].at) {
+                     .fraction = pc_arg_num(a, "fraction"),
+                     .offset = pc_arg_int(a, "offset"),
+                     .unordered = pc_arg_bool(a, "unordered"),
+                     .val = pc_arg_num(a, "val"),
+                     .test = pc_arg_num(a, "test"),
+                     .pseudo = pc_arg_num(a, "pseudo"),
+                     .seed = (uint64_t)pc_arg_int64(a, "seed")};
+  int rc = pc_split_rule_parse(&o.rule, pc_arg_str(a, "rule"));
+  if (rc == PC_OK && (o.npairs = pairs_of(L, "split: pairs", pc_arg_at(a, "pairs"), pairs, 16)) < 0) rc = o.npairs;
+  if (rc == PC_OK && (o.ncells = pairs_of(L, "split: cells", pc_arg_at(a, "cells"), cells, 1024)) < 0) rc = o.ncells;
+  if (rc == PC_OK && pc_arg_at(a, "ignore")) {
     o.ignore = ignore;
-    if ((o.nignore = pc_list_of_strings(L, "split: ignore", a->a[8].at, ignore, 64)) < 0) rc = o.nignore;
+    if ((o.nignore = pc_list_of_strings(L, "split: ignore", pc_arg_at(a, "ignore"), ignore, 64)) < 0) rc = o.nignore;
   }
   if (o.npairs == 0) o.pairs = NULL;
   if (o.pairs) o.preset = NULL;
-  if (rc == PC_OK) rc = pc_split_cells(&s, SCENES(a->a[0]), &o);
+  if (rc == PC_OK) rc = pc_split_cells(&s, SCENES(a, "scenes"), &o);
   return rc < 0 ? rc : pc_push_split(L, s);
 }
 
@@ -336,7 +341,7 @@ static int f_split(lua_State *L, pc_args *a) {
 typedef struct batches_handle {
   pc_batches *b;
 } batches_handle;
-#define BATCHES(arg) (((batches_handle *)(arg).p)->b)
+#define BATCHES(a, name) (((batches_handle *)pc_arg_object(a, name))->b)
 
 static int batches_gc(lua_State *L) {
   batches_handle *h = lua_touserdata(L, 1);
@@ -347,9 +352,9 @@ static int batches_gc(lua_State *L) {
 
 static int f_batches(lua_State *L, pc_args *a) {
   pc_batches *b;
-  int64_t n = pc_numel(a->a[0].t), batch = a->a[1].v.i;
-  pc_batches_opts o = {.sequential = !a->a[3].v.i, .keep_last = (int)a->a[4].v.i || batch > n};
-  int rc = pc_batches_new(&b, a->a[0].t, batch, (uint64_t)a->a[2].v.i, &o);
+  int64_t n = pc_numel(pc_arg_tensor(a, "index")), batch = pc_arg_int64(a, "batch");
+  pc_batches_opts o = {.sequential = !pc_arg_bool(a, "shuffle"), .keep_last = pc_arg_bool(a, "keep_last") || batch > n};
+  int rc = pc_batches_new(&b, pc_arg_tensor(a, "index"), batch, (uint64_t)pc_arg_int64(a, "seed"), &o);
   if (rc < 0) return rc;
   ((batches_handle *)pc_new_object(L, "batches", sizeof(batches_handle)))->b = b;
   return 1;
@@ -357,11 +362,11 @@ static int f_batches(lua_State *L, pc_args *a) {
 
 static int b_next(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  return give(L, pc_batches_next(&t, BATCHES(a->a[0])), &t);
+  return give(L, pc_batches_next(&t, BATCHES(a, "self")), &t);
 }
 
 static int b_state(lua_State *L, pc_args *a) {
-  pc_batches_position p = pc_batches_tell(BATCHES(a->a[0]));
+  pc_batches_position p = pc_batches_tell(BATCHES(a, "self"));
   char text[80];
   snprintf(text, sizeof text, "%llu %lld %lld", (unsigned long long)p.seed, (long long)p.epoch, (long long)p.cursor);
   return lua_pushstring(L, text), 1;
@@ -370,13 +375,13 @@ static int b_state(lua_State *L, pc_args *a) {
 static int b_set_state(lua_State *L, pc_args *a) {
   unsigned long long seed;
   long long epoch, cursor;
-  if (sscanf(a->a[1].v.s, "%llu %lld %lld", &seed, &epoch, &cursor) != 3)
-    return pc_fail(PC_EFORMAT, "batches: '%s' is no saved position", a->a[1].v.s);
-  return pc_batches_seek(BATCHES(a->a[0]), (pc_batches_position){seed, epoch, cursor});
+  if (sscanf(pc_arg_str(a, "state"), "%llu %lld %lld", &seed, &epoch, &cursor) != 3)
+    return pc_fail(PC_EFORMAT, "batches: '%s' is no saved position", pc_arg_str(a, "state"));
+  return pc_batches_seek(BATCHES(a, "self"), (pc_batches_position){seed, epoch, cursor});
 }
 
 static int b_per_epoch(lua_State *L, pc_args *a) {
-  return lua_pushnumber(L, (lua_Number)pc_batches_per_epoch(BATCHES(a->a[0]))), 1;
+  return lua_pushnumber(L, (lua_Number)pc_batches_per_epoch(BATCHES(a, "self"))), 1;
 }
 
 static const pc_luafn batches_methods[] = {

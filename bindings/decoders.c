@@ -5,89 +5,90 @@
 
 int luaopen_percept_decoders(lua_State *L);
 
-#define I(k) a->a[k].v.i
-#define D(k) a->a[k].v.d
-
 static int f_decoder_cross(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_cross_decoder_opts o = {.slots = I(0),
-                             .slot_dim = I(1),
-                             .height = I(2),
-                             .width_px = a->a[3].v.set ? I(3) : I(2),
-                             .channels = I(4),
-                             .patch = I(5),
-                             .width = I(6),
-                             .width_kv = I(7),
-                             .heads = I(8),
-                             .layers = I(9),
-                             .ff = I(10),
-                             .octaves = I(11),
-                             .slot_hidden = I(12),
-                             .qkv_bias = (int)I(13),
-                             .tile = I(14)};
+  pc_cross_decoder_opts o = {
+      .slots = pc_arg_int64(a, "slots"),
+      .slot_dim = pc_arg_int64(a, "slot_dim"),
+      .height = pc_arg_int64(a, "height"),
+      .width_px = pc_arg_given(a, "width_px") ? pc_arg_int64(a, "width_px") : pc_arg_int64(a, "height"),
+      .channels = pc_arg_int64(a, "channels"),
+      .patch = pc_arg_int64(a, "patch"),
+      .width = pc_arg_int64(a, "width"),
+      .width_kv = pc_arg_int64(a, "width_kv"),
+      .heads = pc_arg_int64(a, "heads"),
+      .layers = pc_arg_int64(a, "layers"),
+      .ff = pc_arg_int64(a, "ff"),
+      .octaves = pc_arg_int64(a, "octaves"),
+      .slot_hidden = pc_arg_int64(a, "slot_hidden"),
+      .qkv_bias = pc_arg_bool(a, "bias"),
+      .tile = pc_arg_int64(a, "tile")};
   return pc_made_module(L, pc_decoder_cross(&m, &o), &m);
 }
 
 static int f_decoder_render(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_render_decoder_opts o = {.slots = I(0),
-                              .slot_dim = I(1),
-                              .height = I(2),
-                              .width_px = a->a[3].v.set ? I(3) : I(2),
-                              .channels = I(4),
-                              .patch = I(5),
-                              .hidden = I(6),
-                              .key_dim = I(7),
-                              .octaves = I(8),
-                              .identity = D(9),
-                              .background = D(10),
-                              .window = D(11)};
+  pc_render_decoder_opts o = {
+      .slots = pc_arg_int64(a, "slots"),
+      .slot_dim = pc_arg_int64(a, "slot_dim"),
+      .height = pc_arg_int64(a, "height"),
+      .width_px = pc_arg_given(a, "width_px") ? pc_arg_int64(a, "width_px") : pc_arg_int64(a, "height"),
+      .channels = pc_arg_int64(a, "channels"),
+      .patch = pc_arg_int64(a, "patch"),
+      .hidden = pc_arg_int64(a, "hidden"),
+      .key_dim = pc_arg_int64(a, "key_dim"),
+      .octaves = pc_arg_int64(a, "octaves"),
+      .identity = pc_arg_num(a, "identity"),
+      .background = pc_arg_num(a, "background"),
+      .window = pc_arg_num(a, "window")};
   return pc_made_module(L, pc_decoder_render(&m, &o), &m);
 }
 
 static int f_decoder_broadcast(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_broadcast_decoder_opts o = {.slots = I(0),
-                                 .slot_dim = I(1),
-                                 .height = I(2),
-                                 .width_px = a->a[3].v.set ? I(3) : I(2),
-                                 .channels = I(4),
-                                 .hidden = I(5),
-                                 .doublings = I(6),
-                                 .kernel = I(7)};
-  int rc = pc_nn_act_parse(&o.act, a->a[8].v.s);
-  if (rc == PC_OK) rc = pc_masks_parse(&o.masks, a->a[9].v.s);
+  pc_broadcast_decoder_opts o = {
+      .slots = pc_arg_int64(a, "slots"),
+      .slot_dim = pc_arg_int64(a, "slot_dim"),
+      .height = pc_arg_int64(a, "height"),
+      .width_px = pc_arg_given(a, "width_px") ? pc_arg_int64(a, "width_px") : pc_arg_int64(a, "height"),
+      .channels = pc_arg_int64(a, "channels"),
+      .hidden = pc_arg_int64(a, "hidden"),
+      .doublings = pc_arg_int64(a, "doublings"),
+      .kernel = pc_arg_int64(a, "kernel")};
+  int rc = pc_nn_act_parse(&o.act, pc_arg_str(a, "act"));
+  if (rc == PC_OK) rc = pc_masks_parse(&o.masks, pc_arg_str(a, "masks"));
   return rc < 0 ? rc : pc_made_module(L, pc_decoder_broadcast(&m, &o), &m);
 }
 
 static int f_decoder_pixel(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_pixel_decoder_opts o = {.slots = I(0),
-                             .slot_dim = I(1),
-                             .height = I(2),
-                             .width_px = a->a[3].v.set ? I(3) : I(2),
-                             .channels = I(4),
-                             .patch = I(5),
-                             .hidden = I(6),
-                             .layers = I(7),
-                             .octaves = I(8)};
-  int rc = pc_nn_act_parse(&o.act, a->a[9].v.s);
-  if (rc == PC_OK) rc = pc_masks_parse(&o.masks, a->a[10].v.s);
+  pc_pixel_decoder_opts o = {
+      .slots = pc_arg_int64(a, "slots"),
+      .slot_dim = pc_arg_int64(a, "slot_dim"),
+      .height = pc_arg_int64(a, "height"),
+      .width_px = pc_arg_given(a, "width_px") ? pc_arg_int64(a, "width_px") : pc_arg_int64(a, "height"),
+      .channels = pc_arg_int64(a, "channels"),
+      .patch = pc_arg_int64(a, "patch"),
+      .hidden = pc_arg_int64(a, "hidden"),
+      .layers = pc_arg_int64(a, "layers"),
+      .octaves = pc_arg_int64(a, "octaves")};
+  int rc = pc_nn_act_parse(&o.act, pc_arg_str(a, "act"));
+  if (rc == PC_OK) rc = pc_masks_parse(&o.masks, pc_arg_str(a, "masks"));
   return rc < 0 ? rc : pc_made_module(L, pc_decoder_pixel(&m, &o), &m);
 }
 
 static int deconv(lua_State *L, pc_args *a, int (*make)(pc_module **, const pc_deconv_opts *)) {
   pc_module *m;
-  pc_deconv_opts o = {.slots = I(0),
-                      .slot_dim = I(1),
-                      .height = I(2),
-                      .width_px = a->a[3].v.set ? I(3) : I(2),
-                      .channels = I(4),
-                      .hidden = I(5),
-                      .layers = I(6),
-                      .features = I(7),
-                      .coarse = I(8)};
-  int rc = pc_nn_act_parse(&o.act, a->a[9].v.s);
+  pc_deconv_opts o = {.slots = pc_arg_int64(a, "slots"),
+                      .slot_dim = pc_arg_int64(a, "slot_dim"),
+                      .height = pc_arg_int64(a, "height"),
+                      .width_px = pc_arg_given(a, "width_px") ? pc_arg_int64(a, "width_px") : pc_arg_int64(a, "height"),
+                      .channels = pc_arg_int64(a, "channels"),
+                      .hidden = pc_arg_int64(a, "hidden"),
+                      .layers = pc_arg_int64(a, "layers"),
+                      .features = pc_arg_int64(a, "features"),
+                      .coarse = pc_arg_int64(a, "coarse")};
+  int rc = pc_nn_act_parse(&o.act, pc_arg_str(a, "act"));
   return rc < 0 ? rc : pc_made_module(L, make(&m, &o), &m);
 }
 
@@ -96,13 +97,14 @@ static int f_decoder_cnn(lua_State *L, pc_args *a) { return deconv(L, a, pc_deco
 
 static int f_decoder_mlp(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_mlp_decoder_opts o = {.slots = I(0),
-                           .slot_dim = I(1),
-                           .height = I(2),
-                           .width_px = a->a[3].v.set ? I(3) : I(2),
-                           .channels = I(4),
-                           .hidden = I(5),
-                           .layers = I(6)};
+  pc_mlp_decoder_opts o = {
+      .slots = pc_arg_int64(a, "slots"),
+      .slot_dim = pc_arg_int64(a, "slot_dim"),
+      .height = pc_arg_int64(a, "height"),
+      .width_px = pc_arg_given(a, "width_px") ? pc_arg_int64(a, "width_px") : pc_arg_int64(a, "height"),
+      .channels = pc_arg_int64(a, "channels"),
+      .hidden = pc_arg_int64(a, "hidden"),
+      .layers = pc_arg_int64(a, "layers")};
   return pc_made_module(L, pc_decoder_mlp(&m, &o), &m);
 }
 

@@ -7,11 +7,6 @@
 
 int luaopen_percept_encoders(lua_State *L);
 
-#define I(k)   a->a[k].v.i
-#define D(k)   a->a[k].v.d
-#define S(k)   a->a[k].v.s
-#define SET(k) a->a[k].v.set
-
 static int per_stage(lua_State *L, const char *fn, const char *what, int at, int64_t *out, int *stages) {
   if (!at) return PC_OK;
   int n = (int)lua_objlen(L, at);
@@ -27,82 +22,88 @@ static int per_stage(lua_State *L, const char *fn, const char *what, int at, int
   return PC_OK;
 }
 
-/* conv_channels, conv_kernel, conv_stride: arguments from `first` on */
-static int stages_of(lua_State *L, const char *fn, pc_args *a, int first, int64_t *channels, int64_t *kernel,
-                     int64_t *stride, int64_t *count) {
-  int stages = 0, rc = per_stage(L, fn, "conv_channels", a->a[first].at, channels, &stages);
-  if (rc == PC_OK) rc = per_stage(L, fn, "conv_kernel", a->a[first + 1].at, kernel, &stages);
-  if (rc == PC_OK) rc = per_stage(L, fn, "conv_stride", a->a[first + 2].at, stride, &stages);
+static int stages_of(lua_State *L, const char *fn, pc_args *a, int64_t *channels, int64_t *kernel, int64_t *stride,
+                     int64_t *count) {
+  int stages = 0, rc = per_stage(L, fn, "conv_channels", pc_arg_at(a, "conv_channels"), channels, &stages);
+  if (rc == PC_OK) rc = per_stage(L, fn, "conv_kernel", pc_arg_at(a, "conv_kernel"), kernel, &stages);
+  if (rc == PC_OK) rc = per_stage(L, fn, "conv_stride", pc_arg_at(a, "conv_stride"), stride, &stages);
   *count = stages;
   return rc;
 }
 
 static int f_slots(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_slot_encoder_opts o = {.slots = I(0),
-                            .slot_dim = I(1),
-                            .height = I(2),
-                            .width_px = SET(3) ? I(3) : I(2),
-                            .channels = I(4),
-                            .width = I(5),
-                            .heads = I(6),
-                            .layers = I(7),
-                            .ff = I(8),
-                            .no_vae = !I(9),
-                            .token_maps = (int)I(13),
-                            .position_sd = D(14),
-                            .query_sd = D(15)};
-  int rc = stages_of(L, "encoders.slots", a, 10, o.conv_channels, o.conv_kernel, o.conv_stride, &o.stages);
+  pc_slot_encoder_opts o = {
+      .slots = pc_arg_int64(a, "slots"),
+      .slot_dim = pc_arg_int64(a, "slot_dim"),
+      .height = pc_arg_int64(a, "height"),
+      .width_px = pc_arg_given(a, "width_px") ? pc_arg_int64(a, "width_px") : pc_arg_int64(a, "height"),
+      .channels = pc_arg_int64(a, "channels"),
+      .width = pc_arg_int64(a, "width"),
+      .heads = pc_arg_int64(a, "heads"),
+      .layers = pc_arg_int64(a, "layers"),
+      .ff = pc_arg_int64(a, "ff"),
+      .no_vae = !pc_arg_bool(a, "vae"),
+      .token_maps = pc_arg_bool(a, "token_maps"),
+      .position_sd = pc_arg_num(a, "position_sd"),
+      .query_sd = pc_arg_num(a, "query_sd")};
+  int rc = stages_of(L, "encoders.slots", a, o.conv_channels, o.conv_kernel, o.conv_stride, &o.stages);
   return pc_made_module(L, rc < 0 ? rc : pc_encoder_slots(&m, &o), &m);
 }
 
 static int f_cnn(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_cnn_opts o = {.height = I(0),
-                   .width_px = SET(1) ? I(1) : I(0),
-                   .channels = I(2),
-                   .width = I(3),
-                   .token_maps = (int)I(7),
-                   .position_sd = D(8)};
-  int rc = stages_of(L, "encoders.cnn", a, 4, o.conv_channels, o.conv_kernel, o.conv_stride, &o.stages);
+  pc_cnn_opts o = {.height = pc_arg_int64(a, "height"),
+                   .width_px = pc_arg_given(a, "width_px") ? pc_arg_int64(a, "width_px") : pc_arg_int64(a, "height"),
+                   .channels = pc_arg_int64(a, "channels"),
+                   .width = pc_arg_int64(a, "width"),
+                   .token_maps = pc_arg_bool(a, "token_maps"),
+                   .position_sd = pc_arg_num(a, "position_sd")};
+  int rc = stages_of(L, "encoders.cnn", a, o.conv_channels, o.conv_kernel, o.conv_stride, &o.stages);
   return pc_made_module(L, rc < 0 ? rc : pc_encoder_cnn(&m, &o), &m);
 }
 
 static int f_vit(lua_State *L, pc_args *a) {
   pc_module *m;
   pc_vit_opts o = {0};
-  int rc = a->a[0].at ? pc_vit_preset(&o, S(0)) : PC_OK;
-  int64_t *whole[] = {&o.height, &o.width_px, &o.channels, &o.patch, &o.depth, &o.width, &o.heads, &o.ff, &o.registers};
-  for (int k = 0; k < 9; k++)
-    if (SET(1 + k)) *whole[k] = I(1 + k);
-  if (SET(1) && !SET(2)) o.width_px = o.height; /* a name may have said another size */
-  if (SET(6) && !SET(7)) o.heads = 0;
-  if (SET(6) && !SET(8)) o.ff = 0;
-  if (SET(10)) o.no_class_token = !I(10);
-  if (SET(11)) o.no_class_position = !I(11);
-  if (SET(12)) o.layer_scale = D(12);
-  if (SET(13)) o.pre_norm = (int)I(13);
-  if (SET(14)) o.no_final_norm = !I(14);
-  if (SET(15)) o.no_qkv_bias = !I(15);
-  if (SET(16)) o.no_patch_bias = !I(16);
-  if (rc == PC_OK && SET(17)) rc = pc_vit_act_parse(&o.act, S(17));
-  o.sincos = a->a[18].at && !strcmp(S(18), "sincos");
-  if (SET(19)) o.eps = D(19);
-  o.patches_only = a->a[20].at && !strcmp(S(20), "patches");
-  if (SET(21)) o.recompute = (int)I(21);
+  int rc = pc_arg_at(a, "name") ? pc_vit_preset(&o, pc_arg_str(a, "name")) : PC_OK;
+  const struct {
+    const char *name;
+    int64_t *to;
+  } whole[] = {{"height", &o.height},      {"width_px", &o.width_px}, {"channels", &o.channels}, {"patch", &o.patch},
+               {"depth", &o.depth},        {"width", &o.width},       {"heads", &o.heads},       {"ff", &o.ff},
+               {"registers", &o.registers}};
+  for (size_t k = 0; k < sizeof whole / sizeof *whole; k++)
+    if (pc_arg_given(a, whole[k].name)) *whole[k].to = pc_arg_int64(a, whole[k].name);
+  if (pc_arg_given(a, "height") && !pc_arg_given(a, "width_px"))
+    o.width_px = o.height; /* a name may have said another size */
+  if (pc_arg_given(a, "width") && !pc_arg_given(a, "heads")) o.heads = 0;
+  if (pc_arg_given(a, "width") && !pc_arg_given(a, "ff")) o.ff = 0;
+  if (pc_arg_given(a, "class_token")) o.no_class_token = !pc_arg_bool(a, "class_token");
+  if (pc_arg_given(a, "class_position")) o.no_class_position = !pc_arg_bool(a, "class_position");
+  if (pc_arg_given(a, "layer_scale")) o.layer_scale = pc_arg_num(a, "layer_scale");
+  if (pc_arg_given(a, "pre_norm")) o.pre_norm = pc_arg_bool(a, "pre_norm");
+  if (pc_arg_given(a, "final_norm")) o.no_final_norm = !pc_arg_bool(a, "final_norm");
+  if (pc_arg_given(a, "qkv_bias")) o.no_qkv_bias = !pc_arg_bool(a, "qkv_bias");
+  if (pc_arg_given(a, "patch_bias")) o.no_patch_bias = !pc_arg_bool(a, "patch_bias");
+  if (rc == PC_OK && pc_arg_given(a, "activation")) rc = pc_vit_act_parse(&o.act, pc_arg_str(a, "activation"));
+  o.sincos = pc_arg_at(a, "position") && !strcmp(pc_arg_str(a, "position"), "sincos");
+  if (pc_arg_given(a, "eps")) o.eps = pc_arg_num(a, "eps");
+  o.patches_only = pc_arg_at(a, "tokens") && !strcmp(pc_arg_str(a, "tokens"), "patches");
+  if (pc_arg_given(a, "recompute")) o.recompute = pc_arg_bool(a, "recompute");
   return pc_made_module(L, rc < 0 ? rc : pc_encoder_vit(&m, &o), &m);
 }
 
 static int f_positions(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  pc_grid_opts o = {.from_h = a->a[1].v.l[0],
-                    .from_w = a->a[1].v.l[1],
-                    .to_h = a->a[2].v.l[0],
-                    .to_w = a->a[2].v.l[1],
-                    .prefix = I(3),
-                    .antialias = (int)I(4),
-                    .offset = D(5)};
-  int rc = pc_vit_positions(&t, a->a[0].t, &o);
+  pc_grid_opts o = {.from_h = pc_arg_val(a, "from")->l[0],
+                    .from_w = pc_arg_val(a, "from")->l[1],
+                    .to_h = pc_arg_val(a, "to")->l[0],
+                    .to_w = pc_arg_val(a, "to")->l[1],
+                    .prefix = pc_arg_int64(a, "prefix"),
+                    .antialias = pc_arg_bool(a, "antialias"),
+                    .offset = pc_arg_num(a, "offset")};
+  int rc = pc_vit_positions(&t, pc_arg_tensor(a, "table"), &o);
   if (rc < 0) return rc;
   pc_push_tensor(L, t);
   return 1;
@@ -110,31 +111,31 @@ static int f_positions(lua_State *L, pc_args *a) {
 
 static int f_queries(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_query_opts o = {.slots = I(0),
-                     .slot_dim = I(1),
-                     .tokens = I(2),
-                     .width = I(3),
-                     .heads = I(4),
-                     .layers = I(5),
-                     .ff = I(6),
-                     .query_sd = D(7),
-                     .no_norm = !I(8),
-                     .no_vae = !I(9)};
+  pc_query_opts o = {.slots = pc_arg_int64(a, "slots"),
+                     .slot_dim = pc_arg_int64(a, "slot_dim"),
+                     .tokens = pc_arg_int64(a, "tokens"),
+                     .width = pc_arg_int64(a, "width"),
+                     .heads = pc_arg_int64(a, "heads"),
+                     .layers = pc_arg_int64(a, "layers"),
+                     .ff = pc_arg_int64(a, "ff"),
+                     .query_sd = pc_arg_num(a, "query_sd"),
+                     .no_norm = !pc_arg_bool(a, "norm"),
+                     .no_vae = !pc_arg_bool(a, "vae")};
   return pc_made_module(L, pc_encoder_queries(&m, &o), &m);
 }
 
 static int f_slot_attention(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_slot_attention_opts o = {.slots = I(0),
-                              .slot_dim = I(1),
-                              .tokens = I(2),
-                              .width = I(3),
-                              .iterations = I(4),
-                              .hidden = I(5),
-                              .start_sd = D(6),
-                              .eps = D(7),
-                              .through = !I(8),
-                              .no_vae = !I(9)};
+  pc_slot_attention_opts o = {.slots = pc_arg_int64(a, "slots"),
+                              .slot_dim = pc_arg_int64(a, "slot_dim"),
+                              .tokens = pc_arg_int64(a, "tokens"),
+                              .width = pc_arg_int64(a, "width"),
+                              .iterations = pc_arg_int64(a, "iterations"),
+                              .hidden = pc_arg_int64(a, "hidden"),
+                              .start_sd = pc_arg_num(a, "start_sd"),
+                              .eps = pc_arg_num(a, "eps"),
+                              .through = !pc_arg_bool(a, "detach"),
+                              .no_vae = !pc_arg_bool(a, "vae")};
   return pc_made_module(L, pc_encoder_slot_attention(&m, &o), &m);
 }
 

@@ -12,8 +12,9 @@ int luaopen_percept_formats(lua_State *L);
 
 static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
-/* The table at `at` as a bundle, names in order. */
-static int bundle_of(lua_State *L, pc_bundle **out, int at, int meta) {
+/* The arguments tensors and, where there is one, metadata as a bundle, names in order. */
+static int bundle_of(lua_State *L, pc_bundle **out, const pc_args *a) {
+  int at = pc_arg_at(a, "tensors"), meta = pc_arg_has(a, "metadata") ? pc_arg_at(a, "metadata") : 0;
   int n = 0, max = 0, rc = pc_bundle_new(out);
   if (rc < 0) return rc;
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) max++;
@@ -69,20 +70,20 @@ static int push_bundle(lua_State *L, int rc, pc_bundle *b) {
   return 2;
 }
 
-#define WRITER(fn, write)                                             \
-  static int fn(lua_State *L, pc_args *a) {                           \
-    pc_bundle *b;                                                     \
-    int rc = bundle_of(L, &b, a->a[1].at, a->n > 2 ? a->a[2].at : 0); \
-    if (rc < 0) return rc;                                            \
-    rc = write(a->a[0].v.s, b);                                       \
-    pc_bundle_free(b);                                                \
-    return rc;                                                        \
-  }
-#define READER(fn, read)                    \
+#define WRITER(fn, write)                   \
   static int fn(lua_State *L, pc_args *a) { \
-    pc_bundle *b = NULL;                    \
-    int rc = read(&b, a->a[0].v.s);         \
-    return push_bundle(L, rc, b);           \
+    pc_bundle *b;                           \
+    int rc = bundle_of(L, &b, a);           \
+    if (rc < 0) return rc;                  \
+    rc = write(pc_arg_str(a, "path"), b);   \
+    pc_bundle_free(b);                      \
+    return rc;                              \
+  }
+#define READER(fn, read)                      \
+  static int fn(lua_State *L, pc_args *a) {   \
+    pc_bundle *b = NULL;                      \
+    int rc = read(&b, pc_arg_str(a, "path")); \
+    return push_bundle(L, rc, b);             \
   }
 
 static int write_npz(const char *path, pc_bundle *b) { return pc_npz_write(path, b, NULL); }
@@ -95,11 +96,13 @@ READER(f_load_checkpoint, pc_checkpoint_read)
 READER(f_load_safetensors, pc_safetensors_read)
 READER(f_load_npz, pc_npz_read)
 
-static int f_save_npy(lua_State *L, pc_args *a) { return pc_npy_write(a->a[0].v.s, a->a[1].t); }
+static int f_save_npy(lua_State *L, pc_args *a) {
+  return pc_npy_write(pc_arg_str(a, "path"), pc_arg_tensor(a, "tensor"));
+}
 
 static int f_load_npy(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  int rc = pc_npy_read(&t, a->a[0].v.s);
+  int rc = pc_npy_read(&t, pc_arg_str(a, "path"));
   if (rc < 0) return rc;
   pc_push_tensor(L, t);
   return 1;

@@ -5,19 +5,21 @@
 #include "bindings/tensor.h"
 
 static int m_requires_grad_(lua_State *L, pc_args *a) {
-  int rc = pc_set_requires_grad(a->a[0].t, (int)a->a[1].v.i);
+  int rc = pc_set_requires_grad(pc_arg_tensor(a, "x"), pc_arg_bool(a, "on"));
   if (rc < 0) return rc;
-  lua_pushvalue(L, a->a[0].at);
+  lua_pushvalue(L, pc_arg_at(a, "x"));
   return 1;
 }
 
-static int m_requires_grad(lua_State *L, pc_args *a) { return lua_pushboolean(L, pc_requires_grad(a->a[0].t)), 1; }
-static int m_is_leaf(lua_State *L, pc_args *a) { return lua_pushboolean(L, pc_is_leaf(a->a[0].t)), 1; }
-static int m_zero_grad(lua_State *L, pc_args *a) { return (void)L, pc_grad_set(a->a[0].t, NULL); }
+static int m_requires_grad(lua_State *L, pc_args *a) {
+  return lua_pushboolean(L, pc_requires_grad(pc_arg_tensor(a, "x"))), 1;
+}
+static int m_is_leaf(lua_State *L, pc_args *a) { return lua_pushboolean(L, pc_is_leaf(pc_arg_tensor(a, "x"))), 1; }
+static int m_zero_grad(lua_State *L, pc_args *a) { return (void)L, pc_grad_set(pc_arg_tensor(a, "x"), NULL); }
 
 static int m_detach(lua_State *L, pc_args *a) {
   pc_tensor *out = NULL;
-  int rc = pc_detach(&out, a->a[0].t);
+  int rc = pc_detach(&out, pc_arg_tensor(a, "x"));
   if (rc < 0) return rc;
   pc_push_tensor(L, out);
   return 1;
@@ -34,16 +36,16 @@ static void collect_first(lua_State *L) {
 
 static int m_backward(lua_State *L, pc_args *a) {
   collect_first(L);
-  return pc_backward(a->a[0].t, a->a[1].t, (int)a->a[2].v.i);
+  return pc_backward(pc_arg_tensor(a, "y"), pc_arg_tensor(a, "gradient"), pc_arg_bool(a, "retain_graph"));
 }
 
 /* ---- grad(y, x) ---- */
 
 /* The tensors of a tensor or a list at argument i; an array that Lua collects. Entries may be nil where `holes`. */
-static int tensors_of(lua_State *L, pc_args *a, int i, int holes, int count, pc_tensor ***out, int *n) {
-  int at = a->a[i].at;
+static int tensors_of(lua_State *L, pc_args *a, const char *name, int holes, int count, pc_tensor ***out, int *n) {
+  int at = pc_arg_at(a, name);
   pc_tensor *t = at ? pc_to_tensor(L, at) : NULL;
-  if (!t && (!at || !lua_istable(L, at))) return pc_arg_fail(L, a, i, "a tensor or a list of tensors");
+  if (!t && (!at || !lua_istable(L, at))) return pc_arg_fail(L, a, name, "a tensor or a list of tensors");
   *n = t ? 1 : count ? count : (int)lua_objlen(L, at);
   *out = lua_newuserdata(L, sizeof(pc_tensor *) * (size_t)(*n + 1));
   if (t) (*out)[0] = t;
@@ -52,7 +54,7 @@ static int tensors_of(lua_State *L, pc_args *a, int i, int holes, int count, pc_
     (*out)[k] = pc_to_tensor(L, -1);
     if (!(*out)[k] && !(holes && lua_isnil(L, -1)))
       return pc_fail(PC_EARG, "%s: argument %d (%s): entry %d of the list: expected a tensor, got %s", a->decl->name,
-                     i + 1, a->decl->p[i].name, k + 1, pc_describe(L, -1));
+                     pc_arg_place(a, name), name, k + 1, pc_describe(L, -1));
     lua_pop(L, 1);
   }
   return PC_OK;
@@ -61,18 +63,20 @@ static int tensors_of(lua_State *L, pc_args *a, int i, int holes, int count, pc_
 static int f_grad(lua_State *L, pc_args *a) {
   pc_tensor **y, **x, **gy = NULL, **gx;
   int ny, nx, ngy, rc;
-  pc_grad_opts opts = {
-      .create_graph = (int)a->a[2].v.i, .retain_graph = (int)a->a[3].v.i, .allow_unused = (int)a->a[4].v.i};
-  if ((rc = tensors_of(L, a, 0, 0, 0, &y, &ny)) < 0 || (rc = tensors_of(L, a, 1, 0, 0, &x, &nx)) < 0) return rc;
-  if (a->a[5].at) {
-    if ((rc = tensors_of(L, a, 5, 1, ny, &gy, &ngy)) < 0) return rc;
+  pc_grad_opts opts = {.create_graph = pc_arg_bool(a, "create_graph"),
+                       .retain_graph = pc_arg_bool(a, "retain_graph"),
+                       .allow_unused = pc_arg_bool(a, "allow_unused")};
+  if ((rc = tensors_of(L, a, "outputs", 0, 0, &y, &ny)) < 0 || (rc = tensors_of(L, a, "inputs", 0, 0, &x, &nx)) < 0)
+    return rc;
+  if (pc_arg_at(a, "grad_outputs")) {
+    if ((rc = tensors_of(L, a, "grad_outputs", 1, ny, &gy, &ngy)) < 0) return rc;
     if (ngy != ny) return pc_fail(PC_EARG, "grad: %d outputs and %d grad_outputs", ny, ngy);
   }
   size_t bytes = sizeof(pc_tensor *) * (size_t)(nx + 1);
   gx = memset(lua_newuserdata(L, bytes), 0, bytes);
   collect_first(L);
   if ((rc = pc_grad(gx, y, gy, ny, x, nx, &opts)) < 0) return rc;
-  if (pc_to_tensor(L, a->a[1].at)) {
+  if (pc_to_tensor(L, pc_arg_at(a, "inputs"))) {
     pc_push_tensor(L, gx[0]);
     return 1;
   }
@@ -89,7 +93,7 @@ static int f_grad(lua_State *L, pc_args *a) {
 static int with_grad(lua_State *L, pc_args *a, int on) {
   int base = lua_gettop(L), was = pc_grad_set_enabled(on);
   luaL_checkstack(L, a->nrest + 2, "too many arguments");
-  lua_pushvalue(L, a->a[0].at);
+  lua_pushvalue(L, pc_arg_at(a, "fn"));
   for (int i = 0; i < a->nrest; i++) lua_pushvalue(L, a->rest + i);
   int rc = pc_callback(L, a->nrest, LUA_MULTRET);
   pc_grad_set_enabled(was);
@@ -106,13 +110,13 @@ static int f_higher_order(lua_State *L, pc_args *a) {
 }
 static int f_is_grad_enabled(lua_State *L, pc_args *a) { return (void)a, lua_pushboolean(L, pc_grad_enabled()), 1; }
 static int f_set_grad_enabled(lua_State *L, pc_args *a) {
-  return lua_pushboolean(L, pc_grad_set_enabled((int)a->a[0].v.i)), 1;
+  return lua_pushboolean(L, pc_grad_set_enabled(pc_arg_bool(a, "on"))), 1;
 }
 
 static int f_anomaly(lua_State *L, pc_args *a) {
   lua_pushboolean(L, pc_get_anomaly());
   pc_set_where_hook(pc_lua_where);
-  pc_set_anomaly((int)a->a[0].v.i);
+  pc_set_anomaly(pc_arg_bool(a, "on"));
   return 1;
 }
 
@@ -221,11 +225,11 @@ static int custom_call(lua_State *L, pc_args *a) {
 }
 
 static int f_custom(lua_State *L, pc_args *a) {
-  pc_luafn fn = {a->a[2].at ? a->a[2].v.s : "custom", "...", custom_call, a->a[3].v.s, 0};
+  pc_luafn fn = {pc_arg_at(a, "name") ? pc_arg_str(a, "name") : "custom", "...", custom_call, pc_arg_str(a, "help"), 0};
   lua_newtable(L);
-  lua_pushvalue(L, a->a[0].at);
+  lua_pushvalue(L, pc_arg_at(a, "forward"));
   lua_setfield(L, -2, "forward");
-  lua_pushvalue(L, a->a[1].at);
+  lua_pushvalue(L, pc_arg_at(a, "backward"));
   lua_setfield(L, -2, "backward");
   pc_declare(L, NULL, &fn, -1, 1);
   return 1;
@@ -249,12 +253,14 @@ static int call_checked(void *ctx, pc_tensor *const *x, int nx, pc_tensor **y) {
 
 static int f_gradcheck(lua_State *L, pc_args *a) {
   pc_tensor **x;
-  int nx, rc, fn = a->a[0].at;
-  pc_gradcheck_opts opts = {
-      .eps = a->a[2].v.d, .rtol = a->a[3].v.d, .atol = a->a[4].v.d, .second_order = (int)a->a[5].v.i};
-  if ((rc = tensors_of(L, a, 1, 0, 0, &x, &nx)) < 0) return rc;
+  int nx, rc, fn = pc_arg_at(a, "fn");
+  pc_gradcheck_opts opts = {.eps = pc_arg_num(a, "eps"),
+                            .rtol = pc_arg_num(a, "rtol"),
+                            .atol = pc_arg_num(a, "atol"),
+                            .second_order = pc_arg_bool(a, "second_order")};
+  if ((rc = tensors_of(L, a, "inputs", 0, 0, &x, &nx)) < 0) return rc;
   rc = pc_gradcheck(call_checked, &fn, x, nx, &opts);
-  if (rc == PC_ENUM && !a->a[6].v.i) {
+  if (rc == PC_ENUM && !pc_arg_bool(a, "raise_exception")) {
     lua_pushboolean(L, 0);
     lua_pushstring(L, pc_error_text());
     return 2;

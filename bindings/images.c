@@ -16,21 +16,24 @@ static int give(lua_State *L, int rc, pc_tensor *t) {
 
 static int f_read(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  int rc = pc_png_read(&t, a->a[0].v.s, (int)a->a[1].v.i);
+  int rc = pc_png_read(&t, pc_arg_str(a, "path"), pc_arg_int(a, "channels"));
   return give(L, rc, t);
 }
 
 static int f_read_labels(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  int rc = pc_png_read_labels(&t, a->a[0].v.s);
+  int rc = pc_png_read_labels(&t, pc_arg_str(a, "path"));
   return give(L, rc, t);
 }
 
-static int f_write(lua_State *L, pc_args *a) { return pc_png_write(a->a[0].v.s, a->a[1].t, NULL); }
+static int f_write(lua_State *L, pc_args *a) {
+  return pc_png_write(pc_arg_str(a, "path"), pc_arg_tensor(a, "image"), NULL);
+}
 
 static int f_resize(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  int rc = pc_resize(&t, a->a[0].t, a->a[1].v.i, a->a[2].v.set ? a->a[2].v.i : a->a[1].v.i);
+  int rc = pc_resize(&t, pc_arg_tensor(a, "image"), pc_arg_int64(a, "height"),
+                     pc_arg_given(a, "width") ? pc_arg_int64(a, "width") : pc_arg_int64(a, "height"));
   return give(L, rc, t);
 }
 
@@ -50,27 +53,27 @@ static int labels(lua_State *L, int at, const char **out) {
 /* A tensor (N,H,W,C): cells row by row. A list of tensors: one column each. */
 static int f_grid(lua_State *L, pc_args *a) {
   const char *cols[MAX_LABELS], *rows[MAX_LABELS];
-  pc_tensor *t, *one = pc_to_tensor(L, a->a[0].at);
-  pc_grid_opts o = {.columns = (int)a->a[1].v.i,
-                    .scale = (int)a->a[2].v.i,
-                    .padding = (int)a->a[3].v.i,
-                    .dark = (int)a->a[4].v.i,
-                    .font = a->a[7].v.d,
+  pc_tensor *t, *one = pc_to_tensor(L, pc_arg_at(a, "images"));
+  pc_grid_opts o = {.columns = pc_arg_int(a, "columns"),
+                    .scale = pc_arg_int(a, "scale"),
+                    .padding = pc_arg_int(a, "padding"),
+                    .dark = pc_arg_bool(a, "dark"),
+                    .font = pc_arg_num(a, "font"),
                     .column_labels = cols,
                     .row_labels = rows};
-  o.ncolumn_labels = labels(L, a->a[5].at, cols);
-  o.nrow_labels = labels(L, a->a[6].at, rows);
+  o.ncolumn_labels = labels(L, pc_arg_at(a, "column_labels"), cols);
+  o.nrow_labels = labels(L, pc_arg_at(a, "row_labels"), rows);
   int rc;
   if (one) {
     rc = pc_grid(&t, one, &o);
   } else {
     const pc_tensor *batch[64];
-    int n = lua_istable(L, a->a[0].at) ? (int)lua_objlen(L, a->a[0].at) : 0;
+    int n = lua_istable(L, pc_arg_at(a, "images")) ? (int)lua_objlen(L, pc_arg_at(a, "images")) : 0;
     if (n < 1 || n > 64)
       return pc_fail(PC_EARG, "grid: images (N,H,W,C) or a list of 1 to 64 of them, got %s",
-                     pc_describe(L, a->a[0].at));
+                     pc_describe(L, pc_arg_at(a, "images")));
     for (int i = 0; i < n; i++) {
-      lua_rawgeti(L, a->a[0].at, i + 1);
+      lua_rawgeti(L, pc_arg_at(a, "images"), i + 1);
       if (!(batch[i] = pc_to_tensor(L, -1)))
         return pc_fail(PC_EARG, "grid: column %d is %s, not a tensor", i + 1, pc_describe(L, -1));
       lua_pop(L, 1);
@@ -82,21 +85,22 @@ static int f_grid(lua_State *L, pc_args *a) {
 
 static int f_overlay(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  double alpha = a->a[2].v.d;
+  double alpha = pc_arg_num(a, "alpha");
   if (alpha == 0) alpha = 1e-9; /* asked for: none; to the engine 0 is the default */
-  int rc = pc_overlay(&t, a->a[0].t, a->a[1].t, &(pc_overlay_opts){.alpha = alpha, .outline = (int)a->a[3].v.i});
+  int rc = pc_overlay(&t, pc_arg_tensor(a, "images"), pc_arg_tensor(a, "masks"),
+                      &(pc_overlay_opts){.alpha = alpha, .outline = pc_arg_bool(a, "outline")});
   return give(L, rc, t);
 }
 
 static int f_colorize(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  int rc = pc_colorize(&t, a->a[0].t, a->a[1].v.d, a->a[2].v.d);
+  int rc = pc_colorize(&t, pc_arg_tensor(a, "values"), pc_arg_num(a, "low"), pc_arg_num(a, "high"));
   return give(L, rc, t);
 }
 
 static int f_labels_to_rgb(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  int rc = pc_labels_to_rgb(&t, a->a[0].t);
+  int rc = pc_labels_to_rgb(&t, pc_arg_tensor(a, "labels"));
   return give(L, rc, t);
 }
 

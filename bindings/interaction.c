@@ -6,7 +6,7 @@ int luaopen_percept_interaction(lua_State *L);
 
 static int f_attention(lua_State *L, pc_args *a) {
   pc_scope s = {0};
-  pc_tensor *y = pc_interaction_attention(&s, a->a[0].t);
+  pc_tensor *y = pc_interaction_attention(&s, pc_arg_tensor(a, "attention"));
   int rc = pc_scope_end(&s, &y, 1);
   if (rc < 0) return rc;
   pc_push_tensor(L, y);

@@ -7,9 +7,6 @@
 
 int luaopen_percept_inverter(lua_State *L);
 
-#define I(k) a->a[k].v.i
-#define D(k) a->a[k].v.d
-
 typedef struct lua_decoder {
   lua_State *L;
   int fn; /* stack place */
@@ -54,13 +51,13 @@ static int logits_lua(void *ctx, pc_tensor *z, pc_tensor **logits, int *n) {
 }
 
 /* z0: a tensor (B,K,m) or (S,B,K,m), or a list of S tensors (B,K,m); a new reference. */
-static int starts_of(lua_State *L, pc_args *a, int i, pc_tensor **z0) {
-  int at = a->a[i].at, n = 0;
+static int starts_of(lua_State *L, pc_args *a, pc_tensor **z0) {
+  int at = pc_arg_at(a, "z0"), n = 0;
   pc_tensor *part[64];
   pc_scope s = {0};
   *z0 = pc_tensor_retain(pc_to_tensor(L, at));
   if (*z0) return PC_OK;
-  if (!lua_istable(L, at) || !lua_objlen(L, at)) return pc_arg_fail(L, a, i, "slots (B,K,m) or a list of them");
+  if (!lua_istable(L, at) || !lua_objlen(L, at)) return pc_arg_fail(L, a, "z0", "slots (B,K,m) or a list of them");
   for (int count = (int)lua_objlen(L, at); n < count; n++) {
     if (n == 64) return pc_fail(PC_EARG, "search: at most 64 starts in a list; stack them to one tensor (S,B,K,m)");
     lua_rawgeti(L, at, n + 1);
@@ -88,21 +85,21 @@ static int push_found(lua_State *L, pc_invert_result *r) {
 static int is_callable(lua_State *L, int at) { return pc_to_module(L, at) || lua_type(L, at) == LUA_TFUNCTION; }
 
 static int f_search(lua_State *L, pc_args *a) {
-  pc_module *m = pc_to_module(L, a->a[0].at), *readout;
-  lua_decoder d = {L, a->a[0].at}, labels = {L, a->a[14].at};
+  pc_module *m = pc_to_module(L, pc_arg_at(a, "decoder")), *readout;
+  lua_decoder d = {L, pc_arg_at(a, "decoder")}, labels = {L, pc_arg_at(a, "readout")};
   pc_tensor *z0 = NULL;
   pc_invert_result r;
-  pc_invert_opts o = {.steps = (int)I(4),
-                      .lr = D(5),
-                      .prior = D(6),
-                      .tol = D(7),
-                      .patience = (int)I(8),
-                      .batch = I(9),
-                      .trace = (int)I(10),
-                      .damping = D(11),
-                      .history = (int)I(12),
-                      .target = a->a[13].t,
-                      .entropy = D(15)};
+  pc_invert_opts o = {.steps = pc_arg_int(a, "steps"),
+                      .lr = pc_arg_num(a, "lr"),
+                      .prior = pc_arg_num(a, "prior"),
+                      .tol = pc_arg_num(a, "tol"),
+                      .patience = pc_arg_int(a, "patience"),
+                      .batch = pc_arg_int64(a, "batch"),
+                      .trace = pc_arg_bool(a, "trace"),
+                      .damping = pc_arg_num(a, "damping"),
+                      .history = pc_arg_int(a, "history"),
+                      .target = pc_arg_tensor(a, "target"),
+                      .entropy = pc_arg_num(a, "entropy")};
   if (!is_callable(L, d.fn))
     return pc_fail(PC_EARG, "search: the decoder is %s; a module or a function(z) -> image is expected",
                    pc_describe(L, d.fn));
@@ -114,10 +111,11 @@ static int f_search(lua_State *L, pc_args *a) {
     o.readout = readout ? pc_logits_module : logits_lua;
     o.readout_ctx = readout ? (void *)readout : &labels;
   }
-  int rc = pc_invert_method_parse(&o.method, a->a[3].v.s);
-  if (rc == PC_OK) rc = starts_of(L, a, 2, &z0);
+  int rc = pc_invert_method_parse(&o.method, pc_arg_str(a, "method"));
+  if (rc == PC_OK) rc = starts_of(L, a, &z0);
   if (rc == PC_OK)
-    rc = m ? pc_invert_module(&r, m, a->a[1].t, z0, &o) : pc_invert(&r, decode_lua, &d, a->a[1].t, z0, &o);
+    rc = m ? pc_invert_module(&r, m, pc_arg_tensor(a, "x"), z0, &o)
+           : pc_invert(&r, decode_lua, &d, pc_arg_tensor(a, "x"), z0, &o);
   pc_tensor_release(z0);
   return rc < 0 ? rc : push_found(L, &r);
 }

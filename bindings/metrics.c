@@ -13,7 +13,7 @@ static int number(lua_State *L, int rc, double v) {
 
 static int f_hungarian(lua_State *L, pc_args *a) {
   pc_tensor *t, *total = NULL;
-  int rc = pc_match(&t, &total, a->a[0].t, (int)a->a[1].v.i);
+  int rc = pc_match(&t, &total, pc_arg_tensor(a, "cost"), pc_arg_bool(a, "maximize"));
   if (rc < 0) return rc;
   if (t->ndim == 1) { /* one matrix: a list of columns and the sum */
     lua_newtable(L);
@@ -31,13 +31,13 @@ static int f_hungarian(lua_State *L, pc_args *a) {
 
 static int f_accuracy(lua_State *L, pc_args *a) {
   double v = 0;
-  int rc = pc_accuracy(&v, a->a[0].t, a->a[1].t);
+  int rc = pc_accuracy(&v, pc_arg_tensor(a, "predicted"), pc_arg_tensor(a, "target"));
   return number(L, rc, v);
 }
 
 static int f_confusion(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  int rc = pc_confusion(&t, a->a[0].t, a->a[1].t, a->a[2].v.i);
+  int rc = pc_confusion(&t, pc_arg_tensor(a, "predicted"), pc_arg_tensor(a, "target"), pc_arg_int64(a, "classes"));
   if (rc < 0) return rc;
   pc_push_tensor(L, t);
   return 1;
@@ -45,19 +45,21 @@ static int f_confusion(lua_State *L, pc_args *a) {
 
 static int f_r2(lua_State *L, pc_args *a) {
   double v = 0;
-  int rc = pc_r2(&v, a->a[0].t, a->a[1].t, a->a[2].v.i ? PC_R2_VARIANCE_WEIGHTED : PC_R2_UNIFORM);
+  int rc = pc_r2(&v, pc_arg_tensor(a, "predicted"), pc_arg_tensor(a, "target"),
+                 pc_arg_bool(a, "variance_weighted") ? PC_R2_VARIANCE_WEIGHTED : PC_R2_UNIFORM);
   return number(L, rc, v);
 }
 
 static int f_ari(lua_State *L, pc_args *a) {
   double v = 0;
-  int rc = pc_ari(&v, a->a[0].t, a->a[1].t);
+  int rc = pc_ari(&v, pc_arg_tensor(a, "predicted"), pc_arg_tensor(a, "target"));
   return number(L, rc, v);
 }
 
 static int f_fg_ari(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  int rc = pc_ari_masks(&t, a->a[0].t, a->a[1].t, 1, a->a[2].v.i);
+  int rc =
+      pc_ari_masks(&t, pc_arg_tensor(a, "predicted"), pc_arg_tensor(a, "target"), 1, pc_arg_int64(a, "background"));
   if (rc < 0) return rc;
   pc_push_tensor(L, t);
   return 1;
@@ -65,7 +67,7 @@ static int f_fg_ari(lua_State *L, pc_args *a) {
 
 static int f_r2_columns(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  int rc = pc_r2_columns(&t, a->a[0].t, a->a[1].t);
+  int rc = pc_r2_columns(&t, pc_arg_tensor(a, "predicted"), pc_arg_tensor(a, "target"));
   if (rc < 0) return rc;
   pc_push_tensor(L, t);
   return 1;
@@ -73,7 +75,7 @@ static int f_r2_columns(lua_State *L, pc_args *a) {
 
 static int f_ari_masks(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  int rc = pc_ari_masks(&t, a->a[0].t, a->a[1].t, 0, 0);
+  int rc = pc_ari_masks(&t, pc_arg_tensor(a, "predicted"), pc_arg_tensor(a, "target"), 0, 0);
   if (rc < 0) return rc;
   pc_push_tensor(L, t);
   return 1;

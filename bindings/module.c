@@ -94,7 +94,7 @@ static int adopt_fields(lua_State *L, pc_module *m, int idx) {
 }
 
 static int f_module(lua_State *L, pc_args *a) {
-  int at = a->a[0].at;
+  int at = pc_arg_at(a, "spec");
   pc_module *m;
   lua_getfield(L, at, "forward");
   int ok = lua_isfunction(L, -1);
@@ -112,7 +112,7 @@ static int f_module(lua_State *L, pc_args *a) {
 /* ---- methods ---- */
 
 static int m_call(lua_State *L, pc_args *a) {
-  pc_module *m = PC_MODULE(a->a[0]);
+  pc_module *m = PC_MODULE(a, "self");
   pc_tensor *out[PC_MAX_OUT] = {NULL};
   pc_scope s = {0};
   int n = m->cls->nout;
@@ -143,7 +143,7 @@ static int list_one(void *ctx, const char *path, pc_parameter *p) {
 static int list_as(lua_State *L, pc_args *a, int what) {
   list_ctx c = {L, 0, what};
   lua_newtable(L);
-  int rc = pc_module_each(PC_MODULE(a->a[0]), list_one, &c);
+  int rc = pc_module_each(PC_MODULE(a, "self"), list_one, &c);
   return rc < 0 ? rc : 1;
 }
 
@@ -161,7 +161,7 @@ static int name_one(void *ctx, const char *path, pc_parameter *p) {
 static int m_names(lua_State *L, pc_args *a) {
   list_ctx c = {L, 0, 0};
   lua_newtable(L);
-  int rc = pc_module_each(PC_MODULE(a->a[0]), name_one, &c);
+  int rc = pc_module_each(PC_MODULE(a, "self"), name_one, &c);
   return rc < 0 ? rc : 1;
 }
 
@@ -188,8 +188,8 @@ static int load_one(void *ctx, const char *path, pc_parameter *p) {
 }
 
 static int m_load_state(lua_State *L, pc_args *a) {
-  pc_module *m = PC_MODULE(a->a[0]);
-  load_ctx c = {L, a->a[1].at, 0};
+  pc_module *m = PC_MODULE(a, "self");
+  load_ctx c = {L, pc_arg_at(a, "state"), 0};
   int given = 0, rc = pc_module_each(m, load_one, &c);
   if (rc < 0) return rc;
   for (lua_pushnil(L); lua_next(L, c.at); lua_pop(L, 1)) {
@@ -200,48 +200,48 @@ static int m_load_state(lua_State *L, pc_args *a) {
       return rc;
     }
   }
-  lua_pushvalue(L, a->a[0].at);
+  lua_pushvalue(L, pc_arg_at(a, "self"));
   return 1;
 }
 
 static int m_count(lua_State *L, pc_args *a) {
-  lua_pushnumber(L, (lua_Number)pc_module_count(PC_MODULE(a->a[0])));
+  lua_pushnumber(L, (lua_Number)pc_module_count(PC_MODULE(a, "self")));
   return 1;
 }
 
 static int self_back(lua_State *L, pc_args *a, int rc) {
   if (rc < 0) return rc;
-  lua_pushvalue(L, a->a[0].at);
+  lua_pushvalue(L, pc_arg_at(a, "self"));
   return 1;
 }
 
 static int m_train(lua_State *L, pc_args *a) {
-  pc_module_set_training(PC_MODULE(a->a[0]), (int)a->a[1].v.i);
+  pc_module_set_training(PC_MODULE(a, "self"), pc_arg_bool(a, "on"));
   return self_back(L, a, PC_OK);
 }
 static int m_freeze(lua_State *L, pc_args *a) {
-  return self_back(L, a, pc_module_set_requires_grad(PC_MODULE(a->a[0]), 0));
+  return self_back(L, a, pc_module_set_requires_grad(PC_MODULE(a, "self"), 0));
 }
 static int m_unfreeze(lua_State *L, pc_args *a) {
-  return self_back(L, a, pc_module_set_requires_grad(PC_MODULE(a->a[0]), 1));
+  return self_back(L, a, pc_module_set_requires_grad(PC_MODULE(a, "self"), 1));
 }
 static int m_fix(lua_State *L, pc_args *a) {
-  return self_back(L, a, pc_module_fix(PC_MODULE(a->a[0]), (int)a->a[1].v.i));
+  return self_back(L, a, pc_module_fix(PC_MODULE(a, "self"), pc_arg_bool(a, "on")));
 }
 static int m_lora(lua_State *L, pc_args *a) {
-  double alpha = a->a[2].v.set ? a->a[2].v.d : (double)a->a[1].v.i;
-  return self_back(L, a, pc_lora_add(PC_MODULE(a->a[0]), a->a[3].v.s, a->a[1].v.i, alpha));
+  double alpha = pc_arg_given(a, "alpha") ? pc_arg_num(a, "alpha") : (double)pc_arg_int64(a, "rank");
+  return self_back(L, a, pc_lora_add(PC_MODULE(a, "self"), pc_arg_str(a, "on"), pc_arg_int64(a, "rank"), alpha));
 }
-static int m_merge_lora(lua_State *L, pc_args *a) { return self_back(L, a, pc_lora_merge(PC_MODULE(a->a[0]))); }
-static int m_zero_grad(lua_State *L, pc_args *a) { return self_back(L, a, pc_module_zero_grad(PC_MODULE(a->a[0]))); }
+static int m_merge_lora(lua_State *L, pc_args *a) { return self_back(L, a, pc_lora_merge(PC_MODULE(a, "self"))); }
+static int m_zero_grad(lua_State *L, pc_args *a) { return self_back(L, a, pc_module_zero_grad(PC_MODULE(a, "self"))); }
 
 static int m_copy(lua_State *L, pc_args *a) {
-  return self_back(L, a, pc_module_copy_values(PC_MODULE(a->a[0]), PC_MODULE(a->a[1])));
+  return self_back(L, a, pc_module_copy_values(PC_MODULE(a, "self"), PC_MODULE(a, "source")));
 }
 
 static int m_flatten(lua_State *L, pc_args *a) {
   pc_flat f;
-  int rc = pc_module_flatten(PC_MODULE(a->a[0]), &f);
+  int rc = pc_module_flatten(PC_MODULE(a, "self"), &f);
   if (rc < 0) return rc;
   pc_push_tensor(L, f.values);
   pc_push_tensor(L, f.grads);
@@ -249,7 +249,7 @@ static int m_flatten(lua_State *L, pc_args *a) {
 }
 
 static int m_children(lua_State *L, pc_args *a) {
-  pc_module *m = PC_MODULE(a->a[0]);
+  pc_module *m = PC_MODULE(a, "self");
   lua_createtable(L, m->nkids, 0);
   for (int i = 0; i < m->nkids; i++) {
     lua_createtable(L, 0, 2);
@@ -263,7 +263,7 @@ static int m_children(lua_State *L, pc_args *a) {
 }
 
 static int m_type(lua_State *L, pc_args *a) {
-  lua_pushstring(L, PC_MODULE(a->a[0])->cls->name);
+  lua_pushstring(L, PC_MODULE(a, "self")->cls->name);
   return 1;
 }
 

@@ -15,7 +15,7 @@ void pc_push_module(lua_State *L, pc_module *m);
 int pc_made_module(lua_State *L, int rc, pc_module *const *m);
 /* The module at idx, borrowed, or NULL. */
 pc_module *pc_to_module(lua_State *L, int idx);
-#define PC_MODULE(arg) (((pc_module_handle *)(arg).p)->m)
+#define PC_MODULE(a, name) (((pc_module_handle *)pc_arg_object(a, name))->m)
 
 /* Makes the class; called by every luaopen that needs it; idempotent. */
 void pc_module_class_open(lua_State *L);

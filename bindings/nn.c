@@ -8,50 +8,58 @@
 int luaopen_percept_nn(lua_State *L);
 void pc_module_functions(lua_State *L);
 
-#define I(k) a->a[k].v.i
-#define D(k) a->a[k].v.d
-#define S(k) a->a[k].v.s
-
 static int f_linear(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_linear_opts o = {.no_bias = !I(2), .gain = D(4)};
-  int rc = pc_init_parse(&o.init, S(3));
+  pc_linear_opts o = {.no_bias = !pc_arg_bool(a, "bias"), .gain = pc_arg_num(a, "gain")};
+  int rc = pc_init_parse(&o.init, pc_arg_str(a, "init"));
   if (rc == PC_OK && o.init == PC_INIT_ZEROS) o.zeros = 1;
-  return pc_made_module(L, rc < 0 ? rc : pc_nn_linear(&m, I(0), I(1), &o), &m);
+  return pc_made_module(L, rc < 0 ? rc : pc_nn_linear(&m, pc_arg_int64(a, "in"), pc_arg_int64(a, "out"), &o), &m);
 }
 
 static int f_conv2d(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_nn_conv_opts o = {.stride = I(3), .padding = I(4), .dilation = I(5), .groups = I(6), .no_bias = !I(7)};
-  return pc_made_module(L, pc_nn_conv2d(&m, I(0), I(1), I(2), &o), &m);
+  pc_nn_conv_opts o = {.stride = pc_arg_int64(a, "stride"),
+                       .padding = pc_arg_int64(a, "padding"),
+                       .dilation = pc_arg_int64(a, "dilation"),
+                       .groups = pc_arg_int64(a, "groups"),
+                       .no_bias = !pc_arg_bool(a, "bias")};
+  return pc_made_module(
+      L, pc_nn_conv2d(&m, pc_arg_int64(a, "in"), pc_arg_int64(a, "out"), pc_arg_int64(a, "kernel"), &o), &m);
 }
 
 static int f_conv_transpose2d(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_nn_conv_opts o = {
-      .stride = I(3), .padding = I(4), .output_padding = I(5), .dilation = I(6), .groups = I(7), .no_bias = !I(8)};
-  return pc_made_module(L, pc_nn_conv_transpose2d(&m, I(0), I(1), I(2), &o), &m);
+  pc_nn_conv_opts o = {.stride = pc_arg_int64(a, "stride"),
+                       .padding = pc_arg_int64(a, "padding"),
+                       .output_padding = pc_arg_int64(a, "output_padding"),
+                       .dilation = pc_arg_int64(a, "dilation"),
+                       .groups = pc_arg_int64(a, "groups"),
+                       .no_bias = !pc_arg_bool(a, "bias")};
+  return pc_made_module(
+      L, pc_nn_conv_transpose2d(&m, pc_arg_int64(a, "in"), pc_arg_int64(a, "out"), pc_arg_int64(a, "kernel"), &o), &m);
 }
 
 static int f_layer_norm(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(L, pc_nn_layer_norm(&m, I(0), D(1), !I(2)), &m);
+  return pc_made_module(
+      L, pc_nn_layer_norm(&m, pc_arg_int64(a, "width"), pc_arg_num(a, "eps"), !pc_arg_bool(a, "affine")), &m);
 }
 
 static int f_group_norm(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(L, pc_nn_group_norm(&m, I(0), I(1), D(2)), &m);
+  return pc_made_module(
+      L, pc_nn_group_norm(&m, pc_arg_int64(a, "groups"), pc_arg_int64(a, "channels"), pc_arg_num(a, "eps")), &m);
 }
 
 static int f_dropout(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(L, pc_nn_dropout(&m, D(0)), &m);
+  return pc_made_module(L, pc_nn_dropout(&m, pc_arg_num(a, "p")), &m);
 }
 
 static int f_activation(lua_State *L, pc_args *a) {
   pc_module *m;
   pc_nn_act act;
-  int rc = pc_nn_act_parse(&act, S(0));
+  int rc = pc_nn_act_parse(&act, pc_arg_str(a, "kind"));
   return pc_made_module(L, rc < 0 ? rc : pc_nn_activation(&m, act), &m);
 }
 
@@ -79,13 +87,14 @@ static int f_mlp(lua_State *L, pc_args *a) {
   pc_module *m;
   pc_nn_act act;
   int64_t w[64];
-  int n = int_list(L, "nn.mlp", a->a[0].at, w, 64), rc = n < 0 ? n : pc_nn_act_parse(&act, S(1));
+  int n = int_list(L, "nn.mlp", pc_arg_at(a, "widths"), w, 64),
+      rc = n < 0 ? n : pc_nn_act_parse(&act, pc_arg_str(a, "activation"));
   return pc_made_module(L, rc < 0 ? rc : pc_nn_mlp(&m, n, w, act), &m);
 }
 
 static int f_sequential(lua_State *L, pc_args *a) {
   pc_module *m, *parts[256];
-  int at = a->a[0].at, n = (int)lua_objlen(L, at);
+  int at = pc_arg_at(a, "modules"), n = (int)lua_objlen(L, at);
   if (n > 256) return pc_fail(PC_EARG, "nn.sequential: at most 256 modules");
   for (int i = 0; i < n; i++) {
     lua_rawgeti(L, at, i + 1);
@@ -98,26 +107,33 @@ static int f_sequential(lua_State *L, pc_args *a) {
 
 static int f_attention(lua_State *L, pc_args *a) {
   pc_module *m;
-  int64_t context = a->a[2].v.set ? I(2) : I(0);
+  int64_t context = pc_arg_given(a, "context") ? pc_arg_int64(a, "context") : pc_arg_int64(a, "width");
   return pc_made_module(
-      L, pc_nn_attention(&m, I(0), context, I(1), &(pc_attention_opts){.inner = I(3), .qkv_bias = (int)I(4)}), &m);
+      L,
+      pc_nn_attention(&m, pc_arg_int64(a, "width"), context, pc_arg_int64(a, "heads"),
+                      &(pc_attention_opts){.inner = pc_arg_int64(a, "inner"), .qkv_bias = pc_arg_bool(a, "bias")}),
+      &m);
 }
 
 static int f_block(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_block_opts o = {.width_kv = I(2), .self_attention = (int)I(3), .ff = I(4), .inner = I(5), .qkv_bias = (int)I(6)};
-  o.recompute = (int)I(7);
-  return pc_made_module(L, pc_nn_block(&m, I(0), I(1), &o), &m);
+  pc_block_opts o = {.width_kv = pc_arg_int64(a, "context"),
+                     .self_attention = pc_arg_bool(a, "self_attention"),
+                     .ff = pc_arg_int64(a, "ff"),
+                     .inner = pc_arg_int64(a, "inner"),
+                     .qkv_bias = pc_arg_bool(a, "bias")};
+  o.recompute = pc_arg_bool(a, "recompute");
+  return pc_made_module(L, pc_nn_block(&m, pc_arg_int64(a, "width"), pc_arg_int64(a, "heads"), &o), &m);
 }
 
 static int f_gru_cell(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(L, pc_nn_gru_cell(&m, I(0), I(1)), &m);
+  return pc_made_module(L, pc_nn_gru_cell(&m, pc_arg_int64(a, "in"), pc_arg_int64(a, "hidden")), &m);
 }
 
 static int f_position(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(L, pc_nn_position(&m, I(0), I(1), D(2)), &m);
+  return pc_made_module(L, pc_nn_position(&m, pc_arg_int64(a, "n"), pc_arg_int64(a, "width"), pc_arg_num(a, "sd")), &m);
 }
 
 static int push_table(lua_State *L, int rc, pc_tensor *const *t) {
@@ -128,32 +144,34 @@ static int push_table(lua_State *L, int rc, pc_tensor *const *t) {
 
 static int f_sincos(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  return push_table(L, pc_embed_sincos_1d(&t, I(0), I(1)), &t);
+  return push_table(L, pc_embed_sincos_1d(&t, pc_arg_int64(a, "n"), pc_arg_int64(a, "width")), &t);
 }
 
 static int f_sincos2d(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  return push_table(L, pc_embed_sincos_2d(&t, I(0), I(1), I(2)), &t);
+  return push_table(
+      L, pc_embed_sincos_2d(&t, pc_arg_int64(a, "height"), pc_arg_int64(a, "width"), pc_arg_int64(a, "channels")), &t);
 }
 
 static int f_fourier(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  return push_table(L, pc_embed_fourier(&t, I(0), I(1), I(2)), &t);
+  return push_table(
+      L, pc_embed_fourier(&t, pc_arg_int64(a, "height"), pc_arg_int64(a, "width"), pc_arg_int64(a, "octaves")), &t);
 }
 
 static int f_init(lua_State *L, pc_args *a) {
   pc_init kind;
-  pc_tensor *t = a->a[0].t;
+  pc_tensor *t = pc_arg_tensor(a, "t");
   int64_t n = pc_numel(t), out = t->ndim ? t->size[0] : 1, in = out ? n / out : 0;
-  int rc = pc_init_parse(&kind, S(1));
+  int rc = pc_init_parse(&kind, pc_arg_str(a, "kind"));
   if (rc == PC_OK) {
     int was = pc_grad_set_enabled(0); /* filling a parameter is no step of a computation */
     rc = pc_inplace_begin("nn.init", t);
-    if (rc == PC_OK) rc = pc_init_fill(t, kind, D(2), in, out, pc_rng_global());
+    if (rc == PC_OK) rc = pc_init_fill(t, kind, pc_arg_num(a, "gain"), in, out, pc_rng_global());
     pc_grad_set_enabled(was);
   }
   if (rc < 0) return rc;
-  lua_pushvalue(L, a->a[0].at);
+  lua_pushvalue(L, pc_arg_at(a, "t"));
   return 1;
 }
 
@@ -210,7 +228,7 @@ static int again_run(void *ctx, pc_tensor *const *in, int nin, pc_tensor **out, 
 static int f_checkpoint(lua_State *L, pc_args *a) {
   pc_tensor *in[32], *out[PC_MAX_OUT];
   again c = {.nargs = a->nrest}, *keep;
-  int nout = 0, fn = a->a[0].at;
+  int nout = 0, fn = pc_arg_at(a, "fn");
   if (!pc_to_module(L, fn) && lua_type(L, fn) != LUA_TFUNCTION)
     return pc_fail(PC_EARG, "checkpoint: argument 1 is %s; a module or a function is expected", pc_describe(L, fn));
   for (int i = 0; i < a->nrest; i++) {
@@ -248,36 +266,43 @@ static int loss_end(lua_State *L, pc_scope *s, pc_tensor *loss) {
 static int f_mse(lua_State *L, pc_args *a) {
   pc_scope s = {0};
   pc_reduction r = 0;
-  pc_note(&s, pc_reduction_parse(&r, S(2)));
-  return loss_end(L, &s, s.rc < 0 ? NULL : pc_loss_mse(&s, a->a[0].t, a->a[1].t, r));
+  pc_note(&s, pc_reduction_parse(&r, pc_arg_str(a, "reduction")));
+  return loss_end(L, &s, s.rc < 0 ? NULL : pc_loss_mse(&s, pc_arg_tensor(a, "x"), pc_arg_tensor(a, "y"), r));
 }
 
 static int f_cross_entropy(lua_State *L, pc_args *a) {
   pc_scope s = {0};
   pc_reduction r = 0;
-  pc_note(&s, pc_reduction_parse(&r, S(3)));
-  return loss_end(L, &s, s.rc < 0 ? NULL : pc_loss_cross_entropy(&s, a->a[0].t, a->a[1].t, D(2), r));
+  pc_note(&s, pc_reduction_parse(&r, pc_arg_str(a, "reduction")));
+  return loss_end(L, &s,
+                  s.rc < 0 ? NULL
+                           : pc_loss_cross_entropy(&s, pc_arg_tensor(a, "logits"), pc_arg_tensor(a, "target"),
+                                                   pc_arg_num(a, "label_smoothing"), r));
 }
 
 static int f_bce(lua_State *L, pc_args *a) {
   pc_scope s = {0};
   pc_reduction r = 0;
-  pc_note(&s, pc_reduction_parse(&r, S(2)));
-  return loss_end(L, &s, s.rc < 0 ? NULL : pc_loss_bce_logits(&s, a->a[0].t, a->a[1].t, r));
+  pc_note(&s, pc_reduction_parse(&r, pc_arg_str(a, "reduction")));
+  return loss_end(L, &s,
+                  s.rc < 0 ? NULL : pc_loss_bce_logits(&s, pc_arg_tensor(a, "x"), pc_arg_tensor(a, "target"), r));
 }
 
 static int f_gaussian_nll(lua_State *L, pc_args *a) {
   pc_scope s = {0};
   pc_reduction r = 0;
-  pc_note(&s, pc_reduction_parse(&r, S(4)));
-  return loss_end(L, &s, s.rc < 0 ? NULL : pc_loss_gaussian_nll(&s, a->a[0].t, a->a[1].t, a->a[2].t, D(3), r));
+  pc_note(&s, pc_reduction_parse(&r, pc_arg_str(a, "reduction")));
+  return loss_end(L, &s,
+                  s.rc < 0 ? NULL
+                           : pc_loss_gaussian_nll(&s, pc_arg_tensor(a, "mean"), pc_arg_tensor(a, "x"),
+                                                  pc_arg_tensor(a, "var"), pc_arg_num(a, "eps"), r));
 }
 
 static int f_kl(lua_State *L, pc_args *a) {
   pc_scope s = {0};
   pc_reduction r = 0;
-  pc_note(&s, pc_reduction_parse(&r, S(2)));
-  return loss_end(L, &s, s.rc < 0 ? NULL : pc_loss_kl(&s, a->a[0].t, a->a[1].t, r));
+  pc_note(&s, pc_reduction_parse(&r, pc_arg_str(a, "reduction")));
+  return loss_end(L, &s, s.rc < 0 ? NULL : pc_loss_kl(&s, pc_arg_tensor(a, "mean"), pc_arg_tensor(a, "log_std"), r));
 }
 
 static const pc_luafn functions[] = {

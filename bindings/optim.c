@@ -11,7 +11,7 @@ int luaopen_percept_optim(lua_State *L);
 typedef struct optim_handle {
   pc_optim *o;
 } optim_handle;
-#define OPTIM(arg) (((optim_handle *)(arg).p)->o)
+#define OPTIM(a, name) (((optim_handle *)pc_arg_object(a, name))->o)
 
 static int optim_gc(lua_State *L) {
   optim_handle *h = lua_touserdata(L, 1);
@@ -107,7 +107,7 @@ static int add_params(lua_State *L, pc_optim *o, int at, const pc_optim_opts *op
 static int make(lua_State *L, pc_args *a, pc_optim_kind kind, const pc_optim_opts *opts, int during) {
   pc_optim *o;
   int rc = pc_optim_new(&o, kind);
-  if (rc == PC_OK) rc = add_params(L, o, a->a[0].at, opts);
+  if (rc == PC_OK) rc = add_params(L, o, pc_arg_at(a, "params"), opts);
   if (rc == PC_OK && during) rc = pc_optim_during_backward(o);
   if (rc < 0) {
     pc_optim_release(o);
@@ -118,15 +118,20 @@ static int make(lua_State *L, pc_args *a, pc_optim_kind kind, const pc_optim_opt
 }
 
 static int f_sgd(lua_State *L, pc_args *a) {
-  pc_optim_opts o = {
-      .lr = a->a[1].v.d, .momentum = a->a[2].v.d, .nesterov = (int)a->a[3].v.i, .weight_decay = a->a[4].v.d};
-  return make(L, a, PC_OPTIM_SGD, &o, (int)a->a[5].v.i);
+  pc_optim_opts o = {.lr = pc_arg_num(a, "lr"),
+                     .momentum = pc_arg_num(a, "momentum"),
+                     .nesterov = pc_arg_bool(a, "nesterov"),
+                     .weight_decay = pc_arg_num(a, "weight_decay")};
+  return make(L, a, PC_OPTIM_SGD, &o, pc_arg_bool(a, "during_backward"));
 }
 
 static int adam_like(lua_State *L, pc_args *a, pc_optim_kind kind) {
-  pc_optim_opts o = {
-      .lr = a->a[1].v.d, .beta1 = a->a[2].v.d, .beta2 = a->a[3].v.d, .eps = a->a[4].v.d, .weight_decay = a->a[5].v.d};
-  return make(L, a, kind, &o, (int)a->a[6].v.i);
+  pc_optim_opts o = {.lr = pc_arg_num(a, "lr"),
+                     .beta1 = pc_arg_num(a, "beta1"),
+                     .beta2 = pc_arg_num(a, "beta2"),
+                     .eps = pc_arg_num(a, "eps"),
+                     .weight_decay = pc_arg_num(a, "weight_decay")};
+  return make(L, a, kind, &o, pc_arg_bool(a, "during_backward"));
 }
 
 static int f_adam(lua_State *L, pc_args *a) { return adam_like(L, a, PC_OPTIM_ADAM); }
@@ -134,34 +139,34 @@ static int f_adamw(lua_State *L, pc_args *a) { return adam_like(L, a, PC_OPTIM_A
 
 /* ---- methods ---- */
 
-static int m_step(lua_State *L, pc_args *a) { return pc_optim_step(OPTIM(a->a[0])); }
-static int m_zero_grad(lua_State *L, pc_args *a) { return pc_optim_zero_grad(OPTIM(a->a[0])); }
+static int m_step(lua_State *L, pc_args *a) { return pc_optim_step(OPTIM(a, "self")); }
+static int m_zero_grad(lua_State *L, pc_args *a) { return pc_optim_zero_grad(OPTIM(a, "self")); }
 
 static int m_clip(lua_State *L, pc_args *a) {
   double norm = 0;
-  int rc = pc_optim_clip_grad_norm(OPTIM(a->a[0]), a->a[1].v.d, &norm);
+  int rc = pc_optim_clip_grad_norm(OPTIM(a, "self"), pc_arg_num(a, "max_norm"), &norm);
   if (rc < 0) return rc;
   lua_pushnumber(L, norm);
   return 1;
 }
 
 static int m_lr(lua_State *L, pc_args *a) {
-  pc_optim *o = OPTIM(a->a[0]);
-  int g = a->a[2].v.set ? (int)a->a[2].v.i - 1 : -1;
+  pc_optim *o = OPTIM(a, "self");
+  int g = pc_arg_given(a, "group") ? pc_arg_int(a, "group") - 1 : -1;
   if (g >= pc_optim_ngroups(o) || g < -1)
     return pc_fail(PC_EINDEX, "lr: no group %d; there are %d", g + 1, pc_optim_ngroups(o));
-  if (a->a[1].v.set) pc_optim_set_lr(o, g, a->a[1].v.d);
+  if (pc_arg_given(a, "value")) pc_optim_set_lr(o, g, pc_arg_num(a, "value"));
   lua_pushnumber(L, pc_optim_lr(o, g < 0 ? 0 : g));
   return 1;
 }
 
 static int m_steps(lua_State *L, pc_args *a) {
-  lua_pushnumber(L, (lua_Number)pc_optim_steps(OPTIM(a->a[0])));
+  lua_pushnumber(L, (lua_Number)pc_optim_steps(OPTIM(a, "self")));
   return 1;
 }
 
 static int m_state(lua_State *L, pc_args *a) {
-  pc_optim *o = OPTIM(a->a[0]);
+  pc_optim *o = OPTIM(a, "self");
   lua_newtable(L);
   for (int g = 0; g < pc_optim_ngroups(o); g++)
     for (int k = 0; k < pc_optim_nslots(o); k++) {
@@ -181,13 +186,13 @@ static int m_state(lua_State *L, pc_args *a) {
 }
 
 static int m_load_state(lua_State *L, pc_args *a) {
-  pc_optim *o = OPTIM(a->a[0]);
-  lua_getfield(L, a->a[2].at, "kind");
+  pc_optim *o = OPTIM(a, "self");
+  lua_getfield(L, pc_arg_at(a, "scalars"), "kind");
   const char *kind = lua_tostring(L, -1);
   if (!kind || strcmp(kind, pc_optim_name(o)))
     return pc_fail(PC_EARG, "load_state: the state is of optimiser '%s', this is %s", kind ? kind : "?",
                    pc_optim_name(o));
-  lua_getfield(L, a->a[2].at, "steps");
+  lua_getfield(L, pc_arg_at(a, "scalars"), "steps");
   double steps = lua_tonumber(L, -1);
   for (int g = 0; g < pc_optim_ngroups(o); g++)
     for (int k = 0; k < pc_optim_nslots(o); k++) {
@@ -195,7 +200,7 @@ static int m_load_state(lua_State *L, pc_args *a) {
       int rc = pc_optim_state(o, g, k, &t);
       if (rc < 0) return rc;
       lua_pushfstring(L, "%d.%s", g + 1, pc_optim_slot_name(o, k));
-      lua_rawget(L, a->a[1].at);
+      lua_rawget(L, pc_arg_at(a, "tensors"));
       from = pc_to_tensor(L, -1);
       if (!from || !pc_same_shape(from, t))
         return pc_fail(PC_ESHAPE, "load_state: slot '%s' of group %d is %s, needs shape %s", pc_optim_slot_name(o, k),
@@ -262,15 +267,16 @@ static int objective_call(void *ctx, const double *x, double *value, double *gra
 }
 
 static int f_lbfgs(lua_State *L, pc_args *a) {
-  objective o = {L, a->a[0].at, a->a[1].t};
+  objective o = {L, pc_arg_at(a, "fn"), pc_arg_tensor(a, "x")};
   pc_tensor *c = NULL, *d = NULL, *x = NULL, *result = NULL;
   pc_lbfgs_result r;
-  pc_lbfgs_opts opts = {(int)a->a[3].v.i, (int)a->a[2].v.i, a->a[4].v.d, a->a[5].v.d};
-  int rc = pc_contiguous(&c, a->a[1].t);
+  pc_lbfgs_opts opts = {pc_arg_int(a, "history"), pc_arg_int(a, "max_iter"), pc_arg_num(a, "tol_grad"),
+                        pc_arg_num(a, "tol_change")};
+  int rc = pc_contiguous(&c, pc_arg_tensor(a, "x"));
   if (rc == PC_OK) rc = pc_to_dtype(&d, c, PC_F64);
   if (rc == PC_OK) rc = pc_clone(&x, d);
   if (rc == PC_OK) rc = pc_lbfgs(pc_f64(x), pc_numel(x), objective_call, &o, &opts, &r);
-  if (rc == PC_OK) rc = pc_to_dtype(&result, x, a->a[1].t->dtype);
+  if (rc == PC_OK) rc = pc_to_dtype(&result, x, pc_arg_tensor(a, "x")->dtype);
   pc_tensor_release(c);
   pc_tensor_release(d);
   pc_tensor_release(x);
@@ -324,11 +330,11 @@ static int read_piece(lua_State *L, int i, pc_schedule *p) {
 }
 
 static int f_schedule(lua_State *L, pc_args *a) {
-  schedule_handle h = {(int)lua_objlen(L, a->a[0].at), {{0}}};
+  schedule_handle h = {(int)lua_objlen(L, pc_arg_at(a, "pieces")), {{0}}};
   int rc = PC_OK;
   if (h.n < 1 || h.n > MAX_PIECES) return pc_fail(PC_EARG, "schedule: 1 to %d pieces, got %d", MAX_PIECES, h.n);
   for (int i = 0; i < h.n && rc == PC_OK; i++) {
-    lua_rawgeti(L, a->a[0].at, i + 1);
+    lua_rawgeti(L, pc_arg_at(a, "pieces"), i + 1);
     rc = read_piece(L, i + 1, &h.p[i]);
     lua_pop(L, 1);
   }
@@ -339,8 +345,8 @@ static int f_schedule(lua_State *L, pc_args *a) {
 }
 
 static int m_at(lua_State *L, pc_args *a) {
-  const schedule_handle *h = a->a[0].p;
-  lua_pushnumber(L, pc_schedule_at(h->p, h->n, a->a[1].v.i));
+  const schedule_handle *h = pc_arg_object(a, "self");
+  lua_pushnumber(L, pc_schedule_at(h->p, h->n, pc_arg_int64(a, "step")));
   return 1;
 }
 

@@ -104,7 +104,7 @@ static int f_on_exit(lua_State *L, pc_args *a) {
     lua_pushvalue(L, -2);
     lua_rawset(L, LUA_REGISTRYINDEX);
   }
-  lua_pushvalue(L, a->a[0].at);
+  lua_pushvalue(L, pc_arg_at(a, "fn"));
   lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
   return 0;
 }
@@ -129,7 +129,7 @@ void pc_run_exit_functions(lua_State *L, const char *status, const char *message
 }
 
 static int f_run_exit(lua_State *L, pc_args *a) {
-  pc_run_exit_functions(L, a->a[0].v.s, a->a[1].v.s);
+  pc_run_exit_functions(L, pc_arg_str(a, "status"), pc_arg_str(a, "message"));
   return 0;
 }
 
@@ -194,15 +194,15 @@ static int call_lua(lua_State *L, pc_args *a) {
 }
 
 static int f_declare(lua_State *L, pc_args *a) {
-  pc_luafn fn = {a->a[0].v.s, a->a[1].v.s, call_lua, a->a[3].v.s, 0};
-  lua_pushvalue(L, a->a[2].at);
+  pc_luafn fn = {pc_arg_str(a, "name"), pc_arg_str(a, "signature"), call_lua, pc_arg_str(a, "help"), 0};
+  lua_pushvalue(L, pc_arg_at(a, "fn"));
   pc_declare(L, NULL, &fn, -1, 1);
   return 1;
 }
 
 /* usage(fn): the signature, the help line and the table of arguments of a declared function; nothing for others */
 static int f_usage(lua_State *L, pc_args *a) {
-  const pc_decl *d = pc_decl_of(L, a->a[0].at);
+  const pc_decl *d = pc_decl_of(L, pc_arg_at(a, "x"));
   if (!d) return 0;
   pc_push_usage(L, d);
   lua_pushstring(L, d->help);
@@ -229,19 +229,19 @@ static int f_usage(lua_State *L, pc_args *a) {
 /* The word of a list that is most like another one. */
 static int f_nearest(lua_State *L, pc_args *a) {
   const char *words[512];
-  int n = (int)lua_objlen(L, a->a[1].at), count = 0;
+  int n = (int)lua_objlen(L, pc_arg_at(a, "words")), count = 0;
   for (int i = 1; i <= n && count < 512; i++) {
-    lua_rawgeti(L, a->a[1].at, i); /* the list keeps it alive */
+    lua_rawgeti(L, pc_arg_at(a, "words"), i); /* the list keeps it alive */
     if (lua_type(L, -1) == LUA_TSTRING) words[count++] = lua_tostring(L, -1);
     lua_pop(L, 1);
   }
-  lua_pushstring(L, pc_nearest(a->a[0].v.s, words, count));
+  lua_pushstring(L, pc_nearest(pc_arg_str(a, "word"), words, count));
   return 1;
 }
 
 static int f_embedded(lua_State *L, pc_args *a) {
   for (const pc_embedded *e = pc_embedded_lua; e->name; e++)
-    if (!strcmp(e->name, a->a[0].v.s) || !strcmp(e->path, a->a[0].v.s))
+    if (!strcmp(e->name, pc_arg_str(a, "name")) || !strcmp(e->path, pc_arg_str(a, "name")))
       return lua_pushlstring(L, (const char *)e->data, e->size), 1;
   return 0;
 }

@@ -14,7 +14,7 @@ typedef struct plot_handle {
   pc_plot *p;
   int dark; /* how it is drawn unless a call says otherwise */
 } plot_handle;
-#define HANDLE(arg) ((plot_handle *)(arg).p)
+#define HANDLE(a, name) ((plot_handle *)pc_arg_object(a, name))
 
 static int plot_gc(lua_State *L) {
   plot_handle *h = lua_touserdata(L, 1);
@@ -36,68 +36,72 @@ static int limits(lua_State *L, const char *what, int at, int *has, double out[2
 
 static int f_new(lua_State *L, pc_args *a) {
   const char *groups[MAX_NAMES];
-  pc_plot_opts o = {.title = a->a[0].v.s,
-                    .xlabel = a->a[1].v.s,
-                    .ylabel = a->a[2].v.s,
-                    .width = a->a[3].v.d,
-                    .height = a->a[4].v.d,
-                    .xlog = !strcmp(a->a[5].v.s, "log"),
-                    .ylog = !strcmp(a->a[6].v.s, "log"),
-                    .zero = (int)a->a[9].v.i,
-                    .nolegend = !a->a[10].v.i,
-                    .values = a->a[12].v.set ? a->a[12].v.i ? 1 : -1 : 0,
-                    .digits = (int)a->a[13].v.i};
-  int rc = limits(L, "xlim", a->a[7].at, &o.has_xlim, o.xlim);
-  if (rc == PC_OK) rc = limits(L, "ylim", a->a[8].at, &o.has_ylim, o.ylim);
-  if (rc == PC_OK && a->a[11].at) {
-    if ((o.ngroups = pc_list_of_strings(L, "plot: groups", a->a[11].at, groups, MAX_NAMES)) < 0) rc = o.ngroups;
+  pc_plot_opts o = {.title = pc_arg_str(a, "title"),
+                    .xlabel = pc_arg_str(a, "xlabel"),
+                    .ylabel = pc_arg_str(a, "ylabel"),
+                    .width = pc_arg_num(a, "width"),
+                    .height = pc_arg_num(a, "height"),
+                    .xlog = !strcmp(pc_arg_str(a, "xscale"), "log"),
+                    .ylog = !strcmp(pc_arg_str(a, "yscale"), "log"),
+                    .zero = pc_arg_bool(a, "zero"),
+                    .nolegend = !pc_arg_bool(a, "legend"),
+                    .values = pc_arg_given(a, "numbers") ? pc_arg_bool(a, "numbers") ? 1 : -1 : 0,
+                    .digits = pc_arg_int(a, "digits")};
+  int rc = limits(L, "xlim", pc_arg_at(a, "xlim"), &o.has_xlim, o.xlim);
+  if (rc == PC_OK) rc = limits(L, "ylim", pc_arg_at(a, "ylim"), &o.has_ylim, o.ylim);
+  if (rc == PC_OK && pc_arg_at(a, "groups")) {
+    if ((o.ngroups = pc_list_of_strings(L, "plot: groups", pc_arg_at(a, "groups"), groups, MAX_NAMES)) < 0)
+      rc = o.ngroups;
     o.groups = groups;
   }
   if (rc < 0) return rc;
   plot_handle *h = pc_new_object(L, "plot", sizeof *h);
-  h->dark = !strcmp(a->a[14].v.s, "dark");
+  h->dark = !strcmp(pc_arg_str(a, "theme"), "dark");
   rc = pc_plot_new(&h->p, &o);
   return rc < 0 ? rc : 1;
 }
 
 static int p_add(lua_State *L, pc_args *a) {
   static const char *const kinds[] = {"line", "points", "both", "bars"};
-  pc_series_opts s = {.name = a->a[2].v.s,
-                      .y = a->a[3].t,
-                      .x = a->a[4].t,
-                      .sd = a->a[5].t,
-                      .low = a->a[6].t,
-                      .high = a->a[7].t,
-                      .dashed = (int)a->a[8].v.i,
-                      .color = (int)a->a[9].v.i};
-  while (strcmp(kinds[s.kind], a->a[1].v.s) != 0) s.kind++;
+  pc_series_opts s = {.name = pc_arg_str(a, "name"),
+                      .y = pc_arg_tensor(a, "y"),
+                      .x = pc_arg_tensor(a, "x"),
+                      .sd = pc_arg_tensor(a, "sd"),
+                      .low = pc_arg_tensor(a, "low"),
+                      .high = pc_arg_tensor(a, "high"),
+                      .dashed = pc_arg_bool(a, "dashed"),
+                      .color = pc_arg_int(a, "color")};
+  while (strcmp(kinds[s.kind], pc_arg_str(a, "kind")) != 0) s.kind++;
   if (s.color < 0) return pc_fail(PC_EARG, "plot: color = %d: colours count from 1", s.color);
-  return pc_plot_add(HANDLE(a->a[0])->p, &s);
+  return pc_plot_add(HANDLE(a, "self")->p, &s);
 }
 
 static int p_heat(lua_State *L, pc_args *a) {
   const char *rows[MAX_NAMES], *cols[MAX_NAMES];
   double lim[2] = {0, 0};
-  pc_heat_opts h = {
-      .values = a->a[1].t, .framed = a->a[2].t, .row_labels = rows, .col_labels = cols, .frame_name = a->a[6].v.s};
-  int rc = limits(L, "limits", a->a[5].at, &h.has_limits, lim);
+  pc_heat_opts h = {.values = pc_arg_tensor(a, "values"),
+                    .framed = pc_arg_tensor(a, "framed"),
+                    .row_labels = rows,
+                    .col_labels = cols,
+                    .frame_name = pc_arg_str(a, "frame_name")};
+  int rc = limits(L, "limits", pc_arg_at(a, "limits"), &h.has_limits, lim);
   h.low = lim[0], h.high = lim[1];
-  if (rc == PC_OK && a->a[3].at &&
-      (h.nrow_labels = pc_list_of_strings(L, "plot: rows", a->a[3].at, rows, MAX_NAMES)) < 0)
+  if (rc == PC_OK && pc_arg_at(a, "rows") &&
+      (h.nrow_labels = pc_list_of_strings(L, "plot: rows", pc_arg_at(a, "rows"), rows, MAX_NAMES)) < 0)
     rc = h.nrow_labels;
-  if (rc == PC_OK && a->a[4].at &&
-      (h.ncol_labels = pc_list_of_strings(L, "plot: columns", a->a[4].at, cols, MAX_NAMES)) < 0)
+  if (rc == PC_OK && pc_arg_at(a, "columns") &&
+      (h.ncol_labels = pc_list_of_strings(L, "plot: columns", pc_arg_at(a, "columns"), cols, MAX_NAMES)) < 0)
     rc = h.ncol_labels;
-  return rc < 0 ? rc : pc_plot_heat(HANDLE(a->a[0])->p, &h);
+  return rc < 0 ? rc : pc_plot_heat(HANDLE(a, "self")->p, &h);
 }
 
-static int dark(const pc_args *a, int i) {
-  return a->a[i].v.set && a->a[i].v.s ? !strcmp(a->a[i].v.s, "dark") : HANDLE(a->a[0])->dark;
+static int dark(const pc_args *a) {
+  return pc_arg_given(a, "theme") ? !strcmp(pc_arg_str(a, "theme"), "dark") : HANDLE(a, "self")->dark;
 }
 
 static int p_svg(lua_State *L, pc_args *a) {
   char *text;
-  int rc = pc_plot_svg(&text, HANDLE(a->a[0])->p, dark(a, 1));
+  int rc = pc_plot_svg(&text, HANDLE(a, "self")->p, dark(a));
   if (rc < 0) return rc;
   lua_pushstring(L, text);
   pc_free(text);
@@ -106,19 +110,19 @@ static int p_svg(lua_State *L, pc_args *a) {
 
 static int p_pixels(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  int rc = pc_plot_pixels(&t, HANDLE(a->a[0])->p, dark(a, 1), a->a[2].v.d);
+  int rc = pc_plot_pixels(&t, HANDLE(a, "self")->p, dark(a), pc_arg_num(a, "scale"));
   if (rc < 0) return rc;
   pc_push_tensor(L, t);
   return 1;
 }
 
 static int p_save(lua_State *L, pc_args *a) {
-  return pc_plot_save(a->a[1].v.s, HANDLE(a->a[0])->p, dark(a, 2), a->a[3].v.d);
+  return pc_plot_save(pc_arg_str(a, "path"), HANDLE(a, "self")->p, dark(a), pc_arg_num(a, "scale"));
 }
 
 static int f_css(lua_State *L, pc_args *a) {
   char *text;
-  int rc = pc_plot_css(&text, !strcmp(a->a[0].v.s, "dark"), a->a[1].v.s);
+  int rc = pc_plot_css(&text, !strcmp(pc_arg_str(a, "theme"), "dark"), pc_arg_str(a, "selector"));
   if (rc < 0) return rc;
   lua_pushstring(L, text);
   pc_free(text);

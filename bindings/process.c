@@ -65,17 +65,17 @@ static int f_spawn(lua_State *L, pc_args *a) {
   const char *argv[MAX_WORDS], *extra[MAX_WORDS], **env;
   pid_t pid;
   size_t n = 0, k;
-  int rc = words_of(L, a->a[0].at, argv, "words"), more;
+  int rc = words_of(L, pc_arg_at(a, "command"), argv, "words"), more;
   if (rc < 0) return rc;
   if (rc == 0) return pc_fail(PC_EARG, "spawn: the command is empty");
-  more = words_of(L, a->a[1].at, extra, "variables");
+  more = words_of(L, pc_arg_at(a, "env"), extra, "variables");
   if (more < 0) return more;
   while (environ[n]) n++;
   env = malloc((n + (size_t)more + 1) * sizeof *env);
   if (!env) return pc_fail(PC_ENOMEM, "spawn: out of memory");
   for (k = 0; k < (size_t)more; k++) env[k] = extra[k]; /* getenv takes the first */
   memcpy(env + more, environ, (n + 1) * sizeof *env);
-  rc = spawn(&pid, argv, env, a->a[2].v.s);
+  rc = spawn(&pid, argv, env, pc_arg_str(a, "log"));
   free(env);
   if (rc) return pc_fail(PC_EIO, "spawn: %s: %s", argv[0], strerror(rc));
   lua_pushinteger(L, pid);
@@ -101,7 +101,7 @@ static int push_ended(lua_State *L, pid_t pid, int status) {
 /* A child that ended, within so many seconds; looked for every millisecond at first, then every twentieth of the time
  * that has passed, at most 50 ms: whoever times a child is wrong by 5 % and a millisecond. */
 static int f_wait(lua_State *L, pc_args *a) {
-  int left = (int)(a->a[0].v.d * 1000), passed = 0, pause = 1, status;
+  int left = (int)(pc_arg_num(a, "seconds") * 1000), passed = 0, pause = 1, status;
   for (;;) {
     pid_t pid = waitpid(-1, &status, WNOHANG);
     if (pid > 0) return push_ended(L, pid, status);
@@ -130,22 +130,22 @@ static int f_kill(lua_State *L, pc_args *a) {
     int number;
   } known[] = {{"INT", SIGINT}, {"TERM", SIGTERM}, {"KILL", SIGKILL}};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-    if (!strcmp(a->a[1].v.s, known[i].name)) {
-      lua_pushboolean(L, kill((pid_t)a->a[0].v.i, known[i].number) == 0);
+    if (!strcmp(pc_arg_str(a, "signal"), known[i].name)) {
+      lua_pushboolean(L, kill((pid_t)pc_arg_int64(a, "pid"), known[i].number) == 0);
       return 1;
     }
-  return pc_fail(PC_EARG, "kill: signal '%s' is none of INT, TERM, KILL", a->a[1].v.s);
+  return pc_fail(PC_EARG, "kill: signal '%s' is none of INT, TERM, KILL", pc_arg_str(a, "signal"));
 }
 
 static int f_sleep(lua_State *L, pc_args *a) {
-  rest((int)(a->a[0].v.d * 1000));
+  rest((int)(pc_arg_num(a, "seconds") * 1000));
   return 0;
 }
 
 /* Ends this process when its parent does: a pool that is killed leaves nothing behind. */
 static int f_die_with_parent(lua_State *L, pc_args *a) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (getppid() != (pid_t)a->a[0].v.i) kill(getpid(), SIGTERM); /* it was faster */
+  if (getppid() != (pid_t)pc_arg_int64(a, "pid")) kill(getpid(), SIGTERM); /* it was faster */
   return 0;
 }
 
@@ -171,7 +171,7 @@ static int f_cwd(lua_State *L, pc_args *a) {
 }
 
 static int f_chdir(lua_State *L, pc_args *a) {
-  if (chdir(a->a[0].v.s)) return pc_fail(PC_EIO, "chdir: '%s': %s", a->a[0].v.s, strerror(errno));
+  if (chdir(pc_arg_str(a, "path"))) return pc_fail(PC_EIO, "chdir: '%s': %s", pc_arg_str(a, "path"), strerror(errno));
   return 0;
 }
 

@@ -24,10 +24,10 @@ int luaopen_percept_recorder(lua_State *L);
 typedef struct run_handle {
   pc_run *r;
 } run_handle;
-#define RUN(arg) (((run_handle *)(arg).p)->r)
+#define RUN(a, name) (((run_handle *)pc_arg_object(a, name))->r)
 
 static int f_json(lua_State *L, pc_args *a) {
-  char *text = pc_json_text(L, a->a[0].at, JSON_ENCODE_ANY);
+  char *text = pc_json_text(L, pc_arg_at(a, "value"), JSON_ENCODE_ANY);
   lua_pushstring(L, text);
   free(text);
   return 1;
@@ -35,7 +35,7 @@ static int f_json(lua_State *L, pc_args *a) {
 
 static int f_parse_json(lua_State *L, pc_args *a) {
   json_error_t e;
-  json_t *j = json_loads(a->a[0].v.s, JSON_DECODE_ANY, &e);
+  json_t *j = json_loads(pc_arg_str(a, "text"), JSON_DECODE_ANY, &e);
   if (!j) return pc_fail(PC_EFORMAT, "json: %s at line %d", e.text, e.line);
   pc_push_json(L, j);
   json_decref(j);
@@ -175,29 +175,29 @@ static int f_start(lua_State *L, pc_args *a) {
   pc_kv env[MAX_ENV];
   pc_db *db;
   pc_run *r = NULL;
-  char *json = pc_json_text(L, a->a[4].at, JSON_COMPACT);
-  pc_run_config c = {.experiment = a->a[1].v.s,
-                     .name = a->a[2].v.s,
-                     .has_seed = a->a[3].v.set,
-                     .seed = a->a[3].v.i,
+  char *json = pc_json_text(L, pc_arg_at(a, "config"), JSON_COMPACT);
+  pc_run_config c = {.experiment = pc_arg_str(a, "experiment"),
+                     .name = pc_arg_str(a, "name"),
+                     .has_seed = pc_arg_given(a, "seed"),
+                     .seed = pc_arg_int64(a, "seed"),
                      .config_json = json,
-                     .script = a->a[5].v.s,
-                     .note = a->a[7].v.s,
-                     .parent = a->a[8].v.s,
-                     .sweep = a->a[9].v.s,
-                     .command = a->a[10].v.s,
-                     .repeats = a->a[12].v.s,
-                     .other_data = (int)a->a[13].v.i,
+                     .script = pc_arg_str(a, "script"),
+                     .note = pc_arg_str(a, "note"),
+                     .parent = pc_arg_str(a, "parent"),
+                     .sweep = pc_arg_str(a, "sweep"),
+                     .command = pc_arg_str(a, "command"),
+                     .repeats = pc_arg_str(a, "repeats"),
+                     .other_data = pc_arg_bool(a, "other_data"),
                      .threads = pc_num_threads(),
                      .tags = tags,
                      .env = env};
-  for (int i = 1; a->a[6].at && i <= (int)lua_objlen(L, a->a[6].at) && c.n_tags < 64; i++) {
-    lua_rawgeti(L, a->a[6].at, i);
+  for (int i = 1; pc_arg_at(a, "tags") && i <= (int)lua_objlen(L, pc_arg_at(a, "tags")) && c.n_tags < 64; i++) {
+    lua_rawgeti(L, pc_arg_at(a, "tags"), i);
     tags[c.n_tags++] = lua_tostring(L, -1);
     lua_pop(L, 1);
   }
-  c.n_env = environment(L, env, a->a[11].at);
-  int rc = pc_db_open(&db, a->a[0].v.s, PC_DB_CREATE);
+  c.n_env = environment(L, env, pc_arg_at(a, "env"));
+  int rc = pc_db_open(&db, pc_arg_str(a, "db"), PC_DB_CREATE);
   if (rc == PC_OK) {
     rc = pc_run_start(&r, db, &c);
     pc_db_close(db); /* the run holds it */
@@ -209,21 +209,21 @@ static int f_start(lua_State *L, pc_args *a) {
 static int f_resume(lua_State *L, pc_args *a) {
   pc_db *db;
   pc_run *r;
-  int rc = pc_db_open(&db, a->a[0].v.s, PC_DB_WRITE);
+  int rc = pc_db_open(&db, pc_arg_str(a, "db"), PC_DB_WRITE);
   if (rc < 0) return rc;
-  rc = pc_run_resume(&r, db, a->a[1].v.s, a->a[2].v.set ? a->a[2].v.i : -1, NULL);
+  rc = pc_run_resume(&r, db, pc_arg_str(a, "uid"), pc_arg_given(a, "step") ? pc_arg_int64(a, "step") : -1, NULL);
   pc_db_close(db);
   return rc < 0 ? rc : push_run(L, r);
 }
 
-static int m_uid(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_run_uid(RUN(a->a[0]))), 1; }
-static int m_db(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_db_path(pc_run_db(RUN(a->a[0])))), 1; }
-static int m_step(lua_State *L, pc_args *a) { return lua_pushnumber(L, (lua_Number)pc_run_step(RUN(a->a[0]))), 1; }
+static int m_uid(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_run_uid(RUN(a, "self"))), 1; }
+static int m_db(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_db_path(pc_run_db(RUN(a, "self")))), 1; }
+static int m_step(lua_State *L, pc_args *a) { return lua_pushnumber(L, (lua_Number)pc_run_step(RUN(a, "self"))), 1; }
 
 static int m_log(lua_State *L, pc_args *a) {
   const char *names[256];
   double values[256];
-  int n = 0, at = a->a[2].at;
+  int n = 0, at = pc_arg_at(a, "values");
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     pc_tensor *t = pc_to_tensor(L, -1);
     int ok = lua_type(L, -2) == LUA_TSTRING && n < 256 && (lua_type(L, -1) == LUA_TNUMBER || (t && pc_numel(t) == 1));
@@ -233,46 +233,49 @@ static int m_log(lua_State *L, pc_args *a) {
     names[n] = lua_tostring(L, -2);
     values[n++] = t ? pc_item(t) : lua_tonumber(L, -1);
   }
-  return pc_run_log(RUN(a->a[0]), a->a[1].v.i, n, names, values);
+  return pc_run_log(RUN(a, "self"), pc_arg_int64(a, "step"), n, names, values);
 }
 
-static int m_flush(lua_State *L, pc_args *a) { return pc_run_flush(RUN(a->a[0])); }
+static int m_flush(lua_State *L, pc_args *a) { return pc_run_flush(RUN(a, "self")); }
 
 static int m_result(lua_State *L, pc_args *a) {
-  char *extra = pc_json_text(L, a->a[7].at, JSON_COMPACT);
-  pc_result r = {.method = a->a[1].v.s,
-                 .split = a->a[2].v.s,
-                 .metric = a->a[3].v.s,
-                 .value = a->a[4].v.d,
-                 .factor = a->a[5].v.s,
-                 .n = a->a[6].v.i,
+  char *extra = pc_json_text(L, pc_arg_at(a, "extra"), JSON_COMPACT);
+  pc_result r = {.method = pc_arg_str(a, "method"),
+                 .split = pc_arg_str(a, "split"),
+                 .metric = pc_arg_str(a, "metric"),
+                 .value = pc_arg_num(a, "value"),
+                 .factor = pc_arg_str(a, "factor"),
+                 .n = pc_arg_int64(a, "n"),
                  .extra_json = extra};
-  int rc = pc_run_result(RUN(a->a[0]), &r);
+  int rc = pc_run_result(RUN(a, "self"), &r);
   free(extra);
   return rc;
 }
 
 static int m_artifact(lua_State *L, pc_args *a) {
-  return pc_run_artifact(RUN(a->a[0]), a->a[2].v.s, a->a[3].v.set ? a->a[3].v.i : -1, a->a[1].v.s, NULL, -1);
+  return pc_run_artifact(RUN(a, "self"), pc_arg_str(a, "kind"), pc_arg_given(a, "step") ? pc_arg_int64(a, "step") : -1,
+                         pc_arg_str(a, "path"), NULL, -1);
 }
 
 static int m_dataset(lua_State *L, pc_args *a) {
-  return pc_run_dataset(RUN(a->a[0]), a->a[1].v.s, a->a[2].v.s, a->a[3].v.set ? a->a[3].v.i : -1, a->a[4].v.s,
-                        a->a[5].v.s);
+  return pc_run_dataset(RUN(a, "self"), pc_arg_str(a, "digest"), pc_arg_str(a, "name"),
+                        pc_arg_given(a, "n") ? pc_arg_int64(a, "n") : -1, pc_arg_str(a, "path"), pc_arg_str(a, "role"));
 }
 
 static int m_source(lua_State *L, pc_args *a) {
-  const char *text = a->a[3].v.s;
-  return pc_run_source(RUN(a->a[0]), a->a[1].v.s, a->a[2].v.s, text, text ? strlen(text) : 0);
+  const char *text = pc_arg_str(a, "text");
+  return pc_run_source(RUN(a, "self"), pc_arg_str(a, "kind"), pc_arg_str(a, "path"), text, text ? strlen(text) : 0);
 }
 
-static int m_tag(lua_State *L, pc_args *a) { return pc_run_tag(RUN(a->a[0]), a->a[1].v.s); }
-static int m_goal(lua_State *L, pc_args *a) { return pc_run_goal(RUN(a->a[0]), a->a[1].v.s, a->a[2].v.s); }
+static int m_tag(lua_State *L, pc_args *a) { return pc_run_tag(RUN(a, "self"), pc_arg_str(a, "tag")); }
+static int m_goal(lua_State *L, pc_args *a) {
+  return pc_run_goal(RUN(a, "self"), pc_arg_str(a, "metric"), pc_arg_str(a, "goal"));
+}
 
 static int m_param(lua_State *L, pc_args *a) {
-  pc_run *r = RUN(a->a[0]);
-  const char *key = a->a[1].v.s;
-  int at = a->a[2].at;
+  pc_run *r = RUN(a, "self");
+  const char *key = pc_arg_str(a, "key");
+  int at = pc_arg_at(a, "value");
   if (lua_type(L, at) == LUA_TBOOLEAN) return pc_run_param_bool(r, key, lua_toboolean(L, at));
   if (lua_type(L, at) == LUA_TNUMBER) return pc_run_param_num(r, key, lua_tonumber(L, at));
   if (lua_type(L, at) == LUA_TSTRING) return pc_run_param_text(r, key, lua_tostring(L, at));
@@ -283,13 +286,13 @@ static int m_finish(lua_State *L, pc_args *a) {
   static const char *const names[] = {"done", "failed", "killed"};
   static const pc_run_status statuses[] = {PC_RUN_DONE, PC_RUN_FAILED, PC_RUN_KILLED};
   for (int i = 0; i < 3; i++)
-    if (!strcmp(a->a[1].v.s, names[i])) {
-      int rc = record_modules(L, RUN(a->a[0]));
-      if (rc == PC_OK) rc = pc_run_finish(RUN(a->a[0]), statuses[i], a->a[2].v.s);
-      if (rc == PC_OK) set_open(L, a->a[0].at, 0);
+    if (!strcmp(pc_arg_str(a, "status"), names[i])) {
+      int rc = record_modules(L, RUN(a, "self"));
+      if (rc == PC_OK) rc = pc_run_finish(RUN(a, "self"), statuses[i], pc_arg_str(a, "error"));
+      if (rc == PC_OK) set_open(L, pc_arg_at(a, "self"), 0);
       return rc;
     }
-  return pc_fail(PC_EARG, "finish: status '%s' is none of done, failed, killed", a->a[1].v.s);
+  return pc_fail(PC_EARG, "finish: status '%s' is none of done, failed, killed", pc_arg_str(a, "status"));
 }
 
 static const pc_luafn methods[] = {
@@ -391,12 +394,12 @@ static int f_query(lua_State *L, pc_args *a) {
   pc_sql_param p[MAX_PARAMS];
   pc_db *db;
   rows_ctx c = {.L = L};
-  int n = read_params(L, a->a[2].at, p);
+  int n = read_params(L, pc_arg_at(a, "params"), p);
   if (n < 0) return n;
-  int write = (int)a->a[3].v.i, rc = open_for(&db, a->a[0].v.s, write);
+  int write = pc_arg_bool(a, "write"), rc = open_for(&db, pc_arg_str(a, "db"), write);
   if (rc < 0) return rc;
   lua_newtable(L);
-  rc = pc_query_rows(db, a->a[1].v.s, &(pc_query_opts){.params = p, .n_params = n, .write = write},
+  rc = pc_query_rows(db, pc_arg_str(a, "sql"), &(pc_query_opts){.params = p, .n_params = n, .write = write},
                      &(pc_row_sink){.ctx = &c, .begin = rows_begin, .row = rows_row});
   pc_db_close(db);
   if (rc < 0) return rc;
@@ -408,15 +411,16 @@ static int f_query(lua_State *L, pc_args *a) {
 static int f_print(lua_State *L, pc_args *a) {
   pc_sql_param p[MAX_PARAMS];
   pc_db *db;
-  pc_query_opts o = {.write = (int)a->a[3].v.i, .params = p, .bold = (int)a->a[5].v.i};
-  int n = read_params(L, a->a[4].at, p), rc = n < 0 ? n : pc_format_parse(&o.format, a->a[2].v.s);
+  pc_query_opts o = {.write = pc_arg_bool(a, "write"), .params = p, .bold = pc_arg_bool(a, "bold")};
+  int n = read_params(L, pc_arg_at(a, "params"), p),
+      rc = n < 0 ? n : pc_format_parse(&o.format, pc_arg_str(a, "format"));
   o.n_params = n;
-  if (rc == PC_OK) rc = open_for(&db, a->a[0].v.s, o.write);
+  if (rc == PC_OK) rc = open_for(&db, pc_arg_str(a, "db"), o.write);
   if (rc < 0) return rc;
-  const char *to = a->a[6].v.s;
+  const char *to = pc_arg_str(a, "to");
   FILE *out = to ? fopen(to, "w") : stdout;
   if (!out) rc = pc_fail(PC_EIO, "print: %s: %s", to ? to : "", strerror(errno));
-  if (out) rc = pc_query_print(db, a->a[1].v.s, &o, out);
+  if (out) rc = pc_query_print(db, pc_arg_str(a, "sql"), &o, out);
   if (out && to && fclose(out) && rc == PC_OK) rc = pc_fail(PC_EIO, "print: %s: %s", to, strerror(errno));
   if (!to) fflush(stdout);
   pc_db_close(db);
@@ -439,9 +443,9 @@ static int f_queries(lua_State *L, pc_args *a) {
 static int f_find(lua_State *L, pc_args *a) {
   pc_db *db;
   char uid[64];
-  int rc = open_for(&db, a->a[0].v.s, 0);
+  int rc = open_for(&db, pc_arg_str(a, "db"), 0);
   if (rc < 0) return rc;
-  rc = pc_db_find_run(db, a->a[1].v.s, uid);
+  rc = pc_db_find_run(db, pc_arg_str(a, "text"), uid);
   pc_db_close(db);
   if (rc < 0) return rc;
   lua_pushstring(L, uid);
@@ -452,9 +456,9 @@ static int f_checkpoint(lua_State *L, pc_args *a) {
   pc_db *db;
   int64_t step;
   char path[4096];
-  int rc = open_for(&db, a->a[0].v.s, 0);
+  int rc = open_for(&db, pc_arg_str(a, "db"), 0);
   if (rc < 0) return rc;
-  rc = pc_db_checkpoint(db, a->a[1].v.s, &step, path, sizeof path);
+  rc = pc_db_checkpoint(db, pc_arg_str(a, "uid"), &step, path, sizeof path);
   pc_db_close(db);
   if (rc < 0) return rc;
   lua_pushnumber(L, (lua_Number)step);
@@ -476,7 +480,7 @@ static void list_stale(void *ctx, const char *uid, const char *experiment, const
 
 static int f_stale(lua_State *L, pc_args *a) {
   pc_db *db;
-  int n, reap = (int)a->a[1].v.i, rc = open_for(&db, a->a[0].v.s, reap);
+  int n, reap = pc_arg_bool(a, "reap"), rc = open_for(&db, pc_arg_str(a, "db"), reap);
   if (rc < 0) return rc;
   lua_newtable(L);
   rc = pc_db_stale(db, reap, list_stale, L, &n);
@@ -487,10 +491,12 @@ static int f_stale(lua_State *L, pc_args *a) {
 static int f_merge(lua_State *L, pc_args *a) {
   pc_db *db;
   pc_merge_counts c;
-  int rc = pc_db_open(&db, a->a[0].v.s, PC_DB_CREATE);
+  int rc = pc_db_open(&db, pc_arg_str(a, "db"), PC_DB_CREATE);
   if (rc < 0) return rc;
-  pc_merge_opts o = {.thin = a->a[2].v.i, .experiment = a->a[3].v.s, .skip_archived = !a->a[4].v.i};
-  rc = pc_db_merge(db, a->a[1].v.s, &o, &c);
+  pc_merge_opts o = {.thin = pc_arg_int64(a, "thin"),
+                     .experiment = pc_arg_str(a, "experiment"),
+                     .skip_archived = !pc_arg_bool(a, "archived")};
+  rc = pc_db_merge(db, pc_arg_str(a, "from"), &o, &c);
   pc_db_close(db);
   if (rc < 0) return rc;
   lua_pushinteger(L, c.added);
@@ -508,7 +514,7 @@ static int f_versions(lua_State *L, pc_args *a) {
 }
 
 static int f_finish_open(lua_State *L, pc_args *a) {
-  pc_finish_open_runs(L, a->a[0].v.s, a->a[1].v.s);
+  pc_finish_open_runs(L, pc_arg_str(a, "status"), pc_arg_str(a, "error"));
   return 0;
 }
 

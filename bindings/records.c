@@ -27,20 +27,24 @@ int luaopen_percept_records(lua_State *L);
   } while (0)
 
 static int f_archive(lua_State *L, pc_args *a) {
-  CHANGE(a->a[0].v.s, pc_db_archive(db, a->a[1].v.s, (int)a->a[2].v.i));
+  CHANGE(pc_arg_str(a, "db"), pc_db_archive(db, pc_arg_str(a, "uid"), pc_arg_bool(a, "on")));
 }
 
 static int f_tag(lua_State *L, pc_args *a) {
-  CHANGE(a->a[0].v.s, pc_db_tag(db, a->a[1].v.s, a->a[2].v.s, (int)a->a[3].v.i));
+  CHANGE(pc_arg_str(a, "db"), pc_db_tag(db, pc_arg_str(a, "uid"), pc_arg_str(a, "tag"), pc_arg_bool(a, "on")));
 }
 
-static int f_note(lua_State *L, pc_args *a) { CHANGE(a->a[0].v.s, pc_db_note_run(db, a->a[1].v.s, a->a[2].v.s)); }
+static int f_note(lua_State *L, pc_args *a) {
+  CHANGE(pc_arg_str(a, "db"), pc_db_note_run(db, pc_arg_str(a, "uid"), pc_arg_str(a, "note")));
+}
 
 static int f_event(lua_State *L, pc_args *a) {
-  CHANGE(a->a[0].v.s, pc_db_event(db, a->a[1].v.s, a->a[2].v.s, a->a[3].v.s));
+  CHANGE(pc_arg_str(a, "db"), pc_db_event(db, pc_arg_str(a, "uid"), pc_arg_str(a, "level"), pc_arg_str(a, "text")));
 }
 
-static int f_delete(lua_State *L, pc_args *a) { CHANGE(a->a[0].v.s, pc_db_delete_run(db, a->a[1].v.s)); }
+static int f_delete(lua_State *L, pc_args *a) {
+  CHANGE(pc_arg_str(a, "db"), pc_db_delete_run(db, pc_arg_str(a, "uid")));
+}
 
 /* ---- sweeps ---- */
 
@@ -52,13 +56,13 @@ static const char *field(lua_State *L, int at, const char *name) { /* the table 
 }
 
 static int f_sweep(lua_State *L, pc_args *a) {
-  int at = a->a[6].at, n = (int)lua_objlen(L, at), added, rc = PC_OK;
+  int at = pc_arg_at(a, "cells"), n = (int)lua_objlen(L, at), added, rc = PC_OK;
   pc_db *db;
-  pc_sweep sweep = {.name = a->a[1].v.s,
-                    .experiment = a->a[2].v.s,
-                    .script = a->a[3].v.s,
-                    .spec_json = a->a[4].v.s,
-                    .command = a->a[5].v.s};
+  pc_sweep sweep = {.name = pc_arg_str(a, "name"),
+                    .experiment = pc_arg_str(a, "experiment"),
+                    .script = pc_arg_str(a, "script"),
+                    .spec_json = pc_arg_str(a, "spec"),
+                    .command = pc_arg_str(a, "command")};
   pc_cell *cells = calloc((size_t)n + 1, sizeof *cells);
   if (!cells) return PC_ENOMEM;
   for (int i = 0; i < n && rc == PC_OK; i++) {
@@ -72,7 +76,7 @@ static int f_sweep(lua_State *L, pc_args *a) {
     if (!cells[i].config_digest || !cells[i].set_json)
       rc = pc_fail(PC_EARG, "sweep: cell %d: a cell is {digest = , seed = , set = JSON}", i + 1);
   }
-  if (rc == PC_OK) rc = pc_db_open(&db, a->a[0].v.s, PC_DB_CREATE);
+  if (rc == PC_OK) rc = pc_db_open(&db, pc_arg_str(a, "db"), PC_DB_CREATE);
   if (rc == PC_OK) {
     rc = pc_sweep_add(db, &sweep, n, cells, &added);
     pc_db_close(db);
@@ -85,21 +89,23 @@ static int f_sweep(lua_State *L, pc_args *a) {
 
 static int f_claim(lua_State *L, pc_args *a) {
   pc_db *db;
-  int got = 0, rc = pc_db_open(&db, a->a[0].v.s, PC_DB_WRITE);
+  int got = 0, rc = pc_db_open(&db, pc_arg_str(a, "db"), PC_DB_WRITE);
   if (rc < 0) return rc;
-  rc = pc_sweep_claim(db, a->a[1].v.s, a->a[2].v.s, a->a[3].v.i, (int)a->a[4].v.i, &got);
+  rc = pc_sweep_claim(db, pc_arg_str(a, "sweep"), pc_arg_str(a, "digest"), pc_arg_int64(a, "seed"),
+                      pc_arg_bool(a, "again"), &got);
   pc_db_close(db);
   lua_pushboolean(L, got);
   return rc < 0 ? rc : 1;
 }
 
 static int f_release(lua_State *L, pc_args *a) {
-  CHANGE(a->a[0].v.s, pc_sweep_release(db, a->a[1].v.s, a->a[2].v.s, a->a[3].v.i));
+  CHANGE(pc_arg_str(a, "db"),
+         pc_sweep_release(db, pc_arg_str(a, "sweep"), pc_arg_str(a, "digest"), pc_arg_int64(a, "seed")));
 }
 
 static int f_config_digest(lua_State *L, pc_args *a) {
   char digest[33];
-  int rc = pc_config_digest(digest, a->a[0].v.s);
+  int rc = pc_config_digest(digest, pc_arg_str(a, "config"));
   if (rc < 0) return rc;
   lua_pushstring(L, digest);
   return 1;
@@ -110,7 +116,7 @@ static int f_config_digest(lua_State *L, pc_args *a) {
 static int f_digest_file(lua_State *L, pc_args *a) {
   char digest[PC_DIGEST_SIZE];
   int64_t bytes;
-  int rc = pc_digest_file(digest, &bytes, a->a[0].v.s);
+  int rc = pc_digest_file(digest, &bytes, pc_arg_str(a, "path"));
   if (rc < 0) return rc;
   lua_pushstring(L, digest);
   lua_pushnumber(L, (lua_Number)bytes);
@@ -119,14 +125,14 @@ static int f_digest_file(lua_State *L, pc_args *a) {
 
 static int f_digest(lua_State *L, pc_args *a) {
   char digest[PC_DIGEST_SIZE];
-  pc_digest_bytes(digest, a->a[0].v.s, strlen(a->a[0].v.s));
+  pc_digest_bytes(digest, pc_arg_str(a, "text"), strlen(pc_arg_str(a, "text")));
   lua_pushstring(L, digest);
   return 1;
 }
 
 static int f_sql_file(lua_State *L, pc_args *a) {
-  const char *text = pc_sql_file(a->a[0].v.s);
-  if (!text) return pc_fail(PC_ENOTFOUND, "sql_file: there is no db/%s", a->a[0].v.s);
+  const char *text = pc_sql_file(pc_arg_str(a, "name"));
+  if (!text) return pc_fail(PC_ENOTFOUND, "sql_file: there is no db/%s", pc_arg_str(a, "name"));
   lua_pushstring(L, text);
   return 1;
 }
@@ -177,19 +183,19 @@ static int print_rows(lua_State *L, const pc_row_sink *sink, int names_at, int r
 static int f_table(lua_State *L, pc_args *a) {
   pc_format format;
   pc_printer *p;
-  int rc = pc_format_parse(&format, a->a[2].v.s);
+  int rc = pc_format_parse(&format, pc_arg_str(a, "format"));
   if (rc < 0) return rc;
-  p = pc_printer_new(stdout, format, (int)a->a[3].v.i);
+  p = pc_printer_new(stdout, format, pc_arg_bool(a, "bold"));
   if (!p) return PC_ENOMEM;
   pc_row_sink sink = pc_printer_sink(p);
-  rc = print_rows(L, &sink, a->a[0].at, a->a[1].at);
+  rc = print_rows(L, &sink, pc_arg_at(a, "names"), pc_arg_at(a, "rows"));
   pc_printer_free(p);
   if (rc == PC_OK && fflush(stdout)) rc = pc_fail(PC_EIO, "table: the reader of the result is gone");
   return rc;
 }
 
 static int f_text_width(lua_State *L, pc_args *a) {
-  lua_pushinteger(L, pc_text_width(a->a[0].v.s));
+  lua_pushinteger(L, pc_text_width(pc_arg_str(a, "text")));
   return 1;
 }
 

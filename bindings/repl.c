@@ -91,11 +91,11 @@ static int f_readline(lua_State *L, pc_args *a) {
   volatile int stopped;
   initialise();
   reading = L;
-  if (a->a[1].at) {
-    lua_pushvalue(L, a->a[1].at);
+  if (pc_arg_at(a, "complete")) {
+    lua_pushvalue(L, pc_arg_at(a, "complete"));
     completer = luaL_ref(L, LUA_REGISTRYINDEX);
   }
-  char *line = read_line(a->a[0].v.s, &stopped);
+  char *line = read_line(pc_arg_str(a, "prompt"), &stopped);
   luaL_unref(L, LUA_REGISTRYINDEX, completer);
   completer = LUA_NOREF;
   forget_candidates();
@@ -113,7 +113,7 @@ static int f_readline(lua_State *L, pc_args *a) {
 static int f_add_history(lua_State *L, pc_args *a) {
   (void)L;
   initialise();
-  add_history(a->a[0].v.s);
+  add_history(pc_arg_str(a, "line"));
   return 0;
 }
 
@@ -127,7 +127,7 @@ static int f_reset(lua_State *L, pc_args *a) {
 static int f_list(lua_State *L, pc_args *a) {
   glob_t g;
   lua_newtable(L);
-  if (glob(a->a[0].v.s, GLOB_MARK | GLOB_TILDE, NULL, &g)) return 1;
+  if (glob(pc_arg_str(a, "pattern"), GLOB_MARK | GLOB_TILDE, NULL, &g)) return 1;
   for (size_t i = 0; i < g.gl_pathc; i++) {
     lua_pushstring(L, g.gl_pathv[i]);
     lua_rawseti(L, -2, (int)i + 1);

@@ -68,14 +68,13 @@ static int exclude_of(lua_State *L, int at, pc_replay_opts *o) {
   return rc;
 }
 
-/* marginals, components, iterations, seed, exclude, tries: arguments from i on */
-static int opts_of(lua_State *L, pc_args *a, int i, pc_replay_opts *o) {
-  o->components = (int)a->a[i + 1].v.i;
-  o->iterations = (int)a->a[i + 2].v.i;
-  o->seed = (uint64_t)a->a[i + 3].v.i;
-  o->tries = (int)a->a[i + 5].v.i;
-  int rc = pc_marginal_parse(&o->marginals, a->a[i].v.s);
-  if (rc == PC_OK && a->a[i + 4].at) rc = exclude_of(L, a->a[i + 4].at, o);
+static int opts_of(lua_State *L, pc_args *a, pc_replay_opts *o) {
+  o->components = pc_arg_int(a, "components");
+  o->iterations = pc_arg_int(a, "iterations");
+  o->seed = (uint64_t)pc_arg_int64(a, "seed");
+  o->tries = pc_arg_int(a, "tries");
+  int rc = pc_marginal_parse(&o->marginals, pc_arg_str(a, "marginals"));
+  if (rc == PC_OK && pc_arg_given(a, "exclude")) rc = exclude_of(L, pc_arg_at(a, "exclude"), o);
   return rc;
 }
 
@@ -91,8 +90,8 @@ static int draw(lua_State *L, const pc_replay *r, int64_t n, int with_rows) {
 static int f_fit(lua_State *L, pc_args *a) {
   pc_replay_opts o = {0};
   pc_replay *r;
-  int rc = opts_of(L, a, 1, &o);
-  if (rc == PC_OK) rc = pc_replay_fit(&r, a->a[0].t, &o);
+  int rc = opts_of(L, a, &o);
+  if (rc == PC_OK) rc = pc_replay_fit(&r, pc_arg_tensor(a, "bank"), &o);
   if (rc < 0) return rc;
   ((replay_handle *)pc_new_object(L, "sampler", sizeof(replay_handle)))->r = r;
   return 1;
@@ -101,16 +100,16 @@ static int f_fit(lua_State *L, pc_args *a) {
 static int f_sample(lua_State *L, pc_args *a) {
   pc_replay_opts o = {0};
   pc_replay *r;
-  int rc = opts_of(L, a, 2, &o);
-  if (rc == PC_OK) rc = pc_replay_fit(&r, a->a[0].t, &o);
+  int rc = opts_of(L, a, &o);
+  if (rc == PC_OK) rc = pc_replay_fit(&r, pc_arg_tensor(a, "bank"), &o);
   if (rc < 0) return rc;
-  rc = draw(L, r, a->a[1].v.i, (int)a->a[8].v.i);
+  rc = draw(L, r, pc_arg_int64(a, "n"), pc_arg_bool(a, "rows"));
   pc_replay_free(r);
   return rc;
 }
 
 static int m_sample(lua_State *L, pc_args *a) {
-  return draw(L, ((replay_handle *)a->a[0].p)->r, a->a[1].v.i, (int)a->a[2].v.i);
+  return draw(L, ((replay_handle *)pc_arg_object(a, "sampler"))->r, pc_arg_int64(a, "n"), pc_arg_bool(a, "rows"));
 }
 
 #define OPTIONS "marginals:str=empirical, components:int=8, iterations:int=100, seed:int=0, exclude:table?, tries:int=0"

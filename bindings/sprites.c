@@ -4,9 +4,6 @@
 #include "bindings/datasets.h"
 #include "datasets/sprites.h"
 
-#define I(k) a->a[k].v.i
-#define D(k) a->a[k].v.d
-
 /* n numbers of the list at `at` (nothing there: left alone). */
 static int numbers(lua_State *L, const char *what, int at, double *out, int n) {
   if (!at) return PC_OK;
@@ -23,36 +20,40 @@ static int numbers(lua_State *L, const char *what, int at, double *out, int n) {
 }
 
 static int read_options(lua_State *L, pc_args *a, pc_sprites_opts *o, const char **shapes) {
-  double gap[2] = {0, 0}, anchor = D(17);
-  *o = (pc_sprites_opts){.objects = (int)I(1),
-                         .height = (int)I(2),
-                         .width = (int)(a->a[3].v.set ? I(3) : I(2)),
-                         .samples = (int)I(4),
-                         .saturation = D(11),
-                         .value = D(12),
-                         .delta = D(16),
-                         .anchor = anchor > 0 ? anchor : -1,
-                         .min_distance = D(19),
-                         .seed = (uint64_t)I(20),
-                         .first = I(21) - 1};
+  double gap[2] = {0, 0}, anchor = pc_arg_num(a, "anchor");
+  *o =
+      (pc_sprites_opts){.objects = pc_arg_int(a, "objects"),
+                        .height = pc_arg_int(a, "height"),
+                        .width = (int)(pc_arg_given(a, "width") ? pc_arg_int64(a, "width") : pc_arg_int64(a, "height")),
+                        .samples = pc_arg_int(a, "samples"),
+                        .saturation = pc_arg_num(a, "saturation"),
+                        .value = pc_arg_num(a, "value"),
+                        .delta = pc_arg_num(a, "delta"),
+                        .anchor = anchor > 0 ? anchor : -1,
+                        .min_distance = pc_arg_num(a, "min_distance"),
+                        .seed = (uint64_t)pc_arg_int64(a, "seed"),
+                        .first = pc_arg_int64(a, "first") - 1};
   int rc = PC_OK;
-  if (a->a[5].at) {
-    if ((o->nshapes = pc_list_of_strings(L, "sprites: shapes", a->a[5].at, shapes, 16)) < 0) return o->nshapes;
+  if (pc_arg_at(a, "shapes")) {
+    if ((o->nshapes = pc_list_of_strings(L, "sprites: shapes", pc_arg_at(a, "shapes"), shapes, 16)) < 0)
+      return o->nshapes;
     o->shapes = shapes;
   }
   const struct {
-    const char *what;
-    int arg, n;
+    const char *name;
+    int n;
     double *to;
-  } lists[] = {{"sprites: x", 6, 2, o->x},          {"sprites: y", 7, 2, o->y},
-               {"sprites: scale", 8, 2, o->scale},  {"sprites: hue", 9, 2, o->hue},
-               {"sprites: angle", 10, 2, o->angle}, {"sprites: background", 13, 3, o->background},
-               {"sprites: gap", 18, 2, gap}};
-  for (size_t i = 0; i < sizeof lists / sizeof *lists && rc == PC_OK; i++)
-    rc = numbers(L, lists[i].what, a->a[lists[i].arg].at, lists[i].to, lists[i].n);
+  } lists[] = {{"x", 2, o->x},     {"y", 2, o->y},         {"scale", 2, o->scale},
+               {"hue", 2, o->hue}, {"angle", 2, o->angle}, {"background", 3, o->background},
+               {"gap", 2, gap}};
+  for (size_t i = 0; i < sizeof lists / sizeof *lists && rc == PC_OK; i++) {
+    char what[40];
+    snprintf(what, sizeof what, "sprites: %s", lists[i].name);
+    rc = numbers(L, what, pc_arg_at(a, lists[i].name), lists[i].to, lists[i].n);
+  }
   o->gap_lo = gap[0];
   o->gap_hi = gap[1];
-  return rc < 0 ? rc : pc_sprites_sampler_parse(&o->sampler, a->a[15].v.s);
+  return rc < 0 ? rc : pc_sprites_sampler_parse(&o->sampler, pc_arg_str(a, "sampler"));
 }
 
 static int f_sprites(lua_State *L, pc_args *a) {
@@ -60,9 +61,9 @@ static int f_sprites(lua_State *L, pc_args *a) {
   pc_sprites_opts o;
   pc_tensor *unit = NULL, *latents = NULL, *images = NULL, *masks = NULL;
   int rc = read_options(L, a, &o, shapes);
-  if (rc == PC_OK) rc = pc_sprites_sample(&unit, I(0), &o);
+  if (rc == PC_OK) rc = pc_sprites_sample(&unit, pc_arg_int64(a, "n"), &o);
   if (rc == PC_OK) rc = pc_sprites_latents(&latents, unit, &o);
-  if (rc == PC_OK) rc = pc_sprites_render(&images, &masks, latents, (pc_dtype)I(14), &o);
+  if (rc == PC_OK) rc = pc_sprites_render(&images, &masks, latents, pc_arg_dtype(a, "dtype"), &o);
   if (rc < 0) {
     pc_tensor_release(unit);
     pc_tensor_release(latents);
@@ -80,21 +81,21 @@ static int f_split_latents(lua_State *L, pc_args *a) {
   static const char *const rules[] = {"diagonal", "planes", "gap"};
   pc_split *s = NULL;
   double gap[2] = {0, 0};
-  pc_split_latents_opts o = {.delta = D(2),
-                             .no_shift = I(3) == 0,
-                             .shift_dim = (int)I(3) - 1,
-                             .anchor = D(4),
-                             .tolerance = D(5),
-                             .val = D(7),
-                             .test = D(8),
-                             .seed = (uint64_t)I(9)};
+  pc_split_latents_opts o = {.delta = pc_arg_num(a, "delta"),
+                             .no_shift = pc_arg_int64(a, "shift") == 0,
+                             .shift_dim = pc_arg_int(a, "shift") - 1,
+                             .anchor = pc_arg_num(a, "anchor"),
+                             .tolerance = pc_arg_num(a, "tolerance"),
+                             .val = pc_arg_num(a, "val"),
+                             .test = pc_arg_num(a, "test"),
+                             .seed = (uint64_t)pc_arg_int64(a, "seed")};
   for (int i = 0; i < 3; i++)
-    if (!strcmp(a->a[1].v.s, rules[i])) o.rule = (pc_latent_rule)i;
+    if (!strcmp(pc_arg_str(a, "rule"), rules[i])) o.rule = (pc_latent_rule)i;
   if (o.no_shift) o.shift_dim = 0;
-  int rc = numbers(L, "split_latents: gap", a->a[6].at, gap, 2);
+  int rc = numbers(L, "split_latents: gap", pc_arg_at(a, "gap"), gap, 2);
   o.gap_lo = gap[0];
   o.gap_hi = gap[1];
-  if (rc == PC_OK) rc = pc_split_latents(&s, a->a[0].t, &o);
+  if (rc == PC_OK) rc = pc_split_latents(&s, pc_arg_tensor(a, "unit"), &o);
   return rc < 0 ? rc : pc_push_split(L, s);
 }
 

@@ -35,14 +35,14 @@ static int f_cpu_time(lua_State *L, pc_args *a) {
 }
 
 static int f_isatty(lua_State *L, pc_args *a) {
-  lua_pushboolean(L, isatty((int)a->a[0].v.i));
+  lua_pushboolean(L, isatty(pc_arg_int(a, "fd")));
   return 1;
 }
 
 /* columns, lines; and pixels of a character cell where the terminal tells them */
 static int f_terminal_size(lua_State *L, pc_args *a) {
   struct winsize w;
-  if (ioctl((int)a->a[0].v.i, TIOCGWINSZ, &w) || !w.ws_col) return 0;
+  if (ioctl(pc_arg_int(a, "fd"), TIOCGWINSZ, &w) || !w.ws_col) return 0;
   lua_pushinteger(L, w.ws_col);
   lua_pushinteger(L, w.ws_row);
   if (!w.ws_xpixel || !w.ws_row) return 2;
@@ -56,7 +56,7 @@ static int f_terminal_ask(lua_State *L, pc_args *a) {
   struct termios was, raw;
   char answer[256];
   size_t n = 0;
-  const char *text = a->a[0].v.s, *end = a->a[1].v.s;
+  const char *text = pc_arg_str(a, "sequence"), *end = pc_arg_str(a, "ends");
   if (!isatty(0) || !isatty(1) || tcgetattr(0, &was)) return 0;
   raw = was;
   raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
@@ -64,7 +64,7 @@ static int f_terminal_ask(lua_State *L, pc_args *a) {
   if (write(1, text, strlen(text)) == (ssize_t)strlen(text))
     while (n < sizeof answer) {
       struct pollfd p = {.fd = 0, .events = POLLIN};
-      if (poll(&p, 1, (int)a->a[2].v.i) <= 0 || read(0, answer + n, 1) != 1) break;
+      if (poll(&p, 1, pc_arg_int(a, "ms")) <= 0 || read(0, answer + n, 1) != 1) break;
       if (strchr(end, answer[n++])) break;
     }
   tcsetattr(0, TCSADRAIN, &was);
@@ -75,7 +75,7 @@ static int f_terminal_ask(lua_State *L, pc_args *a) {
 
 static int f_exists(lua_State *L, pc_args *a) {
   struct stat st;
-  int there = stat(a->a[0].v.s, &st) == 0;
+  int there = stat(pc_arg_str(a, "path"), &st) == 0;
   lua_pushboolean(L, there);
   if (there) lua_pushstring(L, S_ISDIR(st.st_mode) ? "folder" : "file");
   return there ? 2 : 1;
@@ -83,9 +83,9 @@ static int f_exists(lua_State *L, pc_args *a) {
 
 static int f_mkdir(lua_State *L, pc_args *a) { /* with parents */
   char path[4096];
-  size_t n = strlen(a->a[0].v.s);
+  size_t n = strlen(pc_arg_str(a, "path"));
   if (n >= sizeof path) return pc_fail(PC_EARG, "mkdir: the path is too long");
-  memcpy(path, a->a[0].v.s, n + 1);
+  memcpy(path, pc_arg_str(a, "path"), n + 1);
   for (size_t i = 1; i <= n; i++) {
     if (path[i] != '/' && path[i] != '\0') continue;
     char c = path[i];
@@ -120,18 +120,18 @@ static int f_memory(lua_State *L, pc_args *a) {
 }
 
 static int f_fail_allocation(lua_State *L, pc_args *a) {
-  pc_alloc_fail_nth(a->a[0].v.i);
+  pc_alloc_fail_nth(pc_arg_int64(a, "nth"));
   return 0;
 }
 
 static int f_memory_limit(lua_State *L, pc_args *a) {
   int64_t bytes = 0;
-  int at = a->a[0].at, rc = PC_OK;
+  int at = pc_arg_at(a, "bytes"), rc = PC_OK;
   if (at) {
     if (lua_type(L, at) == LUA_TNUMBER && lua_tonumber(L, at) >= 0)
       bytes = (int64_t)lua_tonumber(L, at);
     else if (lua_type(L, at) != LUA_TSTRING)
-      return pc_arg_fail(L, a, 0, "a number of bytes or a text like \"512M\"");
+      return pc_arg_fail(L, a, "bytes", "a number of bytes or a text like \"512M\"");
     else if ((rc = pc_alloc_parse_bytes(&bytes, lua_tostring(L, at))) < 0)
       return pc_error_prefix(rc, "memory_limit");
     pc_alloc_set_limit(bytes);
@@ -141,22 +141,22 @@ static int f_memory_limit(lua_State *L, pc_args *a) {
 }
 
 static int f_tier(lua_State *L, pc_args *a) {
-  if (a->a[0].v.set) {
+  if (pc_arg_given(a, "name")) {
     int found = 0;
     for (int t = PC_TIER_REF; t <= PC_TIER_AVX512; t++)
-      if (!strcmp(a->a[0].v.s, pc_tier_name((pc_tier)t))) {
+      if (!strcmp(pc_arg_str(a, "name"), pc_tier_name((pc_tier)t))) {
         int rc = pc_cpu_set_tier((pc_tier)t);
         if (rc < 0) return rc;
         found = 1;
       }
-    if (!found) return pc_fail(PC_EARG, "tier: '%s' is none of ref, base, avx2, avx512", a->a[0].v.s);
+    if (!found) return pc_fail(PC_EARG, "tier: '%s' is none of ref, base, avx2, avx512", pc_arg_str(a, "name"));
   }
   lua_pushstring(L, pc_tier_name(pc_cpu_tier()));
   return 1;
 }
 
 static int f_fma_peak(lua_State *L, pc_args *a) {
-  double seconds = a->a[0].v.d;
+  double seconds = pc_arg_num(a, "seconds");
   if (!(seconds > 0 && seconds <= 60))
     return pc_fail(PC_EARG, "fma_peak: seconds must be above 0 and at most 60, got %g", seconds);
   lua_pushnumber(L, pc_fma_peak(seconds));

@@ -126,34 +126,40 @@ static void push_sizes(lua_State *L, int n, const int64_t *s) {
 }
 
 static int one_or_all(lua_State *L, pc_args *a, const int64_t *what) {
-  pc_tensor *t = a->a[0].t;
-  if (a->n < 2 || !a->a[1].at) {
+  pc_tensor *t = pc_arg_tensor(a, "x");
+  if (a->n < 2 || !pc_arg_at(a, "dim")) {
     push_sizes(L, t->ndim, what);
     return 1;
   }
-  int64_t d = a->a[1].v.i < 0 ? a->a[1].v.i + t->ndim : a->a[1].v.i;
+  int64_t d = pc_arg_int64(a, "dim") < 0 ? pc_arg_int64(a, "dim") + t->ndim : pc_arg_int64(a, "dim");
   if (d < 0 || d >= t->ndim)
     return pc_fail(PC_EINDEX, "%s: dimension %d of a tensor of shape %s with %d dimensions", a->decl->name,
-                   (int)lua_tointeger(L, a->a[1].at), pc_shape_str(t), t->ndim);
+                   (int)lua_tointeger(L, pc_arg_at(a, "dim")), pc_shape_str(t), t->ndim);
   lua_pushnumber(L, (lua_Number)what[d]);
   return 1;
 }
 
-static int m_size(lua_State *L, pc_args *a) { return one_or_all(L, a, a->a[0].t->size); }
-static int m_stride(lua_State *L, pc_args *a) { return one_or_all(L, a, a->a[0].t->stride); }
+static int m_size(lua_State *L, pc_args *a) { return one_or_all(L, a, pc_arg_tensor(a, "x")->size); }
+static int m_stride(lua_State *L, pc_args *a) { return one_or_all(L, a, pc_arg_tensor(a, "x")->stride); }
 
-static int m_dim(lua_State *L, pc_args *a) { return lua_pushinteger(L, a->a[0].t->ndim), 1; }
-static int m_numel(lua_State *L, pc_args *a) { return lua_pushnumber(L, (lua_Number)pc_numel(a->a[0].t)), 1; }
-static int m_dtype(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_dtype_name(a->a[0].t->dtype)), 1; }
-static int m_is_contiguous(lua_State *L, pc_args *a) { return lua_pushboolean(L, pc_is_contiguous(a->a[0].t)), 1; }
+static int m_dim(lua_State *L, pc_args *a) { return lua_pushinteger(L, pc_arg_tensor(a, "x")->ndim), 1; }
+static int m_numel(lua_State *L, pc_args *a) {
+  return lua_pushnumber(L, (lua_Number)pc_numel(pc_arg_tensor(a, "x"))), 1;
+}
+static int m_dtype(lua_State *L, pc_args *a) {
+  return lua_pushstring(L, pc_dtype_name(pc_arg_tensor(a, "x")->dtype)), 1;
+}
+static int m_is_contiguous(lua_State *L, pc_args *a) {
+  return lua_pushboolean(L, pc_is_contiguous(pc_arg_tensor(a, "x"))), 1;
+}
 
 static int m_ptr(lua_State *L, pc_args *a) {
-  lua_pushlightuserdata(L, pc_data(a->a[0].t));
+  lua_pushlightuserdata(L, pc_data(pc_arg_tensor(a, "x")));
   return 1;
 }
 
 static int m_item(lua_State *L, pc_args *a) {
-  pc_tensor *t = a->a[0].t;
+  pc_tensor *t = pc_arg_tensor(a, "x");
   if (pc_numel(t) != 1)
     return pc_fail(PC_ESHAPE, "item: the tensor has %lld elements (shape %s), not 1; x:to_table() gives all of them",
                    (long long)pc_numel(t), pc_shape_str(t));
@@ -176,17 +182,17 @@ static int64_t to_table(lua_State *L, const pc_tensor *t, int dim, int64_t linea
 
 static int m_to_table(lua_State *L, pc_args *a) {
   luaL_checkstack(L, PC_MAX_DIM + 2, NULL);
-  to_table(L, a->a[0].t, 0, 0);
+  to_table(L, pc_arg_tensor(a, "x"), 0, 0);
   return 1;
 }
 
 static int m_is_tensor(lua_State *L, pc_args *a) {
-  lua_pushboolean(L, a->a[0].at && pc_to_tensor(L, a->a[0].at) != NULL);
+  lua_pushboolean(L, pc_arg_at(a, "x") && pc_to_tensor(L, pc_arg_at(a, "x")) != NULL);
   return 1;
 }
 
 static int m_same_storage(lua_State *L, pc_args *a) {
-  lua_pushboolean(L, a->a[0].t->storage == a->a[1].t->storage);
+  lua_pushboolean(L, pc_arg_tensor(a, "x")->storage == pc_arg_tensor(a, "y")->storage);
   return 1;
 }
 
@@ -207,13 +213,15 @@ static int convert(lua_State *L, pc_tensor *t, pc_dtype d) {
   return 1;
 }
 
-static int m_float(lua_State *L, pc_args *a) { return convert(L, a->a[0].t, PC_F32); }
-static int m_double(lua_State *L, pc_args *a) { return convert(L, a->a[0].t, PC_F64); }
-static int m_long(lua_State *L, pc_args *a) { return convert(L, a->a[0].t, PC_I64); }
-static int m_int(lua_State *L, pc_args *a) { return convert(L, a->a[0].t, PC_I32); }
-static int m_byte(lua_State *L, pc_args *a) { return convert(L, a->a[0].t, PC_U8); }
-static int m_to(lua_State *L, pc_args *a) { return convert(L, a->a[0].t, (pc_dtype)a->a[1].v.i); }
-static int m_type_as(lua_State *L, pc_args *a) { return convert(L, a->a[0].t, (pc_dtype)a->a[1].t->dtype); }
+static int m_float(lua_State *L, pc_args *a) { return convert(L, pc_arg_tensor(a, "x"), PC_F32); }
+static int m_double(lua_State *L, pc_args *a) { return convert(L, pc_arg_tensor(a, "x"), PC_F64); }
+static int m_long(lua_State *L, pc_args *a) { return convert(L, pc_arg_tensor(a, "x"), PC_I64); }
+static int m_int(lua_State *L, pc_args *a) { return convert(L, pc_arg_tensor(a, "x"), PC_I32); }
+static int m_byte(lua_State *L, pc_args *a) { return convert(L, pc_arg_tensor(a, "x"), PC_U8); }
+static int m_to(lua_State *L, pc_args *a) { return convert(L, pc_arg_tensor(a, "x"), pc_arg_dtype(a, "dtype")); }
+static int m_type_as(lua_State *L, pc_args *a) {
+  return convert(L, pc_arg_tensor(a, "x"), (pc_dtype)pc_arg_tensor(a, "other")->dtype);
+}
 
 /* ---- several results ---- */
 
@@ -249,9 +257,9 @@ static int pieces(lua_State *L, pc_tensor *t, int d, int64_t length) {
 }
 
 static int m_chunk(lua_State *L, pc_args *a) {
-  pc_tensor *t = a->a[0].t;
-  int64_t n = a->a[1].v.i;
-  int d, rc = resolve_dim(a, t, a->a[2].v.i, &d);
+  pc_tensor *t = pc_arg_tensor(a, "x");
+  int64_t n = pc_arg_int64(a, "chunks");
+  int d, rc = resolve_dim(a, t, pc_arg_int64(a, "dim"), &d);
   if (rc < 0) return rc;
   if (n < 1) return pc_fail(PC_EARG, "chunk: argument 2 (chunks): expected at least 1, got %lld", (long long)n);
   int64_t length = (t->size[d] + n - 1) / n;
@@ -259,16 +267,16 @@ static int m_chunk(lua_State *L, pc_args *a) {
 }
 
 static int m_split(lua_State *L, pc_args *a) {
-  pc_tensor *t = a->a[0].t;
-  const pc_val *v = &a->a[1].v;
-  int d, rc = resolve_dim(a, t, a->a[2].v.i, &d);
+  pc_tensor *t = pc_arg_tensor(a, "x");
+  const pc_val *v = pc_arg_val(a, "size");
+  int d, rc = resolve_dim(a, t, pc_arg_int64(a, "dim"), &d);
   if (rc < 0) return rc;
   int64_t at = 0;
   for (int i = 0; i < v->nl; i++) {
     if (v->l[i] < (v->nl == 1)) return pc_fail(PC_EARG, "split: sizes must be positive, got %lld", (long long)v->l[i]);
     at += v->l[i];
   }
-  if (v->nl == 1 && !lua_istable(L, a->a[1].at)) return pieces(L, t, d, v->l[0]);
+  if (v->nl == 1 && !lua_istable(L, pc_arg_at(a, "size"))) return pieces(L, t, d, v->l[0]);
   if (at != t->size[d])
     return pc_fail(PC_ESHAPE, "split: the sizes add up to %lld, dimension %d of %s is %lld", (long long)at, d + 1,
                    pc_shape_str(t), (long long)t->size[d]);
@@ -279,8 +287,8 @@ static int m_split(lua_State *L, pc_args *a) {
 }
 
 static int m_unbind(lua_State *L, pc_args *a) {
-  pc_tensor *t = a->a[0].t;
-  int d, rc = resolve_dim(a, t, a->a[1].v.i, &d);
+  pc_tensor *t = pc_arg_tensor(a, "x");
+  int d, rc = resolve_dim(a, t, pc_arg_int64(a, "dim"), &d);
   if (rc < 0) return rc;
   for (int64_t i = 0; i < t->size[d]; i++) {
     pc_tensor *out = NULL;
@@ -295,14 +303,14 @@ static int m_unbind(lua_State *L, pc_args *a) {
 
 static int f_einsum(lua_State *L, pc_args *a) {
   pc_scope s = {0};
-  pc_tensor *y = pc_einsum(&s, a->a[0].v.s, a->nlist, a->list);
+  pc_tensor *y = pc_einsum(&s, pc_arg_str(a, "equation"), a->nlist, a->list);
   int rc = pc_scope_end(&s, &y, 1);
   if (rc < 0) return rc;
   pc_push_tensor(L, y);
   return 1;
 }
 
-static int f_set_num_threads(lua_State *L, pc_args *a) { return (void)L, pc_set_num_threads((int)a->a[0].v.i); }
+static int f_set_num_threads(lua_State *L, pc_args *a) { return (void)L, pc_set_num_threads(pc_arg_int(a, "n")); }
 static int f_get_num_threads(lua_State *L, pc_args *a) { return (void)a, lua_pushinteger(L, pc_num_threads()), 1; }
 
 static const pc_luafn facts[] = {

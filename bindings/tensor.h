@@ -26,8 +26,8 @@ void pc_open_both(lua_State *L, int tf, int tm, const pc_luafn *fns);
 pc_dtype pc_default_dtype(void);
 /* A tensor of a Lua number, boolean or nested table at idx. */
 int pc_tensor_of_lua(lua_State *L, const char *op, int idx, pc_dtype dtype, int dtype_given, pc_tensor **out);
-/* The generator of an argument of class rng, or the global one. */
-pc_rng *pc_arg_rng(const pc_arg *a);
+/* The argument "generator", or the global one. */
+pc_rng *pc_arg_rng(const pc_args *a);
 
 /* ---- indexing ---- metamethods; errors by return code */
 int pc_index_get(lua_State *L, pc_tensor *t, int key); /* pushes the result */

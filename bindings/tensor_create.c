@@ -10,20 +10,12 @@ static pc_dtype default_dtype = PC_F32;
 pc_dtype pc_default_dtype(void) { return default_dtype; }
 
 /* The trailing options of every creating function: dtype, requires_grad, generator. */
-static const pc_arg *option(const pc_args *a, const char *name) {
-  for (int i = a->n - 1; i >= 0; i--)
-    if (!strcmp(a->decl->p[i].name, name)) return a->a[i].at ? &a->a[i] : NULL;
-  return NULL;
-}
-
 static pc_dtype wanted(const pc_args *a, pc_dtype otherwise) {
-  const pc_arg *o = option(a, "dtype");
-  return o ? (pc_dtype)o->v.i : otherwise;
+  return pc_arg_given(a, "dtype") ? pc_arg_dtype(a, "dtype") : otherwise;
 }
 
 static int give(lua_State *L, const pc_args *a, int rc, pc_tensor *t) {
-  const pc_arg *o = option(a, "requires_grad");
-  if (rc == PC_OK && o && o->v.i) rc = pc_set_requires_grad(t, 1);
+  if (rc == PC_OK && pc_arg_has(a, "requires_grad") && pc_arg_bool(a, "requires_grad")) rc = pc_set_requires_grad(t, 1);
   if (rc < 0) {
     pc_tensor_release(t);
     return a->decl->p[0].type == PC_T_ANY ? rc : pc_error_prefix(rc, "%s", a->decl->name);
@@ -32,39 +24,42 @@ static int give(lua_State *L, const pc_args *a, int rc, pc_tensor *t) {
   return 1;
 }
 
-pc_rng *pc_arg_rng(const pc_arg *a) { return a && a->p ? a->p : pc_rng_global(); }
+pc_rng *pc_arg_rng(const pc_args *a) {
+  pc_rng *g = pc_arg_object(a, "generator");
+  return g ? g : pc_rng_global();
+}
 
 /* ---- constant ---- */
 
-static int full(lua_State *L, pc_args *a, int i, double value) {
+static int full(lua_State *L, pc_args *a, double value) {
   pc_tensor *t = NULL;
-  const pc_val *v = &a->a[i].v;
+  const pc_val *v = pc_arg_val(a, "size");
   int rc = pc_tensor_full(&t, wanted(a, default_dtype), v->nl, v->l, value);
   return give(L, a, rc, t);
 }
 
-static int f_zeros(lua_State *L, pc_args *a) { return full(L, a, 0, 0); }
-static int f_ones(lua_State *L, pc_args *a) { return full(L, a, 0, 1); }
-static int f_full(lua_State *L, pc_args *a) { return full(L, a, 0, a->a[1].v.d); }
+static int f_zeros(lua_State *L, pc_args *a) { return full(L, a, 0); }
+static int f_ones(lua_State *L, pc_args *a) { return full(L, a, 1); }
+static int f_full(lua_State *L, pc_args *a) { return full(L, a, pc_arg_num(a, "value")); }
 
 static int f_empty(lua_State *L, pc_args *a) {
   pc_tensor *t = NULL;
-  int rc = pc_tensor_empty(&t, wanted(a, default_dtype), a->a[0].v.nl, a->a[0].v.l);
+  int rc = pc_tensor_empty(&t, wanted(a, default_dtype), pc_arg_val(a, "size")->nl, pc_arg_val(a, "size")->l);
   return give(L, a, rc, t);
 }
 
 static int like(lua_State *L, pc_args *a, double value) {
-  pc_tensor *x = a->a[0].t, *t = NULL;
+  pc_tensor *x = pc_arg_tensor(a, "x"), *t = NULL;
   int rc = pc_tensor_full(&t, wanted(a, (pc_dtype)x->dtype), x->ndim, x->size, value);
   return give(L, a, rc, t);
 }
 
 static int f_zeros_like(lua_State *L, pc_args *a) { return like(L, a, 0); }
 static int f_ones_like(lua_State *L, pc_args *a) { return like(L, a, 1); }
-static int f_full_like(lua_State *L, pc_args *a) { return like(L, a, a->a[1].v.d); }
+static int f_full_like(lua_State *L, pc_args *a) { return like(L, a, pc_arg_num(a, "value")); }
 
 static int f_empty_like(lua_State *L, pc_args *a) {
-  pc_tensor *x = a->a[0].t, *t = NULL;
+  pc_tensor *x = pc_arg_tensor(a, "x"), *t = NULL;
   int rc = pc_tensor_empty(&t, wanted(a, (pc_dtype)x->dtype), x->ndim, x->size);
   return give(L, a, rc, t);
 }
@@ -83,8 +78,8 @@ static int sequence(pc_tensor **out, pc_dtype d, int64_t n, double start, double
 }
 
 static int f_arange(lua_State *L, pc_args *a) {
-  double start = a->a[0].v.d, stop = a->a[1].v.d, step = a->a[2].v.d;
-  if (!a->a[1].at) stop = start, start = 0;
+  double start = pc_arg_num(a, "start"), stop = pc_arg_num(a, "stop"), step = pc_arg_num(a, "step");
+  if (!pc_arg_at(a, "stop")) stop = start, start = 0;
   if (step == 0 || !isfinite(step) || !isfinite(stop - start))
     return pc_fail(PC_EARG, "arange: no sequence from %g to %g by steps of %g", start, stop, step);
   double count = ceil((stop - start) / step);
@@ -95,8 +90,8 @@ static int f_arange(lua_State *L, pc_args *a) {
 }
 
 static int f_linspace(lua_State *L, pc_args *a) {
-  double start = a->a[0].v.d, stop = a->a[1].v.d;
-  int64_t n = a->a[2].v.i;
+  double start = pc_arg_num(a, "start"), stop = pc_arg_num(a, "stop");
+  int64_t n = pc_arg_int64(a, "steps");
   pc_tensor *t = NULL;
   if (n < 0) return pc_fail(PC_EARG, "linspace: argument 3 (steps): expected 0 or more, got %lld", (long long)n);
   int rc = sequence(&t, PC_F64, n, start, n > 1 ? (stop - start) / (double)(n - 1) : 0);
@@ -109,7 +104,7 @@ static int f_linspace(lua_State *L, pc_args *a) {
 }
 
 static int f_eye(lua_State *L, pc_args *a) {
-  int64_t size[2] = {a->a[0].v.i, a->a[1].at ? a->a[1].v.i : a->a[0].v.i};
+  int64_t size[2] = {pc_arg_int64(a, "n"), pc_arg_at(a, "m") ? pc_arg_int64(a, "m") : pc_arg_int64(a, "n")};
   pc_tensor *t = NULL, *diagonal = NULL;
   int rc = pc_tensor_zeros(&t, wanted(a, default_dtype), 2, size);
   if (rc == PC_OK) {
@@ -137,43 +132,43 @@ static int random_fill(pc_tensor *t, pc_rng *g, int normal, const char *op) {
 static int fresh_random(lua_State *L, pc_args *a, int ndim, const int64_t *size, pc_dtype d, int normal) {
   pc_tensor *t = NULL;
   int rc = pc_tensor_empty(&t, d, ndim, size);
-  if (rc == PC_OK) rc = random_fill(t, pc_arg_rng(option(a, "generator")), normal, a->decl->name);
+  if (rc == PC_OK) rc = random_fill(t, pc_arg_rng(a), normal, a->decl->name);
   return give(L, a, rc, t);
 }
 
 static int f_rand(lua_State *L, pc_args *a) {
-  return fresh_random(L, a, a->a[0].v.nl, a->a[0].v.l, wanted(a, default_dtype), 0);
+  return fresh_random(L, a, pc_arg_val(a, "size")->nl, pc_arg_val(a, "size")->l, wanted(a, default_dtype), 0);
 }
 static int f_randn(lua_State *L, pc_args *a) {
-  return fresh_random(L, a, a->a[0].v.nl, a->a[0].v.l, wanted(a, default_dtype), 1);
+  return fresh_random(L, a, pc_arg_val(a, "size")->nl, pc_arg_val(a, "size")->l, wanted(a, default_dtype), 1);
 }
 static int f_rand_like(lua_State *L, pc_args *a) {
-  pc_tensor *x = a->a[0].t;
+  pc_tensor *x = pc_arg_tensor(a, "x");
   return fresh_random(L, a, x->ndim, x->size, wanted(a, (pc_dtype)x->dtype), 0);
 }
 static int f_randn_like(lua_State *L, pc_args *a) {
-  pc_tensor *x = a->a[0].t;
+  pc_tensor *x = pc_arg_tensor(a, "x");
   return fresh_random(L, a, x->ndim, x->size, wanted(a, (pc_dtype)x->dtype), 1);
 }
 
 static int f_randint(lua_State *L, pc_args *a) {
-  int64_t lo = a->a[0].v.i, hi = a->a[1].v.i;
+  int64_t lo = pc_arg_int64(a, "low"), hi = pc_arg_int64(a, "high");
   pc_tensor *t = NULL, *x = NULL;
   if (hi <= lo) return pc_fail(PC_EARG, "randint: no integer from %lld up to below %lld", (long long)lo, (long long)hi);
-  int rc = pc_tensor_empty(&t, PC_I64, a->a[2].v.nl, a->a[2].v.l);
+  int rc = pc_tensor_empty(&t, PC_I64, pc_arg_val(a, "size")->nl, pc_arg_val(a, "size")->l);
   if (rc < 0) return give(L, a, rc, NULL);
-  pc_rng_fill_below_i64(pc_arg_rng(option(a, "generator")), pc_i64(t), pc_numel(t), lo, hi);
+  pc_rng_fill_below_i64(pc_arg_rng(a), pc_i64(t), pc_numel(t), lo, hi);
   rc = pc_to_dtype(&x, t, wanted(a, PC_I64));
   pc_tensor_release(t);
   return give(L, a, rc, x);
 }
 
 static int f_randperm(lua_State *L, pc_args *a) {
-  int64_t n = a->a[0].v.i;
+  int64_t n = pc_arg_int64(a, "n");
   pc_tensor *t = NULL;
   int rc = pc_tensor_empty(&t, PC_I64, 1, &n);
   if (rc == PC_OK) {
-    pc_rng_permutation(pc_arg_rng(option(a, "generator")), pc_i64(t), n);
+    pc_rng_permutation(pc_arg_rng(a), pc_i64(t), n);
     for (int64_t i = 0; i < n; i++) pc_i64(t)[i] += PC_INDEX_BASE;
   }
   return give(L, a, rc, t);
@@ -262,7 +257,7 @@ int pc_tensor_of_lua(lua_State *L, const char *op, int idx, pc_dtype dtype, int 
 static int f_tensor(lua_State *L, pc_args *a) {
   pc_tensor *t = NULL;
   pc_dtype d = wanted(a, default_dtype);
-  int rc = pc_tensor_of_lua(L, a->decl->name, a->a[0].at, d, option(a, "dtype") != NULL, &t);
+  int rc = pc_tensor_of_lua(L, a->decl->name, pc_arg_at(a, "data"), d, pc_arg_given(a, "dtype"), &t);
   return give(L, a, rc, t);
 }
 
@@ -270,7 +265,7 @@ static int f_tensor(lua_State *L, pc_args *a) {
 
 static int f_manual_seed(lua_State *L, pc_args *a) {
   (void)L;
-  pc_rng_seed(pc_rng_global(), (uint64_t)a->a[0].v.i);
+  pc_rng_seed(pc_rng_global(), (uint64_t)pc_arg_int64(a, "seed"));
   return 0;
 }
 
@@ -292,20 +287,26 @@ static int take_state(const char *s, pc_rng *g) {
 }
 
 static int f_get_state(lua_State *L, pc_args *a) { return (void)a, push_state(L, pc_rng_global()); }
-static int f_set_state(lua_State *L, pc_args *a) { return (void)L, take_state(a->a[0].v.s, pc_rng_global()); }
-static int g_state(lua_State *L, pc_args *a) { return push_state(L, a->a[0].p); }
-static int g_set_state(lua_State *L, pc_args *a) { return (void)L, take_state(a->a[1].v.s, a->a[0].p); }
-static int g_seed(lua_State *L, pc_args *a) { return (void)L, pc_rng_seed(a->a[0].p, (uint64_t)a->a[1].v.i), 0; }
-static int g_uniform(lua_State *L, pc_args *a) { return lua_pushnumber(L, pc_rng_uniform(a->a[0].p)), 1; }
+static int f_set_state(lua_State *L, pc_args *a) {
+  return (void)L, take_state(pc_arg_str(a, "state"), pc_rng_global());
+}
+static int g_state(lua_State *L, pc_args *a) { return push_state(L, pc_arg_object(a, "g")); }
+static int g_set_state(lua_State *L, pc_args *a) {
+  return (void)L, take_state(pc_arg_str(a, "state"), pc_arg_object(a, "g"));
+}
+static int g_seed(lua_State *L, pc_args *a) {
+  return (void)L, pc_rng_seed(pc_arg_object(a, "g"), (uint64_t)pc_arg_int64(a, "seed")), 0;
+}
+static int g_uniform(lua_State *L, pc_args *a) { return lua_pushnumber(L, pc_rng_uniform(pc_arg_object(a, "g"))), 1; }
 
 static int g_below(lua_State *L, pc_args *a) {
-  if (a->a[1].v.i < 1) return pc_fail(PC_EARG, "rng.random: n must be at least 1");
-  return lua_pushnumber(L, (lua_Number)(1 + pc_rng_below(a->a[0].p, a->a[1].v.i))), 1;
+  if (pc_arg_int64(a, "n") < 1) return pc_fail(PC_EARG, "rng.random: n must be at least 1");
+  return lua_pushnumber(L, (lua_Number)(1 + pc_rng_below(pc_arg_object(a, "g"), pc_arg_int64(a, "n")))), 1;
 }
 
 static int f_generator(lua_State *L, pc_args *a) {
   pc_rng *g = pc_new_object(L, "rng", sizeof *g);
-  pc_rng_seed(g, (uint64_t)a->a[0].v.i);
+  pc_rng_seed(g, (uint64_t)pc_arg_int64(a, "seed"));
   return 1;
 }
 
@@ -314,10 +315,10 @@ static int f_get_default(lua_State *L, pc_args *a) {
 }
 static int f_set_default(lua_State *L, pc_args *a) {
   (void)L;
-  if (!pc_dtype_is_float((pc_dtype)a->a[0].v.i))
+  if (!pc_dtype_is_float(pc_arg_dtype(a, "dtype")))
     return pc_fail(PC_EDTYPE, "set_default_dtype: the default is f32 or f64, not %s",
-                   pc_dtype_name((pc_dtype)a->a[0].v.i));
-  default_dtype = (pc_dtype)a->a[0].v.i;
+                   pc_dtype_name(pc_arg_dtype(a, "dtype")));
+  default_dtype = pc_arg_dtype(a, "dtype");
   return 0;
 }
 

@@ -8,13 +8,13 @@
 /* Returns x itself, so that calls chain. */
 static int self(lua_State *L, pc_args *a, int rc) {
   if (rc < 0) return rc;
-  lua_pushvalue(L, a->a[0].at);
+  lua_pushvalue(L, pc_arg_at(a, "x"));
   return 1;
 }
 
 /* Says no where writing would lose what was computed: fractions into integers. */
 static int begin(pc_args *a, const pc_tensor *other) {
-  pc_tensor *x = a->a[0].t;
+  pc_tensor *x = pc_arg_tensor(a, "x");
   int rc = pc_inplace_begin(a->decl->name, x);
   if (rc == PC_OK && other && pc_dtype_is_float((pc_dtype)other->dtype) && !pc_dtype_is_float((pc_dtype)x->dtype))
     rc = pc_fail(PC_EDTYPE, "%s: a fraction does not fit into %s; use x:float() first", a->decl->name,
@@ -23,50 +23,51 @@ static int begin(pc_args *a, const pc_tensor *other) {
 }
 
 static int add(lua_State *L, pc_args *a, double alpha) {
-  int rc = begin(a, a->a[1].t);
-  if (rc == PC_OK && alpha != (double)(int64_t)alpha && !pc_dtype_is_float((pc_dtype)a->a[0].t->dtype))
+  int rc = begin(a, pc_arg_tensor(a, "other"));
+  if (rc == PC_OK && alpha != (double)(int64_t)alpha && !pc_dtype_is_float((pc_dtype)pc_arg_tensor(a, "x")->dtype))
     rc = pc_fail(PC_EDTYPE, "%s: alpha %g for an integer tensor", a->decl->name, alpha);
-  if (rc == PC_OK) rc = pc_add_into(a->a[0].t, a->a[1].t, alpha);
+  if (rc == PC_OK) rc = pc_add_into(pc_arg_tensor(a, "x"), pc_arg_tensor(a, "other"), alpha);
   return self(L, a, rc);
 }
 
-static int m_add(lua_State *L, pc_args *a) { return add(L, a, a->a[2].v.d); }
-static int m_sub(lua_State *L, pc_args *a) { return add(L, a, -a->a[2].v.d); }
+static int m_add(lua_State *L, pc_args *a) { return add(L, a, pc_arg_num(a, "alpha")); }
+static int m_sub(lua_State *L, pc_args *a) { return add(L, a, -pc_arg_num(a, "alpha")); }
 
 static int m_mul(lua_State *L, pc_args *a) {
-  int rc = begin(a, a->a[1].t);
-  return self(L, a, rc == PC_OK ? pc_mul_into(a->a[0].t, a->a[1].t) : rc);
+  int rc = begin(a, pc_arg_tensor(a, "other"));
+  return self(L, a, rc == PC_OK ? pc_mul_into(pc_arg_tensor(a, "x"), pc_arg_tensor(a, "other")) : rc);
 }
 
 static int m_div(lua_State *L, pc_args *a) {
   int rc = begin(a, NULL);
-  return self(L, a, rc == PC_OK ? pc_div_into(a->a[0].t, a->a[1].t) : rc);
+  return self(L, a, rc == PC_OK ? pc_div_into(pc_arg_tensor(a, "x"), pc_arg_tensor(a, "other")) : rc);
 }
 
 static int fill(lua_State *L, pc_args *a, double value) {
-  int rc = pc_inplace_begin(a->decl->name, a->a[0].t);
-  if (rc == PC_OK) rc = pc_fill(a->a[0].t, value);
+  int rc = pc_inplace_begin(a->decl->name, pc_arg_tensor(a, "x"));
+  if (rc == PC_OK) rc = pc_fill(pc_arg_tensor(a, "x"), value);
   return self(L, a, rc);
 }
 
-static int m_fill(lua_State *L, pc_args *a) { return fill(L, a, a->a[1].v.d); }
+static int m_fill(lua_State *L, pc_args *a) { return fill(L, a, pc_arg_num(a, "value")); }
 static int m_zero(lua_State *L, pc_args *a) { return fill(L, a, 0); }
 
 static int m_copy(lua_State *L, pc_args *a) {
-  int rc = pc_inplace_begin("copy_", a->a[0].t);
-  if (rc == PC_OK) rc = pc_copy_into(a->a[0].t, a->a[1].t);
+  int rc = pc_inplace_begin("copy_", pc_arg_tensor(a, "x"));
+  if (rc == PC_OK) rc = pc_copy_into(pc_arg_tensor(a, "x"), pc_arg_tensor(a, "src"));
   return self(L, a, rc);
 }
 
 static int m_clamp(lua_State *L, pc_args *a) {
-  double lo = a->a[1].at ? a->a[1].v.d : -INFINITY, hi = a->a[2].at ? a->a[2].v.d : INFINITY;
+  double lo = pc_arg_at(a, "min") ? pc_arg_num(a, "min") : -INFINITY,
+         hi = pc_arg_at(a, "max") ? pc_arg_num(a, "max") : INFINITY;
   int rc = begin(a, NULL);
-  return self(L, a, rc == PC_OK ? pc_clamp_into(a->a[0].t, lo, hi) : rc);
+  return self(L, a, rc == PC_OK ? pc_clamp_into(pc_arg_tensor(a, "x"), lo, hi) : rc);
 }
 
 /* x := a + b * noise; noise as the generator would fill a new tensor of x's shape */
 static int noise(lua_State *L, pc_args *a, int normal, double shift, double scale) {
-  pc_tensor *x = a->a[0].t, *t = NULL;
+  pc_tensor *x = pc_arg_tensor(a, "x"), *t = NULL;
   int rc = pc_inplace_begin(a->decl->name, x);
   if (rc == PC_OK && !pc_dtype_is_float((pc_dtype)x->dtype))
     rc = pc_fail(PC_EDTYPE, "%s: needs a float tensor, this one is %s", a->decl->name,
@@ -74,7 +75,7 @@ static int noise(lua_State *L, pc_args *a, int normal, double shift, double scal
   if (rc == PC_OK) rc = pc_tensor_empty(&t, (pc_dtype)x->dtype, x->ndim, x->size);
   if (rc < 0) return rc;
   int64_t n = pc_numel(t);
-  pc_rng *g = pc_arg_rng(&a->a[3]);
+  pc_rng *g = pc_arg_rng(a);
   if (t->dtype == PC_F32) {
     float *p = pc_f32(t);
     (normal ? pc_rng_fill_normal_f32 : pc_rng_fill_uniform_f32)(g, p, n);
@@ -89,8 +90,10 @@ static int noise(lua_State *L, pc_args *a, int normal, double shift, double scal
   return self(L, a, rc);
 }
 
-static int m_uniform(lua_State *L, pc_args *a) { return noise(L, a, 0, a->a[1].v.d, a->a[2].v.d - a->a[1].v.d); }
-static int m_normal(lua_State *L, pc_args *a) { return noise(L, a, 1, a->a[1].v.d, a->a[2].v.d); }
+static int m_uniform(lua_State *L, pc_args *a) {
+  return noise(L, a, 0, pc_arg_num(a, "low"), pc_arg_num(a, "high") - pc_arg_num(a, "low"));
+}
+static int m_normal(lua_State *L, pc_args *a) { return noise(L, a, 1, pc_arg_num(a, "mean"), pc_arg_num(a, "std")); }
 
 static const pc_luafn fns[] = {
     {"add_", "x:tensor, other:value, alpha:num=1", m_add, "x = x + alpha * other, in place"},

@@ -176,17 +176,18 @@ void pc_push_printed(lua_State *L, const pc_tensor *t) {
 }
 
 static int f_printoptions(lua_State *L, pc_args *a) {
+  static const char *const names[] = {"precision", "threshold", "edgeitems", "linewidth"};
   static int *const at_of[] = {&opts.precision, &opts.threshold, &opts.edge, &opts.width};
   static const int least[] = {0, 0, 1, 20}, most[] = {17, 1 << 24, 1000, 10000};
   for (int i = 0; i < 4; i++)
-    if (a->a[i].at && (a->a[i].v.i < least[i] || a->a[i].v.i > most[i]))
-      return pc_fail(PC_EARG, "printoptions: %s must be in %d..%d, not %lld", a->decl->p[i].name, least[i], most[i],
-                     (long long)a->a[i].v.i);
+    if (pc_arg_given(a, names[i]) && (pc_arg_int64(a, names[i]) < least[i] || pc_arg_int64(a, names[i]) > most[i]))
+      return pc_fail(PC_EARG, "printoptions: %s must be in %d..%d, not %lld", names[i], least[i], most[i],
+                     (long long)pc_arg_int64(a, names[i]));
   lua_newtable(L);
   for (int i = 0; i < 4; i++) {
-    if (a->a[i].at) *at_of[i] = (int)a->a[i].v.i;
+    if (pc_arg_given(a, names[i])) *at_of[i] = pc_arg_int(a, names[i]);
     lua_pushinteger(L, *at_of[i]);
-    lua_setfield(L, -2, a->decl->p[i].name);
+    lua_setfield(L, -2, names[i]);
   }
   return 1;
 }
