@@ -10,7 +10,7 @@ V       ?= 0
 PACKAGES = gcc make pkg-config libc6-dev luajit libluajit-5.1-dev libopenblas-openmp-dev liblapacke-dev libsqlite3-dev \
            sqlite3 libpng-dev libcairo2-dev fonts-dejavu-core zlib1g-dev libzstd-dev libxxhash-dev libjansson-dev \
            libedit-dev check git ca-certificates
-DEV_PACKAGES = clang clang-tidy clang-format cppcheck lua-check valgrind tmux
+DEV_PACKAGES = clang libclang-rt-dev libomp-dev clang-tidy clang-format cppcheck lua-check valgrind tmux
 
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-unused-parameter \
           -Wno-missing-field-initializers
@@ -109,7 +109,32 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libdb.a $(BUILD)/libengine.a
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS) -Itests -MMD -MP -o $@ $< $(BUILD)/libdb.a $(BUILD)/libengine.a -lcheck -lsubunit -lrt -lpthread $(LIBS)
 
-tests: all $(TESTS)
+# ---- fuzz targets: C files, and Lua files behind fuzz_script.c; linked with replay.c here, with libFuzzer in `make fuzz` ----
+FUZZ_C    := $(patsubst tests/fuzz/fuzz_%.c,%,$(filter-out tests/fuzz/fuzz_script.c,$(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_LUA  := $(filter-out seeds,$(patsubst tests/fuzz/%.lua,%,$(wildcard tests/fuzz/*.lua)))
+FUZZ_LIBS  = $(BIND_OBJ) $(BUILD)/libdb.a $(BUILD)/libengine.a -Wl,-E $(LUALIB) $(LIBS)
+REPLAYS   := $(patsubst %,$(BUILD)/tests/fuzz/%,$(FUZZ_C) $(FUZZ_LUA))
+FUZZERS   := $(patsubst %,$(BUILD)/fuzz_%,$(FUZZ_C) $(FUZZ_LUA))
+fuzz_src   = $(if $(filter $(1),$(FUZZ_LUA)),tests/fuzz/fuzz_script.c -DSCRIPT='"$(1)"',tests/fuzz/fuzz_$(1).c)
+$(REPLAYS): $(BUILD)/tests/fuzz/%: $(wildcard tests/fuzz/*.c tests/fuzz/*.h) $(BIND_OBJ) $(BUILD)/libdb.a $(BUILD)/libengine.a
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CFLAGS) -Itests/fuzz -o $@ $(call fuzz_src,$*) tests/fuzz/replay.c $(FUZZ_LIBS)
+$(FUZZERS): $(BUILD)/fuzz_%: $(wildcard tests/fuzz/*.c tests/fuzz/*.h) $(BIND_OBJ) $(BUILD)/libdb.a $(BUILD)/libengine.a
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -Itests/fuzz -o $@ $(call fuzz_src,$*) $(FUZZ_LIBS)
+
+.PHONY: fuzzers fuzz
+fuzzers: all $(FUZZERS)
+
+FUZZ_SECONDS ?= 30
+FUZZ         ?=
+fuzz: dev-deps ## clang's libFuzzer on readers, SQL, databases, reports and the Lua surface [FUZZ_SECONDS=30] [FUZZ="png sql"]
+	@$(MAKE_ALL) fuzzers CC=clang BUILD=$(BUILD)/fuzz OPT="-O1 -g" \
+	  SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+	@BUILD=$(BUILD)/fuzz sh tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ)
+
+tests: all $(TESTS) $(REPLAYS)
 
 quickstart: build ## build, then the main job on real images: about three minutes
 	@$(BUILD)/percept run experiments/quickstart.lua
