@@ -34,7 +34,12 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 static inline const char *pc_fuzz_folder(void) {
   static char dir[64];
   if (!*dir) {
-    snprintf(dir, sizeof dir, "%s/percept-fuzz-%d", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm", (int)getpid());
+    const char *top = getenv("FUZZ_SCRATCH"); /* the driver's, who removes it */
+    snprintf(dir, sizeof dir, "%.40s/percept-%d",
+             top                        ? top
+             : access("/dev/shm", W_OK) ? "/tmp"
+                                        : "/dev/shm",
+             (int)getpid());
     mkdir(dir, 0700);
   }
   return dir;

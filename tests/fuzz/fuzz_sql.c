@@ -2,6 +2,8 @@
 #include "fuzz.h"
 
 #include <dirent.h>
+#include <signal.h>
+#include <sys/time.h>
 
 #include "base/alloc.h"
 #include "base/error.h"
@@ -42,6 +44,10 @@ static void make(void) {
   pc_db_close(db);
 }
 
+/* Queries without end are stopped as by Ctrl-C. */
+static void enough(int sig) { pc_interrupt_set(); }
+static void timer(long us) { setitimer(ITIMER_VIRTUAL, &(struct itimerval){.it_value.tv_usec = us}, NULL); }
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static FILE *sink;
   static pc_db *db;
@@ -51,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     make();
     sink = fopen("/dev/null", "w");
     pc_fuzz_expect(sink && pc_db_open(&db, path, PC_DB_READ) == PC_OK);
+    signal(SIGVTALRM, enough);
     digest(before);
     nfiles = files();
   }
@@ -58,7 +65,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   memcpy(sql, data, size);
   sql[size] = 0;
   pc_query_opts o = {.format = (pc_format)(size % 5)};
+  timer(200000);
   pc_query_print(db, sql, &o, sink);
+  timer(0);
+  pc_check_interrupt();
   free(sql);
   digest(after);
   pc_fuzz_expect(!strcmp(before, after));

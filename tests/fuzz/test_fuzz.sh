@@ -2,10 +2,12 @@
 # The seeds of every fuzz target, and every input that once was a finding, without a fuzzer.
 build=${BUILD:-build}
 corpus=$(mktemp -d)
-trap 'rm -rf "$corpus" /dev/shm/percept-fuzz-$$' EXIT
+export FUZZ_SCRATCH=$corpus/scratch
+trap 'rm -rf "$corpus"' EXIT
 pass=0 fail=0
 "$build/percept" tests/fuzz/seeds.lua "$corpus" || exit 1
-for t in $(cd "$corpus" && ls); do
+mkdir "$FUZZ_SCRATCH"
+for t in $(cd "$corpus" && ls | grep -v scratch); do
   set -- "$corpus/$t"
   [ -d "tests/fuzz/regressions/$t" ] && set -- "$@" "tests/fuzz/regressions/$t"
   if out=$("$build/tests/fuzz/$t" "$@" 2>&1); then
@@ -17,6 +19,5 @@ for t in $(cd "$corpus" && ls); do
     echo "$out" | tail -n 20
   fi
 done
-rm -rf /dev/shm/percept-fuzz-*
 echo "$pass passed, $fail failed"
 [ "$fail" -eq 0 ]
