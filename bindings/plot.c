@@ -1,4 +1,4 @@
-/* plot.c: percept.plot.c: plots as objects; scripts/percept/plot.lua gives them their options. */
+/* plot.c: percept.plot.c: plots as objects; scripts/percept/draw/plot.lua gives them their options. */
 #include <string.h>
 
 #include "base/alloc.h"

@@ -1,4 +1,4 @@
-/* profile.c: percept.profile.c: counters of time per op, for scripts/percept/profile.lua. */
+/* profile.c: percept.profile.c: counters of time per op, for scripts/percept/run/profile.lua. */
 #include "bindings/args.h"
 #include "grad/profile.h"
 

@@ -4,43 +4,17 @@
 -- percept -e CODE              runs code
 -- percept -i FILE.lua [ARGS]   runs a script, then the prompt
 -- percept COMMAND ...          a module percept.cmd.COMMAND: a declaration as percept.cli.options has it
+local commands = require "percept.cli.commands"
+local options = require "percept.cli.options"
 local percept = require "percept"
+local script = require "percept.run.script"
+local strict = require "percept.strict"
 
 local cli = {}
 
---- Names of the commands, sorted.
-function cli.commands()
-  local names = {}
-  for name in pairs(package.preload) do
-    local command = name:match "^percept%.cmd%.(.+)$"
-    if command then names[#names + 1] = command end
-  end
-  table.sort(names)
-  return names
-end
-
---- The text of percept --help.
-function cli.usage()
-  local lines = {
-    "percept " .. percept.version .. ": generative perception, measured",
-    "",
-    "usage: percept                       the prompt",
-    "       percept FILE.lua [ARGS]       run a script (- is standard input)",
-    "       percept -e CODE [ARGS]        run code",
-    "       percept -i FILE.lua [ARGS]    run a script, then the prompt",
-    "       percept COMMAND [ARGS]        one of the commands below",
-    "       percept --version | --help",
-    "",
-    "commands:",
-  }
-  for _, name in ipairs(cli.commands()) do
-    local command = require("percept.cmd." .. name)
-    lines[#lines + 1] = ("  %-10s %s"):format(name, command.help or "")
-  end
-  lines[#lines + 1] = ""
-  lines[#lines + 1] = "percept help COMMAND tells more; percept help NAME explains a module or function of Lua"
-  lines[#lines + 1] = "exit codes: 0 ok, 1 error, 2 usage, 130 interrupted, 143 terminated"
-  return table.concat(lines, "\n")
+for name in pairs(package.preload) do
+  local command = name:match "^percept%.cmd%.(.+)$"
+  if command then commands.add(command, function() return require("percept.cmd." .. command) end) end
 end
 
 --- A mistake on the command line: prints it and what is known; returns 2.
@@ -55,26 +29,6 @@ local function tail(args, from)
   return rest
 end
 
---- Loads a file; nil and a message when it cannot be read or compiled.
-function cli.load(path)
-  if path == "-" then return loadfile() end
-  local file, why = io.open(path, "r")
-  if not file then return nil, "cannot open " .. why end
-  file:close()
-  return loadfile(path)
-end
-
---- Runs a script with strict globals and `arg` set. Errors pass on.
-function cli.run_script(path, args)
-  local chunk, why = cli.load(path)
-  if not chunk then error(why, 0) end
-  local arg = { [0] = path }
-  for i, a in ipairs(args) do arg[i] = a end
-  rawset(_G, "arg", arg)
-  require("percept.strict").on(_G, "error")
-  return chunk(unpack(args))
-end
-
 local function run_code(code, args)
   local chunk = loadstring("return " .. code, "=(command line)")
   if not chunk then
@@ -85,7 +39,7 @@ local function run_code(code, args)
   rawset(_G, "percept", percept)
   rawset(_G, "T", percept.tensor)
   rawset(_G, "arg", args)
-  require("percept.strict").on(_G, "error")
+  strict.on(_G, "error")
   local results = { n = 0 }
   local function keep(...) results = { n = select("#", ...), ... } end
   keep(chunk(unpack(args)))
@@ -98,13 +52,7 @@ local function prompt()
 end
 
 local function run_command(name, args)
-  local command = require("percept.cmd." .. name)
-  local code
-  if command.run then
-    code = require("percept.cli.options").run(name, command, args)
-  else
-    code = command.main(args)
-  end
+  local code = options.run(name, commands.get(name), args)
   return code == true and 0 or code == false and 1 or code or 0
 end
 
@@ -118,7 +66,7 @@ end
 local flags = {}
 flags["--version"] = function() print("percept " .. percept.version) return 0 end
 flags["-v"] = flags["--version"]
-flags["--help"] = function() print(cli.usage()) return 0 end
+flags["--help"] = function() print(commands.usage()) return 0 end
 flags["-h"] = flags["--help"]
 flags["-e"] = function(args)
   if not args[2] then return cli.usage_error("-e needs code: percept -e 'print(1 + 1)'") end
@@ -126,7 +74,7 @@ flags["-e"] = function(args)
 end
 flags["-i"] = function(args)
   if not args[2] then return cli.usage_error("-i needs a file: percept -i FILE.lua") end
-  cli.run_script(args[2], tail(args, 3))
+  script.run(args[2], tail(args, 3))
   return prompt()
 end
 
@@ -146,14 +94,14 @@ function cli.main(args)
   if not first then return prompt() end
   if flags[first] then return flags[first](args) end
   if first:sub(1, 1) == "-" and first ~= "-" then return cli.usage_error("unknown option %s", first) end
-  if package.preload["percept.cmd." .. first] then return run_command(first, tail(args, 2)) end
+  if commands.get(first) then return run_command(first, tail(args, 2)) end
   if is_script(first) then
-    cli.run_script(first, tail(args, 2))
+    script.run(first, tail(args, 2))
     return 0
   end
-  local near = require("percept").nearest(first, cli.commands())
+  local near = commands.nearest(first)
   return cli.usage_error("'%s' is neither a command nor a file%s; commands: %s", first,
-    near and (" (did you mean %s?)"):format(near) or "", table.concat(cli.commands(), ", "))
+    near and (" (did you mean %s?)"):format(near) or "", table.concat(commands.names(), ", "))
 end
 
 return cli

@@ -10,7 +10,7 @@ local folder = os.tmpname()
 os.remove(folder)
 sys.mkdir(folder)
 local db = folder .. "/runs.db"
-experiment.request = {db = db}
+require("percept.run.session").new{db = db}:enter()
 
 local defaults = {steps = 10, fast = false, name = "x", widths = {32, 64}, words = {"a"}, flags = {true}, none = {},
   model = {width = 64, head = {kind = "mlp", lr = 1e-3}}}

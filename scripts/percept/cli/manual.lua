@@ -1,4 +1,5 @@
 --- manual: the manual page and the completions, from the declarations of the commands.
+local commands = require "percept.cli.commands"
 local options = require "percept.cli.options"
 local percept = require "percept"
 
@@ -39,11 +40,9 @@ end
 local function command_section(out, name, command)
   out[#out + 1] = ".SS percept " .. escape(name)
   out[#out + 1] = escape((command.help or ""):gsub("^%l", string.upper)) .. "."
-  if command.run then
-    for _, line in ipairs(options.usage(name, command)) do
-      out[#out + 1] = ".PP"
-      out[#out + 1] = "\\fB" .. escape(line) .. "\\fR"
-    end
+  for _, line in ipairs(options.usage(name, command)) do
+    out[#out + 1] = ".PP"
+    out[#out + 1] = "\\fB" .. escape(line) .. "\\fR"
   end
   if command.about then
     for paragraph in (command.about .. "\n"):gmatch "([^\n]+)\n" do
@@ -61,7 +60,6 @@ end
 
 --- percept.1, as roff.
 function manual.page()
-  local cli = require "percept.main"
   local out = {
     ('.TH PERCEPT 1 "" "percept %s" "User commands"'):format(percept.version),
     ".SH NAME", "percept \\- generative perception, measured",
@@ -76,7 +74,7 @@ function manual.page()
     "and ask the database in which every number lands.",
     ".SH COMMANDS",
   }
-  for _, name in ipairs(cli.commands()) do command_section(out, name, options.command(name)) end
+  for _, name in ipairs(commands.names()) do command_section(out, name, commands.get(name)) end
   out[#out + 1] = ".SH EXIT STATUS"
   for _, e in ipairs(manual.exits) do tagged(out, e[1], e[2]) end
   out[#out + 1] = ".SH ENVIRONMENT"
@@ -108,8 +106,7 @@ local kinds = { -- how a kind of word is completed in bash
 }
 
 local function bash()
-  local cli = require "percept.main"
-  local names = cli.commands()
+  local names = commands.names()
   local out = {
     "# completions of percept for bash: percept help --completion bash",
     "_percept() {",
@@ -128,7 +125,7 @@ local function bash()
     "  case $command in",
   }
   for _, name in ipairs(names) do
-    local command = options.command(name)
+    local command = commands.get(name)
     out[#out + 1] = ("    %s)"):format(name)
     local cases = {}
     for _, o in ipairs(command.options or {}) do
@@ -155,7 +152,6 @@ end
 local function quoted(text) return (text:gsub("'", "'\\''"):gsub("[%[%]:]", "\\%0")) end
 
 local function zsh()
-  local cli = require "percept.main"
   local value = {file = "_files", script = "_files -g \"*.lua\"", uid = "_percept_uids", command = "_percept_commands",
     query = "_percept_queries"}
   local out = {
@@ -164,8 +160,8 @@ local function zsh()
     "_percept_queries() { compadd -- ${(f)\"$(percept sql --names 2>/dev/null)\"} }",
     "_percept_commands() {", "  local -a commands", "  commands=(",
   }
-  for _, name in ipairs(cli.commands()) do
-    out[#out + 1] = ("    '%s:%s'"):format(name, quoted(options.command(name).help or ""))
+  for _, name in ipairs(commands.names()) do
+    out[#out + 1] = ("    '%s:%s'"):format(name, quoted(commands.get(name).help or ""))
   end
   out[#out + 1] = "  )"
   out[#out + 1] = "  _describe command commands"
@@ -175,8 +171,8 @@ local function zsh()
   out[#out + 1] = "  local command=$words[2]"
   out[#out + 1] = "  shift words; (( CURRENT-- ))"
   out[#out + 1] = "  case $command in"
-  for _, name in ipairs(cli.commands()) do
-    local command = options.command(name)
+  for _, name in ipairs(commands.names()) do
+    local command = commands.get(name)
     local specs = {}
     for _, o in ipairs(command.options or {}) do
       specs[#specs + 1] = ("'%s%s[%s]%s'"):format(o.many and "*" or "", o.flag, quoted(o.text or ""),

@@ -17,6 +17,7 @@
 --     run = function(opts) ... return exit code end,
 --   }
 -- opts: opts.set = {...} (many), opts.jobs = 4, opts.reap = true, words at opts[1], opts[2], ...
+local commands = require "percept.cli.commands"
 local percept = require "percept"
 local recorder = require "percept.recorder"
 local records = require "percept.records"
@@ -47,9 +48,6 @@ end
 function options.key(option)
   return (option.flag:gsub("^%-+", ""):gsub("%-", "_"))
 end
-
---- The declaration of a command: the module percept.cmd.NAME.
-function options.command(name) return require("percept.cmd." .. name) end
 
 --- Lines of usage: "percept run [OPTIONS] SCRIPT [ARGS]".
 function options.usage(name, command)
@@ -87,9 +85,7 @@ end
 --- The help text of a command.
 function options.help(name, command)
   local out = {("percept %s: %s"):format(name, command.help or ""), ""}
-  if command.run then -- a declared command; others explain themselves in their one line
-    for i, line in ipairs(options.usage(name, command)) do out[#out + 1] = (i == 1 and "usage: " or "       ") .. line end
-  end
+  for i, line in ipairs(options.usage(name, command)) do out[#out + 1] = (i == 1 and "usage: " or "       ") .. line end
   if command.about then
     out[#out + 1] = ""
     fold(command.about, 98, "", out)
@@ -120,7 +116,7 @@ end
 
 --- A mistake in the words of a command: says it and how the command is used; returns 2, the exit code.
 function options.mistake(name, text, ...)
-  local command = options.command(name)
+  local command = commands.get(name)
   if select("#", ...) > 0 then text = text:format(...) end
   io.stderr:write(("percept %s: %s\n"):format(name, text))
   for i, line in ipairs(options.usage(name, command)) do
@@ -250,6 +246,17 @@ function options.seeds(text)
   end
   if #seeds == 0 then return nil, ("--seeds %s: the first is larger than the last"):format(text) end
   return seeds
+end
+
+--- {"key=value", ...} as {key = value}; nil and what is wrong.
+function options.settings(list)
+  local set = {}
+  for _, text in ipairs(list or {}) do
+    local key, value = text:match "^([%w_.%-]+)=(.*)$"
+    if not key then return nil, ("--set needs key=value, not '%s'"):format(text) end
+    set[key] = value
+  end
+  return set
 end
 
 --- Words as a shell would have them back.

@@ -1,4 +1,7 @@
 --- percept help: what a command, a module or a function of the workbench is for.
+local commands = require "percept.cli.commands"
+local docs = require "percept.docs"
+local help = require "percept.help"
 local manual = require "percept.cli.manual"
 local options = require "percept.cli.options"
 
@@ -21,9 +24,8 @@ local command = {
 }
 
 local function module_help(name)
-  local help = require "percept.help"
   local module = name:match "^percept%.(.+)$"
-  local page = require("percept.docs").page(module and name or "percept." .. name)
+  local page = docs.page(module and name or "percept." .. name)
   if page then return page end
   if module then -- percept.inverter.search
     local owner, field = name:match "^(.+)%.([%w_]+)$"
@@ -36,7 +38,6 @@ local function module_help(name)
 end
 
 function command.run(opts)
-  local cli = require "percept.main"
   if opts.man then
     io.write(manual.page())
     return 0
@@ -46,17 +47,18 @@ function command.run(opts)
     io.write(text)
     return 0
   elseif not opts[1] then
-    print(cli.usage())
+    print(commands.usage())
     return 0
   end
   for i = 1, #opts do
     local name = opts[i]
     if i > 1 then print() end
-    if package.preload["percept.cmd." .. name] then
-      print(options.help(name, options.command(name)))
+    local declared = commands.get(name)
+    if declared then
+      print(options.help(name, declared))
     else
       local text = module_help(name)
-      local near = require("percept").nearest(name, cli.commands())
+      local near = commands.nearest(name)
       if text:find("nothing is known of", 1, true) or (near and text:find("nothing is called so", 1, true)) then
         io.stderr:write(("percept help: there is neither a command nor a function '%s'%s\n"):format(
           name, near and "; did you mean " .. near .. "?" or "; percept help lists the commands"))

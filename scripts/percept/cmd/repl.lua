@@ -1,5 +1,6 @@
 --- percept repl: the prompt.
-local cli = require "percept.main"
+local repl = require "percept.repl"
+local script = require "percept.run.script"
 
 local command = {
   help = "starts the prompt; percept alone does, too",
@@ -9,8 +10,8 @@ local command = {
 }
 
 function command.run(opts)
-  if opts.script then cli.run_script(opts.script, {unpack(opts)}) end
-  return require("percept.repl").start()
+  if opts.script then script.run(opts.script, {unpack(opts)}) end
+  return repl.start()
 end
 
 return command

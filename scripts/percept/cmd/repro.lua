@@ -1,10 +1,11 @@
 --- percept repro UID: the same run again, and whether it says the same.
-local cli = require "percept.main"
-local experiment = require "percept.experiment"
+local config = require "percept.run.config"
 local options = require "percept.cli.options"
 local process = require "percept.process"
 local recorder = require "percept.recorder"
 local records = require "percept.records"
+local script = require "percept.run.script"
+local session = require "percept.run.session"
 local sys = require "percept.sys"
 local T = require "percept.tensor"
 
@@ -186,16 +187,16 @@ end
 
 local function run_again(run, db, opts)
   local new
-  experiment.request = {
-    set = experiment.flatten(recorder.parse_json(run.config_json)), seed = run.seed, db = db, tags = {"repro"}, script = run.script,
-    threads = opts.threads or run.threads, repeats = run.uid, other_data = opts.force or false, name = "repro-" .. run.uid:match "[^-]*$",
+  local threads = opts.threads or run.threads
+  local again = session.new{
+    set = config.flatten(recorder.parse_json(run.config_json)), seed = run.seed, db = db, tags = {"repro"}, script = run.script,
+    threads = threads, repeats = run.uid, other_data = opts.force or false, name = "repro-" .. run.uid:match "[^-]*$",
     note = "repeats " .. run.uid, command = options.shell{"percept", "repro", unpack(opts.words)},
-    opened = function(handle) new = new or handle:uid() end,
+    on_open = function(handle) new = new or handle:uid() end,
   }
-  if experiment.request.threads then T.set_num_threads(experiment.request.threads) end
+  if threads then T.set_num_threads(threads) end
   local args = run.env.args and recorder.parse_json(run.env.args) or {}
-  local ok, why = pcall(cli.run_script, run.script, args)
-  experiment.request = {}
+  local ok, why = again:try(script.run, run.script, args)
   if not ok then
     if new and not opts.keep then archive(db, new) end
     error(why, 0)

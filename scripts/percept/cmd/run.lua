@@ -1,9 +1,10 @@
 --- percept run SCRIPT: runs a study with overrides, or takes one up again.
-local cli = require "percept.main"
-local experiment = require "percept.experiment"
+local config = require "percept.run.config"
 local options = require "percept.cli.options"
 local process = require "percept.process"
 local recorder = require "percept.recorder"
+local scripts = require "percept.run.script"
+local session = require "percept.run.session"
 local sys = require "percept.sys"
 local T = require "percept.tensor"
 
@@ -61,19 +62,8 @@ local function to_resume(db, uid)
   return row
 end
 
---- {"key=value", ...} as {key = value}; nil and what is wrong.
-function command.settings(list)
-  local set = {}
-  for _, text in ipairs(list or {}) do
-    local key, value = text:match "^([%w_.%-]+)=(.*)$"
-    if not key then return nil, ("--set needs key=value, not '%s'"):format(text) end
-    set[key] = value
-  end
-  return set
-end
-
 function command.run(opts)
-  local set, why = command.settings(opts.set)
+  local set, why = options.settings(opts.set)
   if not set then return options.mistake("run", "%s", why) end
   if opts.threads and opts.threads < 1 then return options.mistake("run", "--threads needs a number from 1 on") end
   if opts.memory_limit then
@@ -99,16 +89,15 @@ function command.run(opts)
     local row = to_resume(ask.db, opts.resume ~= true and opts.resume or nil)
     ask.resume = {uid = row.uid, step = row.step}
     ask.seed = row.seed
-    ask.set = experiment.flatten(recorder.parse_json(row.config_json))
+    ask.set = config.flatten(recorder.parse_json(row.config_json))
     script = row.script
     print(("resuming %s at step %d: %s"):format(row.uid, math.max(0, row.step), script))
   end
   if not script then return options.mistake("run", "which script?") end
   ask.script = script
-  experiment.request = ask
   for i = 1, seeds and #seeds or 1 do
     if seeds then ask.seed = seeds[i] end
-    cli.run_script(script, rest)
+    scripts.run(script, rest, session.new(ask))
   end
   return 0
 end

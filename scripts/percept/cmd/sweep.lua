@@ -1,12 +1,13 @@
 --- percept sweep SCRIPT: a study over a grid, with seeds, by a pool of local processes.
-local cli = require "percept.main"
-local experiment = require "percept.experiment"
+local config = require "percept.run.config"
 local grid = require "percept.run.grid"
 local options = require "percept.cli.options"
 local pool = require "percept.run.pool"
 local process = require "percept.process"
 local recorder = require "percept.recorder"
 local records = require "percept.records"
+local scripts = require "percept.run.script"
+local session = require "percept.run.session"
 local summary = require "percept.cli.summary"
 local sys = require "percept.sys"
 local T = require "percept.tensor"
@@ -53,11 +54,10 @@ local planned = {}
 
 --- Experiment, configuration and seed of a script, read without running the study.
 local function plan(script, args, set)
-  experiment.request = {set = set, plan = function(name, config, seed)
-    error(setmetatable({experiment = name, config = config, seed = seed}, planned), 0)
+  local asking = session.new{set = set, on_plan = function(name, values, seed)
+    error(setmetatable({experiment = name, config = values, seed = seed}, planned), 0)
   end}
-  local ok, what = pcall(cli.run_script, script, args)
-  experiment.request = {}
+  local ok, what = asking:try(scripts.run, script, args)
   if ok then error(("sweep: %s opens no run: it needs percept.experiment{...} or percept.run{...}"):format(script), 0) end
   if getmetatable(what) ~= planned then error(what, 0) end
   return what
@@ -81,7 +81,7 @@ end
 --- The sweep the words describe: name, experiment, script, axes, cells; recorded. nil and what is wrong.
 local function describe(opts, db)
   local script, args = opts[1], {unpack(opts, 2)}
-  local set, why = require("percept.cmd.run").settings(opts.set)
+  local set, why = options.settings(opts.set)
   if not set then return nil, why end
   local axes, random = axes_of(opts)
   if not axes then return nil, random end
@@ -105,11 +105,11 @@ local function describe(opts, db)
   local seen = {}
   for _, seed in ipairs(seeds) do -- the first seed of every configuration, then the second
     for _, cell in ipairs(configurations) do
-      local config = experiment.configure(what.config, cell)
+      local values = config.configure(what.config, cell)
       local all = {}
       for k, v in pairs(set) do all[k] = v end
       for k, v in pairs(cell) do all[k] = v end
-      local digest = records.config_digest(recorder.json(config))
+      local digest = records.config_digest(recorder.json(values))
       local key = digest .. seed
       if not seen[key] then -- 0.1 and 1e-1 are one cell
         sweep.cells[#sweep.cells + 1] = {digest = digest, seed = seed, set = next(all) and recorder.json(all) or "{}"}

@@ -325,7 +325,7 @@ db"select experiment, status from run"]],
 -- Which of them stand in which module.
 examples.prompt_modules = {
   terminal = {show = true}, chart = {plot = true}, inspect = {inspect = true}, profile = {time = true, prof = true},
-  help = {help = true, who = true},
+  help = {help = true, who = true, load = true},
 }
 
 -- First steps, for help().

@@ -1,7 +1,41 @@
---- help: help(x) and who().
+--- help: help(x) and who(); the globals of the prompt.
+local chart = require "percept.chart"
+local describe = require "percept.prompt.describe"
+local docs = require "percept.docs"
+local examples = require "percept.examples"
+local inspect = require "percept.inspect"
 local percept = require "percept"
+local profile = require "percept.profile"
+local revive = require "percept.revive"
+local rows = require "percept.rows"
+local terminal = require "percept.terminal"
+local values = require "percept.prompt.values"
 
 local M = {}
+
+local lua_load = load
+
+-- load "UID" is a run; load(function) and load "text of a chunk" are Lua's own.
+local function load_run(what, modules, options)
+  local names_run = what == nil or type(what) == "string" and what:match "^[%w_][%w_.:/-]*$"
+    and (modules == nil or type(modules) == "table")
+  if not names_run then return lua_load(what, modules, options) end
+  options = options or {}
+  options.db = options.db or rows.db.file
+  return revive.load(what, modules, options)
+end
+
+M.load = percept.declare("load", "what:any?, modules:any?, options:table?", load_run,
+  'a run\'s modules with their weights: m = load "UID"; without a uid the newest run\'s; modules: what the weights go '
+    .. 'into where the script does not say; options: db, which = "best"')
+
+--- The prompt's own globals: name -> value.
+function M.tools()
+  return {
+    help = M.help, who = M.who, time = profile.time, prof = profile.prof, show = terminal.show, plot = chart.plot,
+    inspect = inspect.inspect, db = rows.db, load = M.load,
+  }
+end
 
 local function sorted_keys(t)
   local keys = {}
@@ -12,140 +46,14 @@ local function sorted_keys(t)
   return keys
 end
 
-local places -- function -> {module, name}
-
-local function place_of(fn)
-  if not places then
-    places = {}
-    for _, name in ipairs(require("percept.docs").modules()) do
-      local value = package.loaded[name]
-      if type(value) == "table" then
-        for k, v in pairs(value) do
-          if type(v) == "function" then places[v] = {name:match "[%w_]+$", k} end
-        end
-      end
-    end
-    for k, v in pairs(percept.tensor.methods) do places[v] = {"tensor", k} end
-    for k, v in pairs(require("percept.repl").tools()) do places[v] = {"prompt", k} end
-  end
-  if not places[fn] then -- a module that was loaded since
-    for name, value in pairs(package.loaded) do
-      local short = type(value) == "table" and name:match "^percept%.([%w_]+)$"
-      for k, v in pairs(short and value or {}) do
-        if v == fn then return {short, k} end
-      end
-    end
-  end
-  return places[fn]
-end
-
-local function add_example(fn, lines)
-  local place = place_of(fn)
-  local code = place and require("percept.examples").of(place[1], place[2])
-  if not code then return end
-  lines[#lines + 1] = "  example:"
-  for line in (code .. "\n"):gmatch "(.-)\n" do lines[#lines + 1] = "    " .. line end
-end
-
-local function describe_function(fn, lines)
-  local usage, text, args = percept.usage(fn)
-  if not usage then return false end
-  lines[#lines + 1] = usage
-  if text ~= "" then lines[#lines + 1] = "  " .. text end
-  local width = 0
-  for _, a in ipairs(args) do width = math.max(width, #a.name) end
-  for _, a in ipairs(args) do
-    local kind = a.choices and "one of " .. a.choices or a.type
-    local note = a.default and "default " .. a.default or a.optional and "optional" or ""
-    lines[#lines + 1] = (("    %-" .. width .. "s  %s%s"):format(a.name, kind, note ~= "" and ", " .. note or ""))
-  end
-  add_example(fn, lines)
-  return true
-end
-
-local function describe_source(fn, lines)
-  local info = debug.getinfo(fn, "S")
-  if info.what == "C" then
-    lines[#lines + 1] = "a C function"
-    return
-  end
-  lines[#lines + 1] = ("a Lua function of %s, line %d"):format(info.short_src, info.linedefined)
-  local path = info.source:match "^@(.*)$"
-  local own = path and path:match "^scripts/(percept/.*)%.lua$" -- of the workbench: the program holds its source
-  local text = own and percept.embedded(own)
-  local file = not text and path and io.open(path, "r")
-  if file then
-    text = file:read "*a"
-    file:close()
-  end
-  if not text then return end
-  local comment, n = {}, 0
-  for line in (text .. "\n"):gmatch "(.-)\n" do -- the comment that ends right above the function
-    n = n + 1
-    if n == info.linedefined then break end
-    if line:match "^%s*%-%-" then
-      comment[#comment + 1] = "  " .. line:gsub("^%s*%-+%s?", "")
-    else
-      comment = {}
-    end
-  end
-  for _, line in ipairs(comment) do lines[#lines + 1] = line end
-end
-
-local function describe_table(t, lines)
-  for _, k in ipairs(sorted_keys(t)) do
-    local v = t[k]
-    local usage, text
-    if type(v) == "function" then usage, text = percept.usage(v) end
-    if usage then
-      lines[#lines + 1] = ("  %-16s %s"):format(k, text)
-    else
-      lines[#lines + 1] = ("  %-16s %s"):format(k, type(v))
-    end
-  end
-end
-
-local function find(word, lines)
-  local modules = { { "T", percept.tensor }, { "x:", percept.tensor.methods }, { "percept", percept } }
-  for name in pairs(package.loaded) do
-    local short = name:match "^percept%.([%w_]+)$"
-    if short and short ~= "tensor" and type(package.loaded[name]) == "table" then
-      modules[#modules + 1] = { "percept." .. short, package.loaded[name] }
-    end
-  end
-  local exact, near, seen = {}, {}, {}
-  for _, m in ipairs(modules) do
-    for k, v in pairs(m[2]) do
-      local usage, text
-      if type(v) == "function" and not seen[v] then usage, text = percept.usage(v) end
-      if usage then
-        seen[v] = true
-        if k == word then
-          exact[#exact + 1] = v
-        elseif k:find(word, 1, true) or text:find(word, 1, true) then
-          near[#near + 1] = ("  %-24s %s"):format(m[1] .. (m[1] == "x:" and "" or ".") .. k, text)
-        end
-      end
-    end
-  end
-  for _, v in ipairs(exact) do describe_function(v, lines) end
-  table.sort(near)
-  if #near > 0 then
-    lines[#lines + 1] = (#exact > 0 and "see also:" or "nothing is called so; related:")
-    for i = 1, math.min(#near, 20) do lines[#lines + 1] = near[i] end
-  elseif #exact == 0 then
-    lines[#lines + 1] = ("nothing is known of '%s'; help() lists the modules"):format(word)
-  end
-end
-
 local function overview(lines)
   lines[#lines + 1] = 'help(f) explains a function, help(module) lists it, help "word" searches. To begin with:'
-  for _, e in ipairs(require("percept.examples").overview) do
+  for _, e in ipairs(examples.overview) do
     lines[#lines + 1] = "  -- " .. e[2]
     lines[#lines + 1] = "  " .. e[1]
   end
   lines[#lines + 1] = "globals of the prompt:"
-  local tools = require("percept.repl").tools()
+  local tools = M.tools()
   for _, name in ipairs(sorted_keys(tools)) do
     local _, text = percept.usage(tools[name])
     if not text or text == "" then text = M.about[name] or "" end
@@ -154,7 +62,7 @@ local function overview(lines)
   end
   lines[#lines + 1] = "modules (percept help percept.inverter, in the shell, shows a whole page):"
   local line = " "
-  for _, name in ipairs(require("percept.docs").modules()) do
+  for _, name in ipairs(docs.modules()) do
     if #line + #name + 1 > 96 then
       lines[#lines + 1] = line
       line = " "
@@ -169,35 +77,11 @@ M.about = {
   db = 'rows of a query: db"select * from result", db"@paper"; db.file is the database',
 }
 
--- The head of a module's page, for percept.x tables.
-local function describe_module(x, lines)
-  for name, value in pairs(package.loaded) do
-    if value == x and type(name) == "string" and name:match "^percept%.[%w_]+$" then
-      local head = require("percept.docs").head(name)
-      if head then lines[#lines + 1] = head end
-      return
-    end
-  end
-end
-
 --- The help text of a value as a string.
 function M.text(...)
-  local lines, x = {}, (...)
-  if select("#", ...) == 0 then
-    overview(lines)
-  elseif type(x) == "function" then
-    if not describe_function(x, lines) then describe_source(x, lines) end
-  elseif type(x) == "string" then
-    find(x, lines)
-  elseif type(x) == "table" then
-    describe_module(x, lines)
-    describe_table(x, lines)
-  else
-    local meta = debug.getmetatable(x)
-    local methods = type(meta) == "table" and (rawget(meta, "methods") or rawget(meta, "__index"))
-    lines[#lines + 1] = type(meta) == "table" and rawget(meta, "__name") or type(x)
-    if type(methods) == "table" then describe_table(methods, lines) end
-  end
+  if select("#", ...) > 0 then return describe.text((...)) end
+  local lines = {}
+  overview(lines)
   return table.concat(lines, "\n")
 end
 
@@ -215,19 +99,18 @@ end
 
 --- Prints the user's globals: name, type, shape, bytes.
 function M.who()
-  local T, inspect = percept.tensor, require "percept.inspect"
-  local size_text = inspect.size_text
+  local T, size_text = percept.tensor, values.size_text
   local total = 0
   for _, k in ipairs(sorted_keys(_G)) do
     local v = rawget(_G, k)
     if not system[k] then
       if T.is_tensor(v) then
-        local bytes = inspect.bytes(v)
+        local bytes = values.bytes(v)
         total = total + bytes
         print(("  %-16s %s tensor (%s)  %s%s"):format(k, v:dtype(), table.concat(v:size(), ","), size_text(bytes),
           v:requires_grad() and "  requires_grad" or ""))
-      elseif inspect.is_module(v) then
-        print(("  %-16s module %s, %s numbers"):format(k, v:type(), inspect.count_text(v:count())))
+      elseif values.is_module(v) then
+        print(("  %-16s module %s, %s numbers"):format(k, v:type(), values.count_text(v:count())))
       else
         print(("  %-16s %s"):format(k, type(v)))
       end

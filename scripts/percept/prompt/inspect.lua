@@ -1,34 +1,10 @@
 --- inspect: what a value is made of: a module's parameter tree with shapes and sizes, a tensor's figures.
+local describe = require "percept.prompt.describe"
 local percept = require "percept"
 local T = require "percept.tensor"
+local values = require "percept.prompt.values"
 
-local M = {}
-
-local item_bytes = {f32 = 4, f64 = 8, i64 = 8, i32 = 4, u8 = 1}
-
---- Bytes a tensor's elements take.
-function M.bytes(t) return t:numel() * item_bytes[t:dtype()] end
-
---- 1536 -> "1.5 KiB"
-function M.size_text(bytes)
-  local units, u = {"B", "KiB", "MiB", "GiB"}, 1
-  while bytes >= 1024 and u < #units do bytes, u = bytes / 1024, u + 1 end
-  return u == 1 and ("%d B"):format(bytes) or ("%.1f %s"):format(bytes, units[u])
-end
-
---- 1234567 -> "1,234,567"
-function M.count_text(n)
-  local s = ("%d"):format(n)
-  local head = #s % 3
-  return (s:sub(1, head) .. s:sub(head + 1):gsub("(%d%d%d)", ",%1")):gsub("^,", "")
-end
-
---- Is this a module of the engine or of nn.module?
-function M.is_module(x)
-  if type(x) ~= "userdata" then return false end
-  local meta = debug.getmetatable(x)
-  return type(meta) == "table" and rawget(meta, "__name") == "percept.module"
-end
+local M = {bytes = values.bytes, size_text = values.size_text, count_text = values.count_text, is_module = values.is_module}
 
 local function shape_text(t) return "(" .. table.concat(t:size(), ",") .. ")" end
 
@@ -50,7 +26,7 @@ local function totals(module)
   local state = module:state()
   local sum = {numbers = 0, bytes = 0, tensors = 0, frozen = 0, buffers = 0}
   for name, t in pairs(state) do
-    sum.tensors, sum.bytes = sum.tensors + 1, sum.bytes + M.bytes(t)
+    sum.tensors, sum.bytes = sum.tensors + 1, sum.bytes + values.bytes(t)
     if not trained[name] then
       sum.buffers = sum.buffers + t:numel()
     else
@@ -63,7 +39,7 @@ end
 
 local function tree(module, name, indent, last, rows)
   local branch = indent == nil and "" or indent .. (last and "└ " or "├ ")
-  rows[#rows + 1] = {branch .. (name and name .. ": " or "") .. module:type(), "", M.count_text(module:count()), "", ""}
+  rows[#rows + 1] = {branch .. (name and name .. ": " or "") .. module:type(), "", values.count_text(module:count()), "", ""}
   local inner = indent == nil and "" or indent .. (last and "  " or "│ ")
   local state, trained = module:state(), module:named_parameters()
   local names = own_names(module)
@@ -72,7 +48,7 @@ local function tree(module, name, indent, last, rows)
     local t = state[parameter]
     local note = not trained[parameter] and "buffer" or not t:requires_grad() and "frozen" or ""
     rows[#rows + 1] = {inner .. (i == #names and #children == 0 and "└ " or "├ ") .. parameter, shape_text(t),
-      M.count_text(t:numel()), M.size_text(M.bytes(t)), (t:dtype() ~= "f32" and t:dtype() .. " " or "") .. note}
+      values.count_text(t:numel()), values.size_text(values.bytes(t)), (t:dtype() ~= "f32" and t:dtype() .. " " or "") .. note}
   end
   for i, child in ipairs(children) do tree(child.module, child.name, inner, i == #children, rows) end
 end
@@ -100,9 +76,9 @@ local function module_text(module, name)
   local rows = {{"", "shape", "numbers", "bytes", ""}}
   tree(module, name, nil, true, rows)
   local lines, sum = aligned(rows), totals(module)
-  local parts = {("%s trained numbers in %d tensors, %s"):format(M.count_text(sum.numbers), sum.tensors, M.size_text(sum.bytes))}
-  if sum.frozen > 0 then parts[#parts + 1] = M.count_text(sum.frozen) .. " of them frozen" end
-  if sum.buffers > 0 then parts[#parts + 1] = M.count_text(sum.buffers) .. " numbers in buffers" end
+  local parts = {("%s trained numbers in %d tensors, %s"):format(values.count_text(sum.numbers), sum.tensors, values.size_text(sum.bytes))}
+  if sum.frozen > 0 then parts[#parts + 1] = values.count_text(sum.frozen) .. " of them frozen" end
+  if sum.buffers > 0 then parts[#parts + 1] = values.count_text(sum.buffers) .. " numbers in buffers" end
   lines[#lines + 1] = table.concat(parts, "; ")
   return table.concat(lines, "\n")
 end
@@ -110,7 +86,7 @@ end
 -- ---- tensors and the rest ----
 
 local function tensor_text(t)
-  local lines = {("%s tensor %s, %s%s%s"):format(t:dtype(), shape_text(t), M.size_text(M.bytes(t)),
+  local lines = {("%s tensor %s, %s%s%s"):format(t:dtype(), shape_text(t), values.size_text(values.bytes(t)),
     t:is_contiguous() and "" or ", strides (" .. table.concat(t:stride(), ",") .. ")",
     t:requires_grad() and (t:is_leaf() and ", wants a gradient" or ", has history") or "")}
   if t:numel() > 0 then
@@ -128,18 +104,18 @@ end
 
 --- What inspect() prints, as a string.
 function M.text(x)
-  if M.is_module(x) then return module_text(x) end
+  if values.is_module(x) then return module_text(x) end
   if T.is_tensor(x) then return tensor_text(x) end
   if type(x) == "table" then
     local parts, names = {}, {}
     for name, v in pairs(x) do
-      if M.is_module(v) then names[#names + 1] = name end
+      if values.is_module(v) then names[#names + 1] = name end
     end
     table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
     for _, name in ipairs(names) do parts[#parts + 1] = module_text(x[name], tostring(name)) end
     if #parts > 0 then return table.concat(parts, "\n\n") end
   end
-  return require("percept.help").text(x)
+  return describe.text(x)
 end
 
 M.inspect = percept.declare("inspect", "x:any", function(x) print(M.text(x)) end,

@@ -6,7 +6,12 @@
 -- else holds may be collected.
 local percept = require "percept"
 local edit = require "percept.edit"
+local help = require "percept.help"
+local open = require "percept.run.open"
+local profile = require "percept.profile"
+local strict = require "percept.strict"
 local sys = require "percept.sys"
+local train = require "percept.train"
 
 local repl = {}
 
@@ -298,12 +303,10 @@ local function pack(...) return { n = select("#", ...), ... } end
 -- A training loop that was stopped: its checkpoint is written and its run closed, as `percept run` would have done.
 -- An experiment has done so itself.
 local function close_interrupted()
-  local train = package.loaded["percept.train"]
-  if not train then return end
   local ok, step, path, owner = pcall(train.rescue)
   if not ok or not step then return end
   io.stderr:write(("checkpoint at step %d: %s\n"):format(step, path))
-  if owner then pcall(require("percept.experiment").finish, owner, "killed", "interrupted") end
+  if owner then pcall(open.finish, owner, "killed", "interrupted") end
 end
 
 local magics = {
@@ -315,7 +318,6 @@ local magics = {
     return unpack(got, 1, got.n)
   end,
   prof = function(chunk)
-    local profile = require "percept.profile"
     local got = pack(profile.run(chunk))
     print(profile.text(got[1]))
     return unpack(got, 2, got.n)
@@ -343,8 +345,8 @@ local function run(text)
       if repl.interactive then io.stderr:write "\n" end
       close_interrupted()
       got[2] = tostring(got[2]):match "^[^\n]*" -- where it was is of no interest
-    elseif package.loaded["percept.train"] then
-      package.loaded["percept.train"].forget()
+    else
+      train.forget()
     end
     io.stderr:write(got[2] == nil and "nil" or tostring(got[2]), "\n")
     return false
@@ -408,41 +410,17 @@ local function loop()
   end
 end
 
-local lua_load = load
-
--- load "UID" is a run; load(function) and load "text of a chunk" are Lua's own.
-local function load_run(what, modules, options)
-  local names_run = what == nil or type(what) == "string" and what:match "^[%w_][%w_.:/-]*$"
-    and (modules == nil or type(modules) == "table")
-  if not names_run then return lua_load(what, modules, options) end
-  options = options or {}
-  options.db = options.db or require("percept.rows").db.file
-  return require("percept.revive").load(what, modules, options)
-end
-
 --- The prompt's own globals: name -> value.
-function repl.tools()
-  local help = require "percept.help"
-  local profile = require "percept.profile"
-  return {
-    help = help.help, who = help.who, time = profile.time, prof = profile.prof,
-    show = require("percept.terminal").show, plot = require("percept.chart").plot,
-    inspect = require("percept.inspect").inspect, db = require("percept.rows").db,
-    load = percept.declare("load", "what:any?, modules:any?, options:table?", load_run,
-      'a run\'s modules with their weights: m = load "UID"; without a uid the newest run\'s; modules: what the weights go '
-        .. 'into where the script does not say; options: db, which = "best"'),
-  }
-end
+function repl.tools() return help.tools() end
 
 --- Starts the prompt; returns the exit code: 1 when input was not a terminal and an entry failed.
 function repl.start()
   repl.interactive = sys.isatty(0) and sys.isatty(1)
   rawset(_G, "percept", percept)
   rawset(_G, "T", percept.tensor)
-  local help = require "percept.help"
-  for name, value in pairs(repl.tools()) do rawset(_G, name, value) end
+  for name, value in pairs(help.tools()) do rawset(_G, name, value) end
   jit.off() -- compiled loops could not be interrupted
-  require("percept.strict").on(_G, "warn", special)
+  strict.on(_G, "warn", special)
   help.system_globals()
   if repl.interactive then
     load_history()

@@ -4,7 +4,8 @@
 -- the weights come from the run's checkpoints.
 local recorder = require "percept.recorder"
 local formats = require "percept.formats"
-local experiment = require "percept.experiment"
+local settings = require "percept.run.config"
+local session = require "percept.run.session"
 local sys = require "percept.sys"
 
 local revive = {}
@@ -32,14 +33,12 @@ local function read_spec(source)
   if not chunk then fail("the recorded script does not compile: %s", why) end
   local caught
   local stop = {}
-  local before = experiment.request
-  experiment.request = {capture = function(spec)
+  local reading = session.new{on_study = function(spec)
     caught = spec
     error(stop, 0)
   end}
   setfenv(chunk, setmetatable({arg = {[0] = source.path}}, {__index = _G}))
-  local ok, failure = pcall(chunk)
-  experiment.request = before
+  local ok, failure = reading:try(chunk)
   if caught then return caught end
   if not ok and failure ~= stop then fail("the recorded script %s fails: %s", source.path, tostring(failure)) end
 end
@@ -55,13 +54,13 @@ local function build(db, row)
     fail("the script of %s (%s) does not say how its modules are built: " .. remedy, row.uid, source.path, row.uid)
   end
   local config = recorder.parse_json(row.config_json)
-  -- as experiment.configure left it: keys the defaults have, of the types the defaults have
-  local known = experiment.flatten(spec.defaults or {})
+  -- as settings.configure left it: keys the defaults have, of the types the defaults have
+  local known = settings.flatten(spec.defaults or {})
   local given = {}
-  for key, value in pairs(experiment.flatten(config)) do
+  for key, value in pairs(settings.flatten(config)) do
     if known[key] ~= nil then given[key] = value end
   end
-  config = experiment.configure(spec.defaults or {}, given)
+  config = settings.configure(spec.defaults or {}, given)
   local modules = spec.modules(config)
   if type(modules) ~= "table" then fail("`modules` of %s returns %s, not a table of modules", source.path, type(modules)) end
   return modules, config

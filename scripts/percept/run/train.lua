@@ -4,6 +4,7 @@
 local percept = require "percept"
 local T = require "percept.tensor"
 local formats = require "percept.formats"
+local open = require "percept.run.open"
 local progress = require "percept.progress"
 local recorder = require "percept.recorder"
 local sys = require "percept.sys"
@@ -113,7 +114,7 @@ local function checkpoint_path(options)
   if options.checkpoint ~= nil then return options.checkpoint or nil end
   local run = options.run
   if not run then return nil end
-  local folder = run.folder or require("percept.experiment").folder(run)
+  local folder = run.folder or open.folder(run)
   return ("%s/%s.safetensors"):format(folder, (options.name:gsub("[^%w_.-]", "_")))
 end
 

@@ -1,0 +1,27 @@
+--- script: runs the file of a script, with strict globals, in a session.
+local strict = require "percept.strict"
+
+local script = {}
+
+--- Loads a file; nil and a message when it cannot be read or compiled.
+function script.load(path)
+  if path == "-" then return loadfile() end
+  local file, why = io.open(path, "r")
+  if not file then return nil, "cannot open " .. why end
+  file:close()
+  return loadfile(path)
+end
+
+--- Runs a script with strict globals and `arg` set, in the session if one is given. Errors pass on.
+function script.run(path, args, session)
+  local chunk, why = script.load(path)
+  if not chunk then error(why, 0) end
+  local arg = { [0] = path }
+  for i, a in ipairs(args) do arg[i] = a end
+  rawset(_G, "arg", arg)
+  strict.on(_G, "error")
+  if session then session:enter() end
+  return chunk(unpack(args))
+end
+
+return script
