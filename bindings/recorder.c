@@ -415,7 +415,9 @@ static int f_print(lua_State *L, pc_args *a) {
   int n = read_params(L, pc_arg_at(a, "params"), p),
       rc = n < 0 ? n : pc_format_parse(&o.format, pc_arg_str(a, "format"));
   o.n_params = n;
-  if (rc == PC_OK) rc = open_for(&db, pc_arg_str(a, "db"), o.write);
+  if (rc == PC_OK)
+    rc = pc_db_open(&db, pc_arg_str(a, "db"),
+                    (o.write ? PC_DB_WRITE : PC_DB_READ) | (pc_arg_bool(a, "raw") ? PC_DB_RAW : 0));
   if (rc < 0) return rc;
   const char *to = pc_arg_str(a, "to");
   FILE *out = to ? fopen(to, "w") : stdout;
@@ -528,8 +530,11 @@ static const pc_luafn functions[] = {
      "rows of a query as tables by column name, and the names in order; '@name' is a shipped query; write: it may "
      "change the file",
      0},
-    {"print", "db:str, sql:str, format:str=table, write:bool=false, params:table?, bold:bool=false, to:str?", f_print,
-     "prints a query, to a file if `to` names one: table, csv, json, markdown, latex", 0},
+    {"print",
+     "db:str, sql:str, format:str=table, write:bool=false, params:table?, bold:bool=false, to:str?, "
+     "raw:bool=false",
+     f_print, "prints a query, to a file if `to` names one: table, csv, json, markdown, latex; raw: of any SQLite file",
+     0},
     {"queries", "", f_queries, "the shipped queries: list of {name, title, text}", 0},
     {"find", "db:str, text:str", f_find, "full uid of the run whose uid begins so or whose name it is", 0},
     {"checkpoint", "db:str, uid:str", f_checkpoint,

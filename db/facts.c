@@ -13,7 +13,7 @@
     pc_db *db_ = (run)->db;                                                                                \
     int code_ = pc_db_lock(db_, op);                                                                       \
     if (code_ != PC_OK) return code_;                                                                      \
-    code_ = pc_db_begin(db_, PC_BUSY_MS, op);                                                              \
+    code_ = pc_db_begin(db_, PC_BUSY_WAIT, op);                                                            \
     if (code_ == PC_OK) code_ = pc_db_end(db_, pc_db_run_sql(db_, NULL, op, sql, types, __VA_ARGS__), op); \
     pc_db_unlock(db_);                                                                                     \
     return code_;                                                                                          \
@@ -92,7 +92,7 @@ int pc_run_dataset(pc_run *run, const char *digest, const char *name, int64_t n,
   int code;
   if (!digest || !*digest) return pc_fail(PC_EARG, "%s: the digest is empty", op);
   if ((code = pc_db_lock(db, op))) return code;
-  code = pc_db_begin(db, PC_BUSY_MS, op);
+  code = pc_db_begin(db, PC_BUSY_WAIT, op);
   if (code == PC_OK) {
     code = same_data(run, digest, name, role ? role : "data", op);
     if (code == PC_OK)

@@ -25,13 +25,15 @@ extern const pc_embedded pc_embedded_sql[];
 
 enum {
   PC_ROWS_FLUSH = 512,            /* rows that make a flush due */
-  PC_ROWS_MAX = 262144,           /* rows kept while the file cannot be written */
+  PC_ROWS_MAX = 1 << 20,          /* rows kept while the file cannot be written: 40 MB */
   PC_FLUSH_MS = 1000,             /* age of the oldest row that makes a flush due */
   PC_HEARTBEAT_MS = 2000,         /* between heartbeats */
   PC_BLOCK_ROWS = 128,            /* rows of one series that a row of metric_block stands for */
   PC_SAMPLE_MS = 10000,           /* between rows of system_sample */
   PC_STALE_MS = 60000,            /* silence after which a run on another host is stale */
-  PC_BUSY_MS = 30000,             /* how long an asked-for write waits for other writers */
+  PC_BUSY_MS = 30000,             /* how long a command waits for other writers */
+  PC_BUSY_WAIT = -1,              /* a training waits on, saying so every PC_SAY_MS; Ctrl-C ends the wait */
+  PC_SAY_MS = 60000,              /* between two lines that say the same */
   PC_BUSY_TIMED_MS = 250,         /* how long a timed one does */
   PC_RETRY_MS = 1000,             /* pause after a timed write failed */
   PC_DB_APPLICATION = 0x70726370, /* PRAGMA application_id: "prcp" */
@@ -86,6 +88,7 @@ struct pc_db {
   char *path;
   char note[256];
   int writable;
+  int foreign; /* another program's file, or one as it is: for plain SQL alone */
   int refs;    /* the opener's and one per run */
   pid_t owner; /* the process that opened it */
   pthread_mutex_t lock;
@@ -101,11 +104,16 @@ struct pc_db {
 
   pc_row *rows;
   int n_rows, cap_rows;
-  int64_t lost;      /* rows refused since the last successful flush */
-  int64_t retry_ms;  /* no timed write before this time */
-  int64_t beat_ms;   /* last heartbeat */
-  int64_t sample_ms; /* last system_sample */
-  int late_code;     /* a failure of a timed write that no caller has seen yet */
+  int64_t lost; /* rows refused since the last successful flush */
+  /* ages and pauses, by pc_tick_ms: a clock that is set must not stop them */
+  int64_t oldest;  /* when the oldest row of the buffer came */
+  int64_t retry;   /* no timed write before this time */
+  int64_t beat;    /* last heartbeat */
+  int64_t sample;  /* last system_sample */
+  int64_t failing; /* since when writes fail; 0: they do not */
+  int64_t said;    /* when that was last told; 0: not yet */
+  int busy_ms;     /* of the transaction that is open */
+  int late_code;   /* a failure of a timed write that no caller has seen yet */
   char late_text[1024];
   sqlite3_stmt *stmt[PC_STMT_COUNT];
   pc_db *next; /* the registry of this process */
@@ -116,6 +124,8 @@ struct pc_run {
   pc_run *next;
   int64_t id;
   char uid[64];
+  char host[256]; /* with pid: whose run it is, as the file says while it is ours */
+  int64_t pid;
   int64_t resumed_at;
   int has_seed;
   int64_t seed;
@@ -126,7 +136,14 @@ struct pc_run {
 };
 
 /* open.c */
-int64_t pc_now_ms(void);
+int64_t pc_now_ms(void);                           /* wall clock: what is written */
+int64_t pc_tick_ms(void);                          /* monotonic: ages, pauses, deadlines */
+int64_t pc_since(int64_t now_ms, int64_t then_ms); /* now - then, within int64_t whatever a file says */
+extern int64_t (*pc_clock_ms)(int clock);          /* CLOCK_REALTIME or CLOCK_MONOTONIC; tests put theirs here */
+extern void (*pc_db_say)(const char *text);        /* one line for the user; tests listen here */
+void pc_db_sayf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int pc_db_ours(pc_db *db, const char *op); /* PC_EFORMAT for another program's file */
+int pc_db_transient(pc_db *db);            /* may the failure at hand pass by itself: a lock, a full disk? */
 int pc_db_lock(pc_db *db, const char *op); /* PC_ESTATE after fork or when read-only */
 void pc_db_unlock(pc_db *db);
 void pc_db_ref(pc_db *db);
@@ -139,11 +156,13 @@ int pc_db_exec(pc_db *db, const char *sql, const char *op);
  * A query's first column of its first row goes to *out when out is not NULL (0 if there is no row). */
 int pc_db_run_sql(pc_db *db, int64_t *out, const char *op, const char *sql, const char *types, ...);
 int pc_stmt_get(pc_db *db, pc_stmt which, sqlite3_stmt **out);
+const char *pc_col_text(sqlite3_stmt *st, int i); /* column i as text; "" where SQLite has NULL (or no memory) */
 extern pc_db *pc_db_registry;
 extern pthread_mutex_t pc_db_registry_lock;
 
 /* log.c */
 int pc_log_flush_locked(pc_db *db, int busy_ms, const char *op);
+int pc_log_drop_locked(pc_run *run); /* forgets its buffered rows; how many there were */
 int pc_log_thread_start_locked(pc_db *db);
 void pc_log_thread_stop(pc_db *db);
 int pc_log_name(pc_db *db, const char *name, int32_t *index); /* registers; lock held */

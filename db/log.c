@@ -109,7 +109,7 @@ int pc_log_series_load(pc_run *run) {
   while (code == PC_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
     int32_t name;
     pc_series *s = NULL;
-    code = pc_log_name(db, (const char *)sqlite3_column_text(st, 0), &name);
+    code = pc_log_name(db, pc_col_text(st, 0), &name);
     if (code == PC_OK && !(s = series_of(run, name))) code = PC_ENOMEM;
     if (!s) break;
     s->seen = 1;
@@ -228,8 +228,30 @@ static int write_blocks(pc_db *db, const char *op) {
   return code;
 }
 
-static int write_signs_of_life(pc_db *db, int64_t now, const char *op) {
-  int sample = now - db->sample_ms >= PC_SAMPLE_MS, code = PC_OK, rc;
+int pc_log_drop_locked(pc_run *run) {
+  pc_db *db = run->db;
+  int n = 0, dropped;
+  for (int i = 0; i < db->n_rows; i++)
+    if (db->rows[i].run != run) db->rows[n++] = db->rows[i];
+  dropped = db->n_rows - n;
+  db->n_rows = n;
+  return dropped;
+}
+
+/* While we were silent somebody resumed the run elsewhere, or deleted it: two must not write into one curve. */
+static int is_taken(pc_run *run, const char *op) {
+  pc_db *db = run->db;
+  int n = pc_log_drop_locked(run);
+  run->status = PC_RUN_KILLED;
+  return pc_fail(PC_ESTATE,
+                 "%s: %s: run %s was taken up by another process, or deleted; this one records no more of it "
+                 "(%d rows are dropped)",
+                 op, db->path, run->uid, n);
+}
+
+static int write_signs_of_life(pc_db *db, int sample, const char *op) {
+  int code = PC_OK, rc;
+  int64_t now = pc_now_ms();
   sqlite3_stmt *st;
   for (pc_run *run = db->runs; run && code == PC_OK; run = run->next) {
     if (run->status != PC_RUN_RUNNING) continue;
@@ -237,9 +259,12 @@ static int write_signs_of_life(pc_db *db, int64_t now, const char *op) {
     sqlite3_bind_int64(st, 1, run->id);
     sqlite3_bind_int64(st, 2, now);
     sqlite3_bind_int64(st, 3, pc_process_peak_rss());
+    sqlite3_bind_int64(st, 4, run->pid);
+    sqlite3_bind_text(st, 5, run->host, -1, SQLITE_STATIC);
     rc = sqlite3_step(st);
     if (rc != SQLITE_DONE) code = pc_db_fail(db, rc, op);
     sqlite3_reset(st);
+    if (code == PC_OK && !sqlite3_changes64(db->handle)) code = is_taken(run, op);
     if (!sample || code != PC_OK) continue;
     if ((code = pc_stmt_get(db, PC_STMT_SAMPLE, &st))) break;
     sqlite3_bind_int64(st, 1, run->id);
@@ -271,27 +296,30 @@ static int any_running(const pc_db *db) {
 }
 
 int pc_log_flush_locked(pc_db *db, int busy_ms, const char *op) {
-  int64_t now = pc_now_ms();
-  int beat = any_running(db) && now - db->beat_ms >= PC_HEARTBEAT_MS - 100, code;
+  int64_t now = pc_tick_ms();
+  int beat = any_running(db) && now - db->beat >= PC_HEARTBEAT_MS - 100, code;
+  int sample = !db->sample || now - db->sample >= PC_SAMPLE_MS;
   if (!db->n_rows && !beat) return PC_OK;
   code = pc_db_begin(db, busy_ms, op);
   if (code == PC_OK) {
-    code = write_rows(db, op);
+    code = write_signs_of_life(db, sample, op); /* first: is the run still ours? */
+    if (code == PC_OK) code = write_rows(db, op);
     if (code == PC_OK) code = write_last(db, op);
     if (code == PC_OK) code = write_blocks(db, op);
-    if (code == PC_OK) code = write_signs_of_life(db, now, op);
     code = pc_db_end(db, code, op);
   }
   settle(db, code == PC_OK);
   if (code == PC_OK) {
     db->n_rows = 0;
-    db->lost = 0;
-    db->retry_ms = 0;
-    db->beat_ms = now;
-    if (now - db->sample_ms >= PC_SAMPLE_MS) db->sample_ms = now;
+    if (db->said) pc_db_sayf("%s: rows are written again; %lld were lost", db->path, (long long)db->lost);
+    db->lost = db->retry = db->failing = db->said = 0;
+    db->beat = now;
+    if (sample) db->sample = now;
     return PC_OK;
   }
-  db->retry_ms = pc_now_ms() + PC_RETRY_MS;
+  if (!db->failing) db->failing = now;
+  db->retry = pc_tick_ms() + PC_RETRY_MS;
+  if (code == PC_ESTATE) return code;
   if (db->lost)
     pc_fail(code, "%s (%d rows are kept and will be tried again, %lld later ones are lost)", pc_error_text(),
             db->n_rows, (long long)db->lost);
@@ -301,14 +329,30 @@ int pc_log_flush_locked(pc_db *db, int busy_ms, const char *op) {
   return code;
 }
 
-/* A timed flush. That another process was writing is no news as long as there is room for more rows. */
+/* A timed flush. What may pass by itself (a lock, a full disk) must not end a training: the rows wait, the user is told
+ * once a minute, a lock not before it lasts. */
 static int flush_timed(pc_db *db, int64_t now) {
-  int code;
-  if (now < db->retry_ms) return PC_OK;
+  int code, busy;
+  if (now < db->retry) return PC_OK;
   code = pc_log_flush_locked(db, PC_BUSY_TIMED_MS, "run:log");
-  if (code != PC_OK && (sqlite3_errcode(db->handle) & 0xff) == SQLITE_BUSY && !db->lost && db->n_rows < PC_ROWS_MAX / 4)
-    return PC_OK;
-  return code;
+  if (code == PC_OK || code == PC_ESTATE || !pc_db_transient(db)) return code;
+  busy = (sqlite3_errcode(db->handle) & 0xff) == SQLITE_BUSY;
+  if (busy && now - db->failing < PC_BUSY_MS) return PC_OK;
+  if (db->said && now - db->said < PC_SAY_MS) return PC_OK;
+  db->said = now;
+  pc_db_sayf("%s", pc_error_text());
+  return PC_OK;
+}
+
+/* Room for n more rows; when there is none, they are written first, however long that takes, or refused. */
+static int make_room(pc_db *db, int n, int64_t now) {
+  int code;
+  if (db->n_rows + n <= PC_ROWS_MAX) return PC_OK;
+  code = now < db->retry ? PC_EIO : pc_log_flush_locked(db, PC_BUSY_WAIT, "run:log");
+  if (code == PC_OK || (code == PC_ESTATE && db->n_rows + n <= PC_ROWS_MAX)) return code;
+  db->lost += n;
+  return pc_fail(code, "run:log: %s cannot be written and there is no room for more than %d rows; %lld are lost so far",
+                 db->path, PC_ROWS_MAX, (long long)db->lost);
 }
 
 static int take_late_error(pc_db *db) {
@@ -332,11 +376,11 @@ static void *keep_time(void *arg) {
     if (t.tv_nsec >= 1000000000L) t.tv_sec++, t.tv_nsec -= 1000000000L;
     pthread_cond_timedwait(&db->wake, &db->lock, &t);
     if (db->thread_stop) break;
-    now = pc_now_ms();
-    due = (db->n_rows && now - db->rows[0].t_ms >= PC_FLUSH_MS) || now - db->beat_ms >= PC_HEARTBEAT_MS;
+    now = pc_tick_ms();
+    due = (db->n_rows && now - db->oldest >= PC_FLUSH_MS) || now - db->beat >= PC_HEARTBEAT_MS;
     if (!due) continue;
     int code = flush_timed(db, now);
-    if (code != PC_OK && db->n_rows) {
+    if (code != PC_OK) {
       db->late_code = code;
       snprintf(db->late_text, sizeof db->late_text, "%s", pc_error_text());
     }
@@ -378,12 +422,7 @@ static int row_add(pc_db *db, pc_run *run, int64_t step, const char *name, doubl
   if (!s) return PC_ENOMEM;
   if (db->n_rows == db->cap_rows) {
     int cap = db->cap_rows ? db->cap_rows * 2 : PC_ROWS_FLUSH * 2;
-    pc_row *rows;
-    if (cap > PC_ROWS_MAX) {
-      db->lost++;
-      return PC_OK;
-    }
-    rows = pc_realloc(db->rows, (size_t)cap * sizeof *rows);
+    pc_row *rows = pc_realloc(db->rows, (size_t)cap * sizeof *rows);
     if (!rows) return PC_ENOMEM;
     db->rows = rows;
     db->cap_rows = cap;
@@ -393,13 +432,14 @@ static int row_add(pc_db *db, pc_run *run, int64_t step, const char *name, doubl
   else
     s->top = step;
   s->seen = 1;
+  if (!db->n_rows) db->oldest = pc_tick_ms();
   db->rows[db->n_rows++] = (pc_row){run, index, step, value, now};
   return PC_OK;
 }
 
 int pc_run_log(pc_run *run, int64_t step, int n, const char *const *names, const double *values) {
   pc_db *db = run->db;
-  int64_t now = pc_now_ms();
+  int64_t now = pc_now_ms(), tick = pc_tick_ms();
   int code = pc_db_lock(db, "run:log");
   if (code != PC_OK) return code;
   if (run->status != PC_RUN_RUNNING) {
@@ -407,9 +447,10 @@ int pc_run_log(pc_run *run, int64_t step, int n, const char *const *names, const
                    pc_run_status_name(run->status));
     goto done;
   }
+  code = make_room(db, n, tick);
   for (int i = 0; i < n && code == PC_OK; i++) code = row_add(db, run, step, names[i], values[i], now);
   if (code != PC_OK) goto done;
-  if (db->n_rows >= PC_ROWS_FLUSH || (db->n_rows && now - db->rows[0].t_ms >= PC_FLUSH_MS)) code = flush_timed(db, now);
+  if (db->n_rows >= PC_ROWS_FLUSH || (db->n_rows && tick - db->oldest >= PC_FLUSH_MS)) code = flush_timed(db, tick);
   if (code == PC_OK) code = take_late_error(db);
 done:
   pc_db_unlock(db);
@@ -421,17 +462,17 @@ int pc_run_flush(pc_run *run) {
   int code = pc_db_lock(db, "run:flush");
   if (code != PC_OK) return code;
   db->late_code = PC_OK; /* this flush tells how things stand now */
-  code = pc_log_flush_locked(db, PC_BUSY_MS, "run:flush");
+  code = pc_log_flush_locked(db, PC_BUSY_WAIT, "run:flush");
   pc_db_unlock(db);
   return code;
 }
 
 int pc_run_heartbeat(pc_run *run) {
   pc_db *db = run->db;
-  int64_t now = pc_now_ms();
+  int64_t now = pc_tick_ms();
   int code = pc_db_lock(db, "run:heartbeat");
   if (code != PC_OK) return code;
-  if (now - db->beat_ms >= PC_HEARTBEAT_MS) code = flush_timed(db, now);
+  if (now - db->beat >= PC_HEARTBEAT_MS) code = flush_timed(db, now);
   pc_db_unlock(db);
   return code;
 }
@@ -442,7 +483,7 @@ int pc_run_goal(pc_run *run, const char *metric, const char *goal) {
   if (strcmp(goal, "min") && strcmp(goal, "max"))
     return pc_fail(PC_EARG, "run:goal: metric %s: goal \"%s\" is neither \"min\" nor \"max\"", metric, goal);
   if ((code = pc_db_lock(db, "run:goal"))) return code;
-  code = pc_db_begin(db, PC_BUSY_MS, "run:goal");
+  code = pc_db_begin(db, PC_BUSY_WAIT, "run:goal");
   if (code == PC_OK) {
     code = pc_db_run_sql(db, NULL, "run:goal",
                          "insert into metric_name(name, goal) values (?1, ?2) "

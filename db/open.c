@@ -11,16 +11,38 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "db/check.h"
 #include "db/internal.h"
 #include "db/migrate.h"
 
 pc_db *pc_db_registry;
 pthread_mutex_t pc_db_registry_lock = PTHREAD_MUTEX_INITIALIZER;
 
-int64_t pc_now_ms(void) {
+static int64_t system_ms(int clock) {
   struct timespec t;
-  clock_gettime(CLOCK_REALTIME, &t);
+  clock_gettime((clockid_t)clock, &t);
   return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t (*pc_clock_ms)(int clock) = system_ms;
+int64_t pc_now_ms(void) { return pc_clock_ms(CLOCK_REALTIME); }
+int64_t pc_tick_ms(void) { return pc_clock_ms(CLOCK_MONOTONIC); }
+
+int64_t pc_since(int64_t now_ms, int64_t then_ms) {
+  int64_t d;
+  return __builtin_sub_overflow(now_ms, then_ms, &d) ? (then_ms < 0 ? INT64_MAX : INT64_MIN) : d;
+}
+
+static void say_stderr(const char *text) { fprintf(stderr, "percept: %s\n", text); }
+void (*pc_db_say)(const char *text) = say_stderr;
+
+void pc_db_sayf(const char *format, ...) {
+  char text[1500];
+  va_list ap;
+  va_start(ap, format);
+  vsnprintf(text, sizeof text, format, ap);
+  va_end(ap);
+  pc_db_say(text);
 }
 
 const char *pc_sql_file(const char *name) {
@@ -86,14 +108,52 @@ int pc_db_exec(pc_db *db, const char *sql, const char *op) {
   return rc == SQLITE_OK ? PC_OK : pc_db_fail(db, rc, op);
 }
 
+int pc_db_ours(pc_db *db, const char *op) {
+  return db->foreign ? pc_fail(PC_EFORMAT, "%s: %s is an SQLite database of another program", op, db->path) : PC_OK;
+}
+
+int pc_db_transient(pc_db *db) {
+  switch (sqlite3_errcode(db->handle) & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_PROTOCOL:
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_NOMEM: return 1;
+    default: return 0;
+  }
+}
+
+static int is_busy(int rc) { return (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED; }
+
+/* A statement that other writers may hold up: for busy_ms, or for as long as it takes. Ctrl-C ends the wait; one that
+ * was pressed before does not end a wait with a bound: it may be why a run is being closed. */
+static int exec_waiting(pc_db *db, const char *sql, const char *op) {
+  int64_t start = pc_tick_ms(), say = start + PC_BUSY_MS;
+  int wait = db->busy_ms == PC_BUSY_WAIT, pressed = !wait && pc_interrupted();
+  sqlite3_busy_timeout(db->handle, wait || db->busy_ms > PC_BUSY_TIMED_MS ? PC_BUSY_TIMED_MS : db->busy_ms);
+  for (;;) {
+    int rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+    if (rc == SQLITE_OK) return PC_OK;
+    if (!is_busy(rc) || (!wait && pc_tick_ms() - start >= db->busy_ms)) return pc_db_fail(db, rc, op);
+    if (!pressed && pc_interrupted())
+      return pc_error_prefix(pc_check_interrupt(), "%s: %s is locked by another process", op, db->path);
+    if (pc_tick_ms() < say || !wait) continue;
+    pc_db_sayf("%s: database is locked by another process for %lld s; waiting (Ctrl-C ends that)", db->path,
+               (long long)(pc_tick_ms() - start) / 1000);
+    say += PC_SAY_MS;
+  }
+}
+
 int pc_db_begin(pc_db *db, int busy_ms, const char *op) {
   if (!db->writable) return pc_fail(PC_ESTATE, "%s: %s is open for reading alone", op, db->path);
-  sqlite3_busy_timeout(db->handle, busy_ms);
-  return pc_db_exec(db, "begin immediate", op);
+  db->busy_ms = busy_ms;
+  return exec_waiting(db, "begin immediate", op);
 }
 
 int pc_db_end(pc_db *db, int code, const char *op) {
-  if (code == PC_OK) code = pc_db_exec(db, "commit", op);
+  if (code == PC_OK) code = exec_waiting(db, "commit", op);
   /* a full disk may have rolled back already; a failed commit leaves the transaction open */
   if (code != PC_OK && !sqlite3_get_autocommit(db->handle)) sqlite3_exec(db->handle, "rollback", NULL, NULL, NULL);
   for (int i = 0; i < db->n_names; i++) {
@@ -147,6 +207,11 @@ int pc_db_run_sql(pc_db *db, int64_t *out, const char *op, const char *sql, cons
   return code;
 }
 
+const char *pc_col_text(sqlite3_stmt *st, int i) {
+  const char *text = (const char *)sqlite3_column_text(st, i);
+  return text ? text : "";
+}
+
 static const char *const stmt_sql[PC_STMT_COUNT] = {
     [PC_STMT_METRIC] =
         "insert into metric(run_id, name_id, step, value, t_ms) values (?1, ?2, ?3, ?4, ?5) "
@@ -175,7 +240,8 @@ static const char *const stmt_sql[PC_STMT_COUNT] = {
         "metric_block where run_id = ?1 and name_id = ?2 order by step desc limit 1), -9e18)",
     [PC_STMT_NAME_ADD] = "insert or ignore into metric_name(name) values (?1)",
     [PC_STMT_NAME_ID] = "select id from metric_name where name = ?1",
-    [PC_STMT_HEARTBEAT] = "update run set heartbeat_ms = ?2, peak_rss_bytes = ?3 where id = ?1",
+    [PC_STMT_HEARTBEAT] =
+        "update run set heartbeat_ms = ?2, peak_rss_bytes = ?3 where id = ?1 and pid = ?4 and host = ?5",
     [PC_STMT_SAMPLE] = "insert or replace into system_sample(run_id, t_ms, rss_bytes, cpu_s) values (?1, ?2, ?3, ?4)",
     [PC_STMT_PARAM] = "insert into param(run_id, key, num, txt) values (?1, ?2, ?3, ?4)",
     [PC_STMT_PARAM_GET] = "select num, txt from param where run_id = ?1 and key = ?2",
@@ -218,7 +284,7 @@ static const char *network_fs(const char *path) {
 static int set_journal(pc_db *db) {
   const char *fs = network_fs(db->path), *want = getenv("PERCEPT_JOURNAL");
   int wal = want ? strcmp(want, "delete") != 0 : fs == NULL;
-  int64_t until = pc_now_ms() + PC_BUSY_MS;
+  int64_t until = pc_tick_ms() + PC_BUSY_MS;
   if (!wal)
     snprintf(db->note, sizeof db->note, "%s: rollback journal instead of WAL (%s): %s", db->path, fs ? fs : "asked for",
              "let one process write a file and join the files with percept merge");
@@ -227,7 +293,7 @@ static int set_journal(pc_db *db) {
     int rc =
         sqlite3_exec(db->handle, wal ? "pragma journal_mode = wal" : "pragma journal_mode = delete", NULL, NULL, NULL);
     if (rc == SQLITE_OK) break;
-    if ((rc & 0xff) != SQLITE_BUSY || pc_now_ms() > until) return pc_db_fail(db, rc, "open");
+    if ((rc & 0xff) != SQLITE_BUSY || pc_tick_ms() > until) return pc_db_fail(db, rc, "open");
     sqlite3_sleep(20);
   }
   return pc_db_exec(db, "pragma synchronous = normal; pragma journal_size_limit = 67108864", "open");
@@ -249,6 +315,7 @@ static int reopen_immutable(pc_db *db) {
   strcpy(u, "?immutable=1");
   sqlite3_close(db->handle);
   rc = sqlite3_open_v2(uri, &db->handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+  if (rc == SQLITE_OK) rc = pc_check_harden(db->handle);
   if (rc == SQLITE_OK) rc = sqlite3_exec(db->handle, "select 1 from sqlite_master", NULL, NULL, NULL);
   snprintf(db->note, sizeof db->note, "%s: in a folder that cannot be written; read without its log", db->path);
   pc_free(uri);
@@ -256,22 +323,21 @@ static int reopen_immutable(pc_db *db) {
 }
 
 static int open_handle(pc_db *db, int flags) {
-  struct stat st;
-  int mode = SQLITE_OPEN_READONLY, rc, memory = !strcmp(db->path, ":memory:");
+  int mode = SQLITE_OPEN_READONLY, rc, code, there, memory = !strcmp(db->path, ":memory:");
   if (flags & PC_DB_CREATE)
     mode = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   else if (flags & PC_DB_WRITE)
     mode = SQLITE_OPEN_READWRITE;
-  if (!memory && stat(db->path, &st)) {
-    if (errno != ENOENT && errno != ENOTDIR) return pc_fail(PC_EIO, "open: %s: %s", db->path, strerror(errno));
-    if (!(flags & PC_DB_CREATE))
+  if (!memory) {
+    if ((code = pc_check_file(db->path, &there))) return code;
+    if (!there && !(flags & PC_DB_CREATE))
       return pc_fail(PC_ENOTFOUND, "open: there is no database %s; name one with --db FILE, or record a run", db->path);
-  } else if (!memory && S_ISDIR(st.st_mode)) {
-    return pc_fail(PC_EARG, "open: %s is a folder; a database is a file", db->path);
   }
   rc = sqlite3_open_v2(db->path, &db->handle, mode, NULL);
   if (rc != SQLITE_OK) return pc_db_fail(db, rc, "open");
   sqlite3_extended_result_codes(db->handle, 1);
+  rc = pc_check_harden(db->handle);
+  if (rc != SQLITE_OK) return pc_db_fail(db, rc, "open");
   sqlite3_busy_timeout(db->handle, PC_BUSY_MS);
   rc = sqlite3_exec(db->handle, "select 1 from sqlite_master", NULL, NULL, NULL);
   if (!db->writable && ((rc & 0xff) == SQLITE_CANTOPEN || (rc & 0xff) == SQLITE_READONLY)) rc = reopen_immutable(db);
@@ -302,7 +368,12 @@ static void destroy(pc_db *db) {
   pc_free(db);
 }
 
-static void exit_handler(void) { pc_db_finish_open(PC_RUN_FAILED, "the process exited before the run was finished"); }
+static void exit_handler(void) {
+  pc_db_finish_open(PC_RUN_FAILED, "the process exited before the run was finished");
+  for (pc_db *db = pc_db_registry; db; db = db->next)
+    if (db->owner == getpid() && db->n_rows)
+      pc_db_sayf("%s: %d rows could not be written and are lost: %s", db->path, db->n_rows, pc_error_text());
+}
 
 static void register_db(pc_db *db) {
   static int once;
@@ -331,12 +402,26 @@ static void upgrade_before_reading(pc_db *db) {
   if (pc_db_run_sql(db, &version, "open", "pragma user_version", "") != PC_OK || version >= PC_DB_VERSION) return;
   if (pc_db_run_sql(db, &application, "open", "pragma application_id", "") != PC_OK || application != PC_DB_APPLICATION)
     return;
-  if (pc_db_open(&writer, db->path, PC_DB_WRITE) == PC_OK)
+  if (pc_db_open(&writer, db->path, PC_DB_WRITE | PC_DB_RAW) == PC_OK)
     pc_db_close(writer);
   else
     snprintf(db->note, sizeof db->note,
              "%s: schema version %lld cannot be brought up to %d here; some queries will fail", db->path,
              (long long)version, PC_DB_VERSION);
+}
+
+/* What is there is what percept makes, or it is refused. */
+static int check(pc_db *db, int flags) {
+  int64_t version = 0;
+  int code;
+  code = pc_db_run_sql(db, &version, "open", "pragma user_version", "");
+  if (code == PC_OK) code = pc_check_schema(db, version);
+  if (code != PC_OK && code != PC_ENOMEM && db->foreign) {
+    pc_check_distrust(db->handle);
+    return PC_OK;
+  }
+  if (code == PC_OK && version == PC_DB_VERSION && !db->foreign && !(flags & PC_DB_RAW)) code = pc_check_rows(db);
+  return code;
 }
 
 int pc_db_open(pc_db **out, const char *path, int flags) {
@@ -354,7 +439,8 @@ int pc_db_open(pc_db **out, const char *path, int flags) {
   pthread_condattr_destroy(&attr);
   db->refs = 1;
   db->owner = getpid();
-  db->writable = flags != PC_DB_READ;
+  db->writable = (flags & (PC_DB_WRITE | PC_DB_CREATE)) != 0;
+  db->foreign = flags == PC_DB_RAW;
   db->path = pc_strdup(path);
   if (!db->path) {
     code = PC_ENOMEM;
@@ -362,9 +448,10 @@ int pc_db_open(pc_db **out, const char *path, int flags) {
   }
   code = open_handle(db, flags);
   if (code == PC_OK) code = pc_migrate_check(db);
-  if (code == PC_OK && !db->writable) upgrade_before_reading(db);
+  if (code == PC_OK && !db->writable && !db->foreign) upgrade_before_reading(db);
   if (code == PC_OK && db->writable) code = set_journal(db);
   if (code == PC_OK && db->writable) code = pc_migrate(db);
+  if (code == PC_OK) code = check(db, flags);
   /* set after the migration: within it rows may stand without their parents for a moment */
   if (code == PC_OK) code = pc_db_exec(db, "pragma foreign_keys = on", "open");
   if (code != PC_OK) goto fail;

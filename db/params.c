@@ -219,7 +219,7 @@ static int later(pc_run *run, json_t *object, const char *op) {
   if (!object) return pc_fail(PC_ENOMEM, "%s: out of memory", op);
   code = pc_db_lock(db, op);
   if (code == PC_OK) {
-    code = pc_db_begin(db, PC_BUSY_MS, op);
+    code = pc_db_begin(db, PC_BUSY_WAIT, op);
     if (code == PC_OK) code = pc_db_end(db, pc_params_add(db, run->id, object, op), op);
     pc_db_unlock(db);
   }

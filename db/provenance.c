@@ -139,7 +139,7 @@ static char *git(size_t *size, size_t max, const char *const *argv) {
   pid_t pid;
   int fd, status = -1, ok = 0;
   size_t n = 0, cap = 4096;
-  int64_t until = pc_now_ms() + GIT_WAIT_MS;
+  int64_t until = pc_tick_ms() + GIT_WAIT_MS;
   char *text = pc_malloc(cap);
   if (!text) return NULL;
   if (spawn_git(&pid, &fd, argv)) {
@@ -148,7 +148,7 @@ static char *git(size_t *size, size_t max, const char *const *argv) {
   }
   for (;;) {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    int64_t left = until - pc_now_ms();
+    int64_t left = until - pc_tick_ms();
     ssize_t got;
     if (left <= 0) break;
     if (poll(&p, 1, (int)left) < 0 && errno == EINTR) continue;

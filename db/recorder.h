@@ -37,13 +37,15 @@ enum {
   PC_DB_READ = 0,   /* reads; an older schema is brought up to date where it may be. PC_ENOTFOUND */
   PC_DB_WRITE = 1,  /* reads and writes; brings an older schema up to date */
   PC_DB_CREATE = 2, /* PC_DB_WRITE, and makes the file */
+  PC_DB_RAW = 4, /* with READ: any SQLite file, for plain SQL alone. With WRITE: its rows are not looked at (repairs) */
 };
 
 #define PC_DB_VERSION 2 /* PRAGMA user_version of the schema this program writes */
 
 /* Opens path. WAL; on NFS, Lustre and other network file systems a rollback
  * journal instead (pc_db_note() says so). PERCEPT_JOURNAL=wal|delete overrides.
- * PC_EFORMAT: not SQLite, somebody else's SQLite file, or a newer schema. */
+ * PC_EFORMAT: not SQLite, somebody else's SQLite file, a newer schema, or tables and rows that percept does not make
+ * (db/check.h). PC_EARG: not a regular file. */
 int pc_db_open(pc_db **out, const char *path, int flags);
 
 /* Writes what is buffered, empties the WAL into the file, lets go. Runs that are

@@ -86,13 +86,18 @@ static pc_run *run_new(pc_db *db) {
   return run;
 }
 
+static void run_owner(pc_run *run, const pc_provenance *p) {
+  snprintf(run->host, sizeof run->host, "%s", p->host);
+  run->pid = p->pid;
+}
+
 /* links the run to its database; the lock is held */
 static void run_adopt(pc_run *run) {
   pc_db *db = run->db;
   pc_db_ref(db);
   run->next = db->runs;
   db->runs = run;
-  db->beat_ms = pc_now_ms();
+  db->beat = pc_tick_ms();
   pc_log_thread_start_locked(db);
 }
 
@@ -119,9 +124,10 @@ int pc_run_start(pc_run **out, pc_db *db, const pc_run_config *c) {
    * to run without a record */
   if (c->script && pc_read_file(&script, &script_size, c->script, "run")) script = NULL;
   pc_provenance_host(&p);
+  run_owner(run, &p);
   if (!c->no_git) pc_provenance_git(&p, c->script);
   if ((code = pc_db_lock(db, "run"))) goto done;
-  code = pc_db_begin(db, PC_BUSY_MS, "run");
+  code = pc_db_begin(db, PC_BUSY_WAIT, "run");
   if (code == PC_OK) {
     make_uid(run->uid);
     code = insert_run(run, c, &p, text, digest);
@@ -156,9 +162,9 @@ static int refuse_alive(pc_run *run) {
                           &st, NULL);
   if (rc != SQLITE_OK) return pc_db_fail(db, rc, "resume");
   sqlite3_bind_int64(st, 1, run->id);
-  if (sqlite3_step(st) == SQLITE_ROW && !strcmp((const char *)sqlite3_column_text(st, 4), "running")) {
-    const char *host = (const char *)sqlite3_column_text(st, 0);
-    int64_t pid = sqlite3_column_int64(st, 1), silent = pc_now_ms() - sqlite3_column_int64(st, 3);
+  if (sqlite3_step(st) == SQLITE_ROW && !strcmp(pc_col_text(st, 4), "running")) {
+    const char *host = pc_col_text(st, 0);
+    int64_t pid = sqlite3_column_int64(st, 1), silent = pc_since(pc_now_ms(), sqlite3_column_int64(st, 3));
     if (pc_process_alive(host, pid, sqlite3_column_int64(st, 2), silent))
       code = pc_fail(PC_ESTATE, "resume: run %s is alive (process %lld on %s, heard of %.0f s ago); end that first",
                      run->uid, (long long)pid, host, (double)silent / 1000);
@@ -231,9 +237,10 @@ int pc_run_resume(pc_run **out, pc_db *db, const char *uid, int64_t step, const 
   if (code == PC_OK && !(run = run_new(db))) code = PC_ENOMEM;
   if (code != PC_OK) goto done;
   pc_provenance_host(&p);
+  run_owner(run, &p);
   if (!c || !c->no_git) pc_provenance_git(&p, c ? c->script : NULL);
   if ((code = pc_db_lock(db, op))) goto done;
-  code = pc_db_begin(db, PC_BUSY_MS, op);
+  code = pc_db_begin(db, PC_BUSY_WAIT, op);
   if (code == PC_OK) {
     code = load_run(run, full);
     if (code == PC_OK) code = refuse_alive(run);
@@ -260,15 +267,16 @@ done:
 
 /* ---- finish ---- */
 
-static int finish_locked(pc_run *run, pc_run_status status, const char *error, const char *op) {
+static int finish_locked(pc_run *run, pc_run_status status, const char *error, int busy_ms, const char *op) {
   pc_db *db = run->db;
   char text[1024] = "";
   int code = PC_OK, flushed;
   if (run->status != PC_RUN_RUNNING) return PC_OK;
   /* rows that cannot be written must not keep the status from being written */
-  flushed = pc_log_flush_locked(db, PC_BUSY_MS, op);
+  flushed = pc_log_flush_locked(db, busy_ms, op);
+  if (run->status != PC_RUN_RUNNING) return flushed; /* it is another process's by now */
   if (flushed != PC_OK) snprintf(text, sizeof text, "%s", pc_error_text());
-  code = pc_db_begin(db, PC_BUSY_MS, op);
+  code = pc_db_begin(db, flushed != PC_OK && pc_db_transient(db) ? PC_BUSY_TIMED_MS : busy_ms, op);
   if (code == PC_OK) {
     code =
         pc_db_run_sql(db, NULL, op,
@@ -288,22 +296,22 @@ int pc_run_finish(pc_run *run, pc_run_status status, const char *error) {
   if (status == PC_RUN_RUNNING || (unsigned)status > PC_RUN_KILLED)
     code = pc_fail(PC_EARG, "run:finish: status must be done, failed or killed");
   else
-    code = finish_locked(run, status, error, "run:finish");
+    code = finish_locked(run, status, error, PC_BUSY_WAIT, "run:finish");
   pc_db_unlock(run->db);
   return code;
 }
 
 void pc_run_free(pc_run *run) {
   pc_db *db;
-  int n = 0;
+  int n;
   if (!run) return;
   db = run->db;
   if (db->owner != getpid()) return; /* the parent's */
   pthread_mutex_lock(&db->lock);
-  finish_locked(run, PC_RUN_FAILED, "the run was dropped without run:finish()", "run");
-  for (int i = 0; i < db->n_rows; i++) /* what could not be written to the end */
-    if (db->rows[i].run != run) db->rows[n++] = db->rows[i];
-  db->n_rows = n;
+  finish_locked(run, PC_RUN_FAILED, "the run was dropped without run:finish()", PC_BUSY_MS, "run");
+  n = pc_log_drop_locked(run); /* what could not be written to the end */
+  if (n)
+    pc_db_sayf("%s: %d rows of run %s could not be written and are lost: %s", db->path, n, run->uid, pc_error_text());
   for (pc_run **r = &db->runs; *r; r = &(*r)->next)
     if (*r == run) {
       *r = run->next;
@@ -323,7 +331,7 @@ int pc_db_finish_open(pc_run_status status, const char *error) {
     pthread_mutex_lock(&db->lock);
     for (pc_run *run = db->runs; run; run = run->next) {
       if (run->status != PC_RUN_RUNNING) continue;
-      if (finish_locked(run, status, error, "run:finish") == PC_OK) n++;
+      if (finish_locked(run, status, error, PC_BUSY_MS, "run:finish") == PC_OK) n++;
     }
     pthread_mutex_unlock(&db->lock);
   }
@@ -360,10 +368,11 @@ static int no_such_run(pc_db *db, const char *text) {
     if (sqlite3_prepare_v2(db->handle, sql[k], -1, &st, NULL) != SQLITE_OK) break;
     sqlite3_bind_text(st, 1, text, -1, SQLITE_TRANSIENT);
     while (sqlite3_step(st) == SQLITE_ROW) {
-      const char *name = (const char *)sqlite3_column_text(st, 1);
+      const char *name = pc_col_text(st, 1);
+      name = *name ? name : NULL;
       size_t used = strlen(list);
-      snprintf(list + used, sizeof list - used, "%s%s%s%.40s%s", used ? ", " : "",
-               (const char *)sqlite3_column_text(st, 0), name ? " (" : "", name ? name : "", name ? ")" : "");
+      snprintf(list + used, sizeof list - used, "%s%s%s%.40s%s", used ? ", " : "", pc_col_text(st, 0), name ? " (" : "",
+               name ? name : "", name ? ")" : "");
     }
     sqlite3_finalize(st);
   }
@@ -378,6 +387,7 @@ int pc_db_find_run(pc_db *db, const char *text, char uid[64]) {
   int code = pc_db_lock(db, "find run"), rc, n = 0, exact = 0;
   if (code != PC_OK) return code;
   uid[0] = '\0';
+  if ((code = pc_db_ours(db, "find run"))) goto done;
   rc = sqlite3_prepare_v2(db->handle,
                           "select uid, uid = ?1 from run where substr(uid, 1, length(?1)) = ?1 or name = ?1 "
                           "order by uid = ?1 desc, started_ms desc limit 2",
@@ -388,7 +398,10 @@ int pc_db_find_run(pc_db *db, const char *text, char uid[64]) {
   }
   sqlite3_bind_text(st, 1, text ? text : "", -1, SQLITE_TRANSIENT);
   while (!exact && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-    if (!n++) snprintf(uid, 64, "%s", (const char *)sqlite3_column_text(st, 0));
+    if (!n++ && snprintf(uid, 64, "%s", pc_col_text(st, 0)) > 63) {
+      code = pc_fail(PC_EFORMAT, "find run: %s: the uid that begins with %s is longer than 63 bytes", db->path, uid);
+      goto done;
+    }
     exact = sqlite3_column_int(st, 1);
   }
   if (!n)
@@ -408,6 +421,7 @@ int pc_db_checkpoint(pc_db *db, const char *uid, int64_t *step, char *path, size
   if (code != PC_OK) return code;
   *step = -1;
   if (size) path[0] = '\0';
+  if ((code = pc_db_ours(db, "checkpoint"))) goto done;
   rc = sqlite3_prepare_v2(db->handle,
                           "select ifnull(step, -1), path from checkpoint where uid = ?1 and complete = 1 "
                           "order by step desc, t_ms desc limit 1",
@@ -418,10 +432,11 @@ int pc_db_checkpoint(pc_db *db, const char *uid, int64_t *step, char *path, size
   }
   if (rc == SQLITE_ROW) {
     *step = sqlite3_column_int64(st, 0);
-    snprintf(path, size, "%s", (const char *)sqlite3_column_text(st, 1));
+    snprintf(path, size, "%s", pc_col_text(st, 1));
   } else if (rc != SQLITE_DONE) {
     code = pc_db_fail(db, rc, "checkpoint");
   }
+done:
   sqlite3_finalize(st);
   pc_db_unlock(db);
   return code;
@@ -436,6 +451,7 @@ int pc_db_stale(pc_db *db, int reap, pc_stale_fn visit, void *ctx, int *n) {
   int64_t now = pc_now_ms();
   *n = 0;
   if (code != PC_OK) return code;
+  if ((code = pc_db_ours(db, op))) goto done;
   if (reap && (code = pc_db_begin(db, PC_BUSY_MS, op))) goto done;
   rc = sqlite3_prepare_v2(db->handle,
                           "select uid, experiment, host, pid, ifnull(pid_start, -1), heartbeat_ms, id from run "
@@ -443,13 +459,11 @@ int pc_db_stale(pc_db *db, int reap, pc_stale_fn visit, void *ctx, int *n) {
                           -1, &st, NULL);
   if (rc != SQLITE_OK) code = pc_db_fail(db, rc, op);
   while (code == PC_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-    const char *host = (const char *)sqlite3_column_text(st, 2);
-    int64_t pid = sqlite3_column_int64(st, 3), silent = now - sqlite3_column_int64(st, 5);
+    const char *host = pc_col_text(st, 2);
+    int64_t pid = sqlite3_column_int64(st, 3), silent = pc_since(now, sqlite3_column_int64(st, 5));
     if (pc_process_alive(host, pid, sqlite3_column_int64(st, 4), silent)) continue;
     ++*n;
-    if (visit)
-      visit(ctx, (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1), host, pid,
-            (double)silent / 1000);
+    if (visit) visit(ctx, pc_col_text(st, 0), pc_col_text(st, 1), host, pid, (double)silent / 1000);
     if (reap)
       code = pc_db_run_sql(db, NULL, op,
                            "update run set status = 'killed', ended_ms = heartbeat_ms, "

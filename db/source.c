@@ -106,7 +106,7 @@ int pc_run_source(pc_run *run, const char *kind, const char *path, const char *t
   }
   code = pc_db_lock(db, op);
   if (code == PC_OK) {
-    code = pc_db_begin(db, PC_BUSY_MS, op);
+    code = pc_db_begin(db, PC_BUSY_WAIT, op);
     if (code == PC_OK) code = pc_db_end(db, pc_source_add(db, run->id, kind, path, text, size, op), op);
     pc_db_unlock(db);
   }

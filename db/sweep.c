@@ -53,7 +53,7 @@ int pc_sweep_add(pc_db *db, const pc_sweep *s, int n, const pc_cell *cells, int 
   *added = 0;
   if (!s->name || !*s->name) return pc_fail(PC_EARG, "%s: the name is empty", op);
   if ((code = pc_db_lock(db, op))) return code;
-  code = pc_db_begin(db, PC_BUSY_MS, op);
+  code = pc_db_begin(db, PC_BUSY_WAIT, op);
   if (code == PC_OK) {
     code = add_sweep(db, s, op);
     if (code == PC_OK)
@@ -96,7 +96,7 @@ static int is_claimed(pc_db *db, const char *sweep, const char *digest, int64_t 
   sqlite3_bind_int64(st, 3, seed);
   rc = sqlite3_step(st);
   if (rc == SQLITE_ROW)
-    *held = claim_holds((const char *)sqlite3_column_text(st, 0), pc_now_ms() - sqlite3_column_int64(st, 1));
+    *held = claim_holds(pc_col_text(st, 0), pc_since(pc_now_ms(), sqlite3_column_int64(st, 1)));
   else if (rc == SQLITE_DONE)
     code = pc_fail(PC_ENOTFOUND, "%s: %s has no cell %s with seed %lld", op, sweep, digest, (long long)seed);
   else
@@ -119,11 +119,11 @@ static int is_taken(pc_db *db, const char *sweep, const char *digest, int64_t se
   sqlite3_bind_text(st, 2, digest, -1, SQLITE_STATIC);
   sqlite3_bind_int64(st, 3, seed);
   while (!*taken && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-    const char *status = (const char *)sqlite3_column_text(st, 0);
+    const char *status = pc_col_text(st, 0);
     if (!strcmp(status, "done")) *taken = !again;
     if (!strcmp(status, "running"))
-      *taken = pc_process_alive((const char *)sqlite3_column_text(st, 1), sqlite3_column_int64(st, 2),
-                                sqlite3_column_int64(st, 3), pc_now_ms() - sqlite3_column_int64(st, 4));
+      *taken = pc_process_alive(pc_col_text(st, 1), sqlite3_column_int64(st, 2), sqlite3_column_int64(st, 3),
+                                pc_since(pc_now_ms(), sqlite3_column_int64(st, 4)));
   }
   sqlite3_finalize(st);
   return *taken || rc == SQLITE_DONE ? PC_OK : pc_db_fail(db, rc, op);
@@ -136,7 +136,7 @@ int pc_sweep_claim(pc_db *db, const char *sweep, const char *digest, int64_t see
   *got = 0;
   if (code != PC_OK) return code;
   claimant(who);
-  code = pc_db_begin(db, PC_BUSY_MS, op);
+  code = pc_db_begin(db, PC_BUSY_WAIT, op);
   if (code == PC_OK) {
     code = is_claimed(db, sweep, digest, seed, &held, op);
     if (code == PC_OK) code = is_taken(db, sweep, digest, seed, again, &taken, op);
@@ -156,7 +156,7 @@ int pc_sweep_release(pc_db *db, const char *sweep, const char *digest, int64_t s
   static const char op[] = "sweep";
   int code = pc_db_lock(db, op);
   if (code != PC_OK) return code;
-  code = pc_db_begin(db, PC_BUSY_MS, op);
+  code = pc_db_begin(db, PC_BUSY_WAIT, op);
   if (code == PC_OK)
     code = pc_db_end(db,
                      pc_db_run_sql(db, NULL, op,

@@ -48,6 +48,7 @@ function command.run(opts)
   if text == "-" then text = io.read "*a" end
   recorder.print(options.path(opts), text, {
     format = options.format(opts), write = opts.write or false, params = params, bold = options.colour(opts),
+    raw = true,
   })
   return 0
 end
