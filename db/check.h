@@ -17,7 +17,8 @@
 /* PC_EARG unless path is a regular file or absent. *exists as stat has it. */
 int pc_check_file(const char *path, int *exists);
 
-/* What we ask of SQLite before it reads a file that may be anybody's: defensive, no extensions, cells checked, limits. */
+/* What we ask of SQLite before it reads a file that may be anybody's: defensive, no extensions, cells checked, limits.
+ */
 int pc_check_harden(sqlite3 *handle);
 /* The schema is not ours: its views may call nothing that acts. Not from the beginning on: SQLite 3.40 holds
  * json_valid, which our own tables call, for something that does. */

@@ -3,14 +3,20 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/text.h"
+
+enum { PC_CELL_MAX = 10000 }; /* bytes of a cell that a table shows */
 
 struct pc_printer {
   FILE *out;
   pc_format format;
   int bold;
+  int defuse;   /* CSV: no formulas */
+  int terminal; /* CSV goes to one: what steers is spelled out */
   int n;        /* columns */
   int results;  /* results begun */
   int64_t rows; /* rows of this result */
@@ -21,32 +27,6 @@ struct pc_printer {
 };
 
 /* ---- text ---- */
-
-/* Next code point; malformed bytes come out as U+FFFD, one at a time. */
-static uint32_t decode(const char **text) {
-  const unsigned char *s = (const unsigned char *)*text;
-  int n = s[0] < 0x80 ? 0 : s[0] >= 0xf0 && s[0] < 0xf5 ? 3 : s[0] >= 0xe0 ? 2 : s[0] >= 0xc2 ? 1 : -1;
-  uint32_t c;
-  if (s[0] >= 0xf5) n = -1;
-  if (n <= 0) {
-    *text += 1;
-    return n ? 0xfffd : s[0];
-  }
-  c = s[0] & (0x3fu >> n);
-  for (int i = 1; i <= n; i++) {
-    if ((s[i] & 0xc0) != 0x80) {
-      *text += 1;
-      return 0xfffd;
-    }
-    c = c << 6 | (s[i] & 0x3f);
-  }
-  if ((n == 2 && c < 0x800) || (n == 3 && (c < 0x10000 || c > 0x10ffff)) || (c >= 0xd800 && c < 0xe000)) {
-    *text += 1;
-    return 0xfffd;
-  }
-  *text += n + 1;
-  return c;
-}
 
 static int char_width(uint32_t c) {
   static const struct {
@@ -70,9 +50,11 @@ static int is_ascii(const char *text) {
 }
 
 int pc_text_width(const char *text) {
+  size_t n = strlen(text);
+  uint32_t c;
   int w = 0;
-  if (is_ascii(text)) return (int)strlen(text);
-  while (*text) w += char_width(decode(&text));
+  if (is_ascii(text)) return (int)n;
+  for (size_t at = 0; at < n; w += char_width(c)) at += pc_text_decode(text + at, n - at, &c);
   return w;
 }
 
@@ -107,15 +89,29 @@ static char *hex(const pc_value *v, const char *before, const char *after) {
 
 /* ---- CSV, JSON: streamed ---- */
 
-static void csv_field(FILE *out, const char *s, size_t size) {
+/* A spreadsheet takes a text that begins so for a formula and runs it; one that is a number is none. */
+static int is_formula(const char *s, size_t size) {
+  char *end;
+  if (!size || !strchr("=+-@\t\r", s[0])) return 0;
+  (void)strtod(s, &end);
+  return end != s + size;
+}
+
+static void csv_field(const pc_printer *p, const char *s, size_t size) {
+  FILE *out = p->out;
+  char *shown = p->terminal ? pc_text_shown(s, size, 1) : NULL;
+  if (shown) s = shown, size = strlen(shown);
+  int formula = p->defuse && is_formula(s, size);
   int quote = memchr(s, '"', size) || memchr(s, ',', size) || memchr(s, '\n', size) || memchr(s, '\r', size) ||
               (size && (s[0] == ' ' || s[size - 1] == ' '));
   if (quote) putc('"', out);
+  if (formula) putc('\'', out);
   for (size_t i = 0; i < size; i++) {
     if (s[i] == '"') putc('"', out);
     putc(s[i], out);
   }
   if (quote) putc('"', out);
+  pc_free(shown);
 }
 
 static int csv_row(pc_printer *p, const pc_value *v) {
@@ -129,7 +125,7 @@ static int csv_row(pc_printer *p, const pc_value *v) {
     }
     if (v[i].type == PC_SQL_TEXT) {
       if (v[i].size)
-        csv_field(p->out, v[i].text, v[i].size);
+        csv_field(p, v[i].text, v[i].size);
       else
         fputs("\"\"", p->out); /* an empty text is not NULL */
     }
@@ -144,23 +140,24 @@ static int csv_row(pc_printer *p, const pc_value *v) {
   return PC_OK;
 }
 
-static void json_string(FILE *out, const char *s) {
+static void json_string(FILE *out, const char *s, size_t n) {
   putc('"', out);
-  while (*s) {
-    const char *from = s;
-    uint32_t c = decode(&s);
+  for (size_t at = 0; at < n;) {
+    uint32_t c;
+    size_t size = pc_text_decode(s + at, n - at, &c);
     if (c == '"' || c == '\\')
       fprintf(out, "\\%c", (int)c);
     else if (c == '\n')
       fputs("\\n", out);
     else if (c == '\t')
       fputs("\\t", out);
-    else if (c < 0x20 || c == 0x7f)
-      fprintf(out, "\\u%04x", c);
-    else if (c == 0xfffd)
+    else if (c == PC_TEXT_BAD) /* JSON has no bytes */
       fputs("\xef\xbf\xbd", out);
+    else if (pc_text_steers(c))
+      fprintf(out, "\\u%04x", (unsigned)c);
     else
-      fwrite(from, 1, (size_t)(s - from), out);
+      fwrite(s + at, 1, size, out);
+    at += size;
   }
   putc('"', out);
 }
@@ -170,7 +167,7 @@ static int json_row(pc_printer *p, const pc_value *v) {
   fputs(p->rows ? ",\n {" : "[{", p->out);
   for (int i = 0; i < p->n; i++) {
     if (i) fputs(", ", p->out);
-    json_string(p->out, p->names[i]);
+    json_string(p->out, p->names[i], strlen(p->names[i]));
     fputs(": ", p->out);
     switch (v[i].type) {
       case PC_SQL_INT: fprintf(p->out, "%lld", (long long)v[i].i); break;
@@ -179,7 +176,7 @@ static int json_row(pc_printer *p, const pc_value *v) {
         fputs(isinf(v[i].d) ? (v[i].d > 0 ? "9e999" : "-9e999") : number, p->out);
         if (!isinf(v[i].d) && !strpbrk(number, ".e")) fputs(".0", p->out); /* stays a real */
         break;
-      case PC_SQL_TEXT: json_string(p->out, v[i].text); break;
+      case PC_SQL_TEXT: json_string(p->out, v[i].text, v[i].size); break;
       case PC_SQL_BLOB: {
         char *text = hex(&v[i], "\"", "\"");
         if (!text) return PC_ENOMEM;
@@ -196,45 +193,57 @@ static int json_row(pc_printer *p, const pc_value *v) {
 
 /* ---- table, Markdown, LaTeX: kept, then printed ---- */
 
-/* One line, control characters shown; Markdown and LaTeX escaped. */
-static char *one_line(const char *s, pc_format format) {
-  const char *plain = s;
-  while ((unsigned char)*plain >= 0x20 && *plain != 0x7f && !strchr("|\\~^&%$#_{}", *plain)) plain++;
-  if (!*plain && (format != PC_FORMAT_LATEX || is_ascii(s))) return pc_strdup(s);
-  size_t cap = strlen(s) * 16 + 1;
-  char *out = pc_malloc(cap), *c = out;
-  if (!out) return NULL;
-  for (; *s; s++) {
-    const char *put = NULL;
-    if (*s == '\n') put = format == PC_FORMAT_MARKDOWN ? "<br>" : format == PC_FORMAT_LATEX ? " " : "\\n";
-    if (*s == '\t') put = format == PC_FORMAT_TABLE ? "\\t" : " ";
-    if (*s == '\r') put = "";
-    if (*s == '|' && format == PC_FORMAT_MARKDOWN) put = "\\|";
-    if (format == PC_FORMAT_LATEX) {
-      if (*s == '\\') put = "\\textbackslash{}";
-      if (*s == '~') put = "\\textasciitilde{}";
-      if (*s == '^') put = "\\textasciicircum{}";
-      if (strchr("&%$#_{}", *s)) {
-        *c++ = '\\';
-        *c++ = *s;
-        continue;
-      }
-      if (!strncmp(s, "±", 2)) put = "$\\pm$", s++;
-    }
-    if (put)
-      c = stpcpy(c, put);
-    else if ((unsigned char)*s < 0x20 || *s == 0x7f) /* nothing in the file may steer the terminal */
-      c += sprintf(c, "\\x%02x", (unsigned char)*s);
-    else
-      *c++ = *s;
+/* what stands for a character in a format; NULL: the character itself, or spelled out where it steers */
+static const char *stand_in(const char *s, uint32_t c, pc_format format) {
+  static char escaped[3] = "\\?";
+  if (c == '\n') return format == PC_FORMAT_MARKDOWN ? "<br>" : format == PC_FORMAT_LATEX ? " " : "\\n";
+  if (c == '\t') return format == PC_FORMAT_TABLE ? "\\t" : " ";
+  if (c == '\r') return "";
+  if (format == PC_FORMAT_MARKDOWN) return c == '|' ? "\\|" : NULL;
+  if (format != PC_FORMAT_LATEX || !c) return NULL;
+  if (c == '\\') return "\\textbackslash{}";
+  if (c == '~') return "\\textasciitilde{}";
+  if (c == '^') return "\\textasciicircum{}";
+  if (c == 0xb1) return "$\\pm$";
+  if (c < 0x80 && strchr("&%$#_{}", (int)c)) {
+    escaped[1] = *s;
+    return escaped;
   }
-  *c = '\0';
+  return NULL;
+}
+
+/* One line, what steers spelled out: nothing in the file may steer the terminal. Markdown and LaTeX escaped. */
+static char *one_line(const char *s, size_t n, pc_format format) {
+  size_t cut = n, cap, at = 0;
+  char *out, *o, spelled[12];
+  if (format == PC_FORMAT_TABLE && n > PC_CELL_MAX) /* a table is for eyes; CSV and JSON have all of it */
+    for (cut = PC_CELL_MAX; cut > PC_CELL_MAX - 4 && ((unsigned char)s[cut] & 0xc0) == 0x80;) cut--;
+  cap = cut * 16 + 8;
+  out = o = pc_malloc(cap);
+  if (!out) return NULL;
+  while (at < cut) {
+    uint32_t c;
+    size_t size = pc_text_decode(s + at, cut - at, &c);
+    const char *put = stand_in(s + at, c, format);
+    if (put) {
+      o = stpcpy(o, put);
+    } else if (c == PC_TEXT_BAD || pc_text_steers(c)) {
+      size_t k = pc_text_spell(spelled, c, (unsigned char)s[at]);
+      memcpy(o, spelled, k);
+      o += k;
+    } else {
+      memcpy(o, s + at, size);
+      o += size;
+    }
+    at += size;
+  }
+  strcpy(o, cut < n ? "…" : "");
   return out;
 }
 
 static char *cell_text(const pc_value *v, pc_format format) {
   char number[40] = "";
-  if (v->type == PC_SQL_TEXT) return one_line(v->text, format);
+  if (v->type == PC_SQL_TEXT) return one_line(v->text, v->size, format);
   if (v->type == PC_SQL_BLOB) {
     pc_value cut = *v;
     if (cut.size > 16) cut.size = 16;
@@ -390,14 +399,14 @@ static int on_begin(void *ctx, int n, const char *const *names) {
   p->n = n;
   for (int i = 0; i < n; i++) {
     p->names[i] = json ? unique_name(p, i, names[i])
-                       : one_line(names[i], p->format == PC_FORMAT_CSV ? PC_FORMAT_TABLE : p->format);
+                       : one_line(names[i], strlen(names[i]), p->format == PC_FORMAT_CSV ? PC_FORMAT_TABLE : p->format);
     if (!p->names[i]) return PC_ENOMEM;
   }
   if (p->results++ && !json) fputs(p->format == PC_FORMAT_CSV ? "\r\n" : "\n", p->out);
   if (p->format == PC_FORMAT_CSV) {
     for (int i = 0; i < n; i++) {
       if (i) putc(',', p->out);
-      csv_field(p->out, p->names[i], strlen(p->names[i]));
+      csv_field(p, p->names[i], strlen(p->names[i]));
     }
     fputs("\r\n", p->out);
   }
@@ -431,12 +440,15 @@ static int on_end(void *ctx) {
 
 static int on_changed(void *ctx, int64_t rows) { return PC_OK; }
 
+void pc_printer_defuse(pc_printer *p) { p->defuse = 1; }
+
 pc_printer *pc_printer_new(FILE *out, pc_format format, int bold) {
   pc_printer *p = pc_calloc(1, sizeof *p);
   if (!p) return NULL;
   p->out = out;
   p->format = format;
   p->bold = bold && format == PC_FORMAT_TABLE;
+  p->terminal = isatty(fileno(out));
   return p;
 }
 

@@ -8,6 +8,7 @@ typedef struct pc_printer pc_printer;
 
 /* NULL on lack of memory. */
 pc_printer *pc_printer_new(FILE *out, pc_format format, int bold);
+void pc_printer_defuse(pc_printer *p); /* CSV: texts that a spreadsheet would run begin with an apostrophe */
 pc_row_sink pc_printer_sink(pc_printer *p);
 void pc_printer_free(pc_printer *p);
 

@@ -157,7 +157,7 @@ static int all_used(const pc_query_opts *o, const char *used) {
 
 /* ---- running ---- */
 
-static void read_values(sqlite3_stmt *st, pc_value *v, int n) {
+static int read_values(sqlite3_stmt *st, pc_value *v, int n) {
   for (int i = 0; i < n; i++) {
     v[i] = (pc_value){0};
     switch (sqlite3_column_type(st, i)) {
@@ -174,15 +174,18 @@ static void read_values(sqlite3_stmt *st, pc_value *v, int n) {
         v[i].type = PC_SQL_TEXT;
         v[i].text = (const char *)sqlite3_column_text(st, i);
         v[i].size = (size_t)sqlite3_column_bytes(st, i);
+        if (!v[i].text) return PC_ENOMEM;
         break;
       case SQLITE_BLOB:
         v[i].type = PC_SQL_BLOB;
         v[i].text = sqlite3_column_blob(st, i);
         v[i].size = (size_t)sqlite3_column_bytes(st, i);
+        if (!v[i].text) v[i].text = ""; /* of no bytes */
         break;
       default: break;
     }
   }
+  return PC_OK;
 }
 
 static int step_all(pc_db *db, sqlite3_stmt *st, const pc_row_sink *sink) {
@@ -196,8 +199,8 @@ static int step_all(pc_db *db, sqlite3_stmt *st, const pc_row_sink *sink) {
   for (int i = 0; i < n; i++) names[i] = sqlite3_column_name(st, i);
   if (n && sink->begin) code = sink->begin(sink->ctx, n, names);
   while (code == PC_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-    read_values(st, values, n);
-    if (sink->row) code = sink->row(sink->ctx, n, values);
+    code = read_values(st, values, n);
+    if (code == PC_OK && sink->row) code = sink->row(sink->ctx, n, values);
   }
   if (code == PC_OK && rc != SQLITE_DONE)
     code = rc == SQLITE_INTERRUPT && pc_interrupted() ? pc_check_interrupt() : pc_db_fail(db, rc, "sql");
@@ -221,6 +224,29 @@ static int may_run(pc_db *db, sqlite3_stmt *st, const pc_query_opts *o) {
   return pc_fail(PC_ESTATE, "sql: %s is open for reading alone: %s", db->path, head);
 }
 
+/* ---- what a query that reads may do ---- */
+
+static int listed(const char *name, const char *const *list) {
+  for (; *list; list++)
+    if (!sqlite3_stricmp(name, *list)) return 1;
+  return 0;
+}
+
+/* ctx: 100 characters for what is refused */
+static int authorize(void *ctx, int action, const char *a, const char *b, const char *schema, const char *inner) {
+  static const char *const looks[] = {
+      "table_info",       "table_xinfo",       "table_list",      "index_list",  "index_info", "index_xinfo",
+      "foreign_key_list", "foreign_key_check", "integrity_check", "quick_check", NULL};
+  static const char *const acts[] = {"wal_checkpoint", "incremental_vacuum", "optimize", "shrink_memory", NULL};
+  static const char *const reaches[] = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", NULL};
+  int refused = action == SQLITE_ATTACH || action == SQLITE_DETACH;
+  const char *what = refused ? "another file" : "";
+  if (action == SQLITE_PRAGMA && (b ? !listed(a, looks) : listed(a, acts))) refused = 1, what = a;
+  if (action == SQLITE_FUNCTION && b && listed(b, reaches)) refused = 1, what = b;
+  if (refused) snprintf(ctx, 100, "%s%s", action == SQLITE_PRAGMA ? "pragma " : "", what);
+  return refused ? SQLITE_DENY : SQLITE_OK;
+}
+
 static int poll_interrupt(void *ctx) { return pc_interrupted(); }
 
 static int pivot_keys(const char *sql, int *by) {
@@ -232,17 +258,19 @@ static int pivot_keys(const char *sql, int *by) {
 }
 
 static int run_all(pc_db *db, const char *sql, int embedded, const pc_query_opts *o, const pc_row_sink *sink) {
-  char *used = pc_calloc((size_t)o->n_params + 1, 1);
+  char *used = pc_calloc((size_t)o->n_params + 1, 1), refused[100] = "";
   int code = used ? PC_OK : PC_ENOMEM;
   const char *rest = sql;
   sqlite3_progress_handler(db->handle, 20000, poll_interrupt, NULL);
   if (!o->write) sqlite3_exec(db->handle, "pragma query_only = 1", NULL, NULL, NULL);
+  if (!o->write) sqlite3_set_authorizer(db->handle, authorize, refused);
   while (code == PC_OK && *rest) {
     sqlite3_stmt *st = NULL;
     const char *statement = rest;
     int rc = sqlite3_prepare_v2(db->handle, statement, -1, &st, &rest);
     if (rc != SQLITE_OK) {
-      code = syntax_fail(db, sql, statement, rc);
+      code = *refused ? pc_fail(PC_ESTATE, "sql: a query reads this file alone; %s is refused without --write", refused)
+                      : syntax_fail(db, sql, statement, rc);
       break;
     }
     if (!st) continue; /* space or comment */
@@ -253,6 +281,7 @@ static int run_all(pc_db *db, const char *sql, int embedded, const pc_query_opts
     if (code == PC_OK) code = step_all(db, st, sink);
     sqlite3_finalize(st);
   }
+  sqlite3_set_authorizer(db->handle, NULL, NULL);
   if (!o->write) sqlite3_exec(db->handle, "pragma query_only = 0", NULL, NULL, NULL);
   sqlite3_progress_handler(db->handle, 0, NULL, NULL);
   pc_free(used);
@@ -287,6 +316,7 @@ int pc_query_print(pc_db *db, const char *sql, const pc_query_opts *opts, FILE *
   pc_row_sink sink;
   int code;
   if (!p) return PC_ENOMEM;
+  if (opts && opts->defuse) pc_printer_defuse(p);
   sink = pc_printer_sink(p);
   code = pc_query_rows(db, sql, opts, &sink);
   if (code == PC_OK && fflush(out)) code = pc_fail(PC_EIO, "sql: cannot write the result: %s", strerror(errno));

@@ -6,7 +6,8 @@
  * statements; each that yields columns makes one result. Parameters are given
  * by name; one that the text does not have, or that it has and nobody gave, is
  * an error (in embedded queries those without "(required)" in their head
- * comment default to NULL). Ctrl-C ends a query with PC_EINTR.
+ * comment default to NULL). Ctrl-C ends a query with PC_EINTR. Without `write`
+ * nothing else is reached either: no other file (ATTACH), no pragma that acts.
  *
  * A comment `-- pivot: k` in the text turns long rows into wide ones: the first
  * k columns name the row, the next one the column, the last is the cell. With
@@ -66,13 +67,15 @@ typedef struct pc_query_opts {
   int write;                  /* statements that change the file are allowed */
   const pc_sql_param *params; /* n_params of them */
   int n_params;
-  int bold; /* table: for terminals: a bold head, the states of runs in colour */
+  int defuse; /* CSV: an apostrophe before texts that a spreadsheet would run as a formula */
+  int bold;   /* table: for terminals: a bold head, the states of runs in colour */
 } pc_query_opts;
 
 int pc_query_rows(pc_db *db, const char *sql, const pc_query_opts *opts, const pc_row_sink *sink);
 
 /* Table: columns aligned by display width, numbers to the right with 6 digits,
- * NULL empty. CSV: RFC 4180 (CRLF), full precision. JSON: an array of objects
+ * NULL empty, what steers a terminal spelled out (base/text.h), at most 10,000
+ * bytes of a cell. CSV: RFC 4180 (CRLF), full precision. JSON: an array of objects
  * per result, types kept, blobs as hex, NaN as null, infinity as 9e999.
  * Markdown, LaTeX (booktabs): as the table. */
 int pc_query_print(pc_db *db, const char *sql, const pc_query_opts *opts, FILE *out);

@@ -21,7 +21,8 @@ int pc_text_steers(uint32_t c);
 /* Offset of the first byte that is no UTF-8; -1 if there is none. */
 ptrdiff_t pc_text_bad(const char *text, size_t n);
 
-/* How a code point or bad byte is spelled out: \n, \t, \x1b, \u202e; at most 10 bytes with the NUL. Returns its length. */
+/* How a code point or bad byte is spelled out: \n, \t, \x1b, \u202e; at most 10 bytes with the NUL. Returns its length.
+ */
 size_t pc_text_spell(char out[12], uint32_t c, unsigned char byte);
 
 /* n bytes as they may be shown; with lines != 0 a newline and a tab stay. NUL-terminated, pc_free; NULL: no memory. */
