@@ -2,8 +2,12 @@
  * (Giles 2008, "Collected matrix derivative results"; Townsend 2016 for svd;
  * Walter and Lehmann 2012 for qr). Those of eigenvectors and singular vectors
  * hold for distinct eigenvalues and singular values. */
+#include <math.h>
+
 #include "grad/bwd_linalg.h"
 #include "grad/compose.h"
+#include "grad/formula.h"
+#include "grad/ops_reduce.h"
 
 #define BWD(name) void pc_bwd_##name(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin)
 #define IN(i)     pc_node_in(n, i)
@@ -97,10 +101,52 @@ BWD(eigh) {
   gin[0] = fold(s, n, 0, symmetric(s, mm(s, v, mmt(s, inner, v))));
 }
 
-BWD(det) {
-  pc_tensor *y = pc_mul(s, g[0], OUT(0));
-  gin[0] = fold(s, n, 0, pc_mul(s, column(s, column(s, y)), tr(s, pc_inverse(s, IN(0)))));
+/* Is a small matrix (n,n) of a, beginning at element `at`, nearly singular: its determinant under 1e-4 of what rows
+ * of these lengths could span? The second derivative by inverses loses the square of that ratio. */
+static int nearly_singular(const pc_tensor *a, int64_t at, int64_t n, double det) {
+  double bound = 1;
+  for (int64_t i = 0; i < n; i++) {
+    double row = 0;
+    for (int64_t j = 0; j < n; j++) row += pc_at(a, at + i * n + j) * pc_at(a, at + i * n + j);
+    bound *= sqrt(row);
+  }
+  return fabs(det) < 1e-4 * bound;
 }
+
+static int by_cofactors(const pc_tensor *a, const pc_tensor *y) {
+  enum { SMALL = 8 }; /* the polynomial below is exact enough up to here */
+  if (!a || !y) return 0;
+  if (!pc_all_normal(y)) return 1;
+  int64_t n = a->size[a->ndim - 1];
+  for (int64_t b = 0; pc_grad_enabled() && n <= SMALL && b < pc_numel(y); b++)
+    if (nearly_singular(a, b * n * n, n, pc_at(y, b))) return 1;
+  return 0;
+}
+
+/* det(A) A^-T; where A is singular, or nearly so and to be differentiated again, from the cofactors. */
+BWD(det) {
+  pc_tensor *a = IN(0), *y = OUT(0);
+  if (by_cofactors(a, y))
+    gin[0] = fold(s, n, 0, pc_mul(s, column(s, column(s, g[0])), pc_op1(s, PC_OP_cofactor, a)));
+  else
+    gin[0] = fold(s, n, 0, pc_mul(s, column(s, column(s, pc_mul(s, g[0], y))), tr(s, pc_inverse(s, a))));
+}
+
+/* The cofactors as a polynomial (Faddeev and LeVerrier): m = 1; n - 1 times m = a m - tr(a m)/k; cof = (-1)^(n-1) m'.
+ */
+static void cofactor_formula(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin, pc_tensor **y) {
+  pc_tensor *a = pc_to(s, in[0], PC_F64);
+  if (!a) return;
+  int64_t size = a->size[a->ndim - 1];
+  pc_tensor *eye = pattern(s, a, 0, 1, 0), *m = pc_add(s, eye, pc_mul_scalar(s, a, 0));
+  for (int64_t k = 1; k < size; k++) {
+    pc_tensor *am = mm(s, a, m), *trace = pc_sum(s, pc_diagonal(s, am, 0, -2, -1), 1, (int[]){-1}, 1);
+    m = pc_sub(s, am, pc_mul(s, column(s, pc_mul_scalar(s, trace, 1.0 / (double)k)), eye));
+  }
+  y[0] = pc_to(s, pc_mul_scalar(s, tr(s, m), size % 2 ? 1 : -1), (pc_dtype)in[0]->dtype);
+}
+
+BWD(cofactor) { pc_bwd_by_formula(s, n, g, gin, cofactor_formula); }
 
 BWD(logdet) { gin[0] = fold(s, n, 0, pc_mul(s, column(s, column(s, g[0])), tr(s, pc_inverse(s, IN(0))))); }
 

@@ -42,7 +42,7 @@ BWD(div) { /* d(a/b) = da/b - (a/b) db/b */
 }
 
 /* d(a^b) = b a^(b-1) da + a^b log(a) db. At b == 0 the first term is 0 whatever a is; at
- * a == 0 the second one is 0, as in PyTorch. */
+ * a == 0 the second one is 0 unless b is negative, as in PyTorch. */
 BWD(pow) {
   pc_tensor *a = IN(0), *b = IN(1);
   if (pc_needs(n, 0)) {
@@ -59,7 +59,8 @@ BWD(pow) {
     gin[0] = fold(s, n, 0, d);
   }
   if (pc_needs(n, 1)) {
-    pc_tensor *is0 = pc_eq(s, a, zero(s)), *safe = pc_where(s, is0, pc_number(s, 1), a);
+    pc_tensor *is0 = pc_logical_and(s, pc_eq(s, a, zero(s)), pc_ge(s, b, zero(s))),
+              *safe = pc_where(s, is0, pc_number(s, 1), a);
     gin[1] = fold(s, n, 1, pc_mul(s, g[0], pc_mul(s, pc_pow(s, a, b), pc_log(s, safe))));
   }
 }
@@ -215,7 +216,7 @@ static pc_tensor *gelu_derivative(pc_scope *s, pc_tensor *a, pc_tensor *x, int64
 /* y = x/2 (1 + t), t = tanh(u), u = c0 (x + c1 x^3): (1 + t)/2 + x/2 (1 - t^2) c0 (1 + 3 c1 x^2) */
 static pc_tensor *gelu_tanh_slope(pc_scope *s, pc_tensor *x) {
   const double c0 = 0.7978845608028654, c1 = 0.044715;
-  pc_tensor *x2 = pc_square(s, x);
+  pc_tensor *x2 = pc_clamp(s, pc_square(s, x), 0, 1e30); /* beyond, 1 - t^2 is 0, and infinity times 0 is not */
   pc_tensor *u = pc_mul(s, pc_mul_scalar(s, x, c0), pc_add_scalar(s, pc_mul_scalar(s, x2, c1), 1));
   pc_tensor *t = pc_tanh(s, u), *du = pc_mul_scalar(s, pc_add_scalar(s, pc_mul_scalar(s, x2, 3 * c1), 1), c0);
   pc_tensor *dt = pc_mul(s, pc_rsub_scalar(s, 1, pc_square(s, t)), du);

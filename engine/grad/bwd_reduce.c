@@ -54,7 +54,7 @@ static fold folded(const pc_node *node, const pc_val *dims) {
   if (!dims || !dims->set || dims->nl == 0) {
     memset(red, 1, sizeof red);
   } else {
-    for (int i = 0; i < dims->nl; i++) red[dims->l[i] < 0 ? dims->l[i] + in->ndim : dims->l[i]] = 1;
+    for (int i = 0; i < dims->nl && in->ndim; i++) red[dims->l[i] < 0 ? dims->l[i] + in->ndim : dims->l[i]] = 1;
   }
   for (int d = 0; d < in->ndim; d++) {
     f.full[d] = in->size[d];
@@ -108,80 +108,62 @@ void pc_bwd_var(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **
   gin[0] = pc_mul(s, pc_mul_scalar(s, unfold_to(s, &f, g[0]), 2 / den), c);
 }
 
+/* 1 where y is 0, and what y may be divided as: y itself, 1 where it is 0. */
+static pc_tensor *divisor(pc_scope *s, pc_tensor *y, pc_tensor **zero) {
+  *zero = pc_to(s, pc_eq(s, y, pc_number(s, 0)), y ? (pc_dtype)y->dtype : PC_F64);
+  return pc_add(s, y, *zero);
+}
+
+/* A root has no slope at 0: where all elements are equal the gradient is 0, a subgradient, in every order. */
 void pc_bwd_std(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {
   fold f = folded(n, &pc_node_val(n)[0]);
   double den;
-  pc_tensor *c = centred(s, n, &f, &den);
-  pc_tensor *scale = pc_div(s, pc_mul_scalar(s, g[0], 1 / den), pc_node_out(s, n, 0));
-  gin[0] = pc_mul(s, unfold_to(s, &f, scale), c);
+  pc_tensor *c = centred(s, n, &f, &den), *zero, *y = divisor(s, pc_node_out(s, n, 0), &zero);
+  pc_tensor *scale = pc_div(s, pc_mul_scalar(s, g[0], 1 / den), y);
+  gin[0] = pc_mul(s, unfold_to(s, &f, pc_mul(s, scale, pc_rsub_scalar(s, 1, zero))), c);
 }
 
-/* d prod / dx_i = product of the others: y / x_i where no factor is 0. With zeros the product of
- * the others is computed outright, over a flattened copy (first order only). */
-void pc_bwd_prod(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {
-  fold f = folded(n, &pc_node_val(n)[0]);
-  pc_tensor *x = pc_node_in(n, 0), *gy = unfold_to(s, &f, g[0]);
-  int zero = 0;
-  for (int64_t i = 0; x && i < pc_numel(x) && !zero; i++) zero = pc_at(x, i) == 0;
-  if (!zero) {
-    gin[0] = pc_div(s, pc_mul(s, gy, unfold_to(s, &f, pc_node_out(s, n, 0))), x);
-    return;
-  }
-  int perm[PC_MAX_DIM], back[PC_MAX_DIM], k = 0;
-  int64_t size[PC_MAX_DIM], kept = 1;
-  for (int pass = 0; pass < 2; pass++)
-    for (int d = 0; d < f.ndim; d++) {
-      int reduced = 0;
-      for (int i = 0; i < f.nd; i++) reduced |= f.dims[i] == d;
-      if (reduced == pass) perm[k++] = d;
-    }
-  for (int i = 0; i < f.ndim; i++) {
-    back[perm[i]] = i;
-    size[i] = f.full[perm[i]];
-    if (i < f.ndim - f.nd) kept *= size[i];
-  }
-  pc_tensor *rows = pc_reshape(s, pc_permute(s, x, perm), 2, (int64_t[]){kept, f.n});
-  pc_tensor *others = pc_reshape(s, along(s, PC_OP_prod_others, rows, 1), f.ndim, size);
-  gin[0] = pc_mul(s, gy, pc_permute(s, others, back));
+/* The largest share the gradient; all zeros have none. */
+static pc_tensor *norm_of_largest(pc_scope *s, const fold *f, pc_tensor *x, pc_tensor *y, pc_tensor *gy) {
+  pc_tensor *hit = pc_to(s, pc_eq(s, pc_abs(s, x), y), x ? (pc_dtype)x->dtype : PC_F64);
+  return pc_mul(s, gy, pc_div(s, pc_mul(s, pc_sign(s, x), hit), resum(s, f, hit)));
 }
 
-/* y = (sum |x|^p)^(1/p): dy/dx = sign(x) |x|^(p-1) y^(1-p); 0 where y is 0. */
+/* y = (sum |x|^p)^(1/p): dy/dx = sign(x) |x|^(p-1) y^(1-p); 0 where y is 0, and where x is and the slope is infinite.
+ */
 void pc_bwd_norm(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {
   const pc_val *v = pc_node_val(n);
   double p = v[0].set ? v[0].d : 2;
   fold f = folded(n, &v[1]);
-  pc_tensor *x = pc_node_in(n, 0), *y = unfold_to(s, &f, pc_node_out(s, n, 0)), *gy = unfold_to(s, &f, g[0]);
+  pc_tensor *x = pc_node_in(n, 0), *y = unfold_to(s, &f, pc_node_out(s, n, 0)), *gy = unfold_to(s, &f, g[0]), *zero;
   if (p == 0) {
     gin[0] = pc_mul_scalar(s, x, 0);
     return;
   }
   if (p == 1) {
-    gin[0] = pc_mul(s, gy, pc_op1(s, PC_OP_sign, x));
+    gin[0] = pc_mul(s, gy, pc_sign(s, x));
     return;
   }
   if (isinf(p)) {
-    pc_tensor *hit = pc_mul(s, pc_op1(s, PC_OP_sign, x), pc_op2(s, PC_OP_eq, pc_op1(s, PC_OP_abs, x), y));
-    gin[0] = pc_mul(s, gy, pc_div(s, hit, resum(s, &f, pc_op1(s, PC_OP_abs, hit))));
+    gin[0] = norm_of_largest(s, &f, x, y, gy);
     return;
   }
-  pc_tensor *zero = pc_op2(s, PC_OP_eq, y, pc_mul_scalar(s, y, 0));
-  pc_tensor *safe = pc_add(s, y, zero); /* 1 where y is 0: x is 0 there, and so is the gradient */
+  y = divisor(s, y, &zero);
+  gy = pc_mul(s, gy, pc_rsub_scalar(s, 1, zero));
   if (p == 2) {
-    gin[0] = pc_mul(s, pc_div(s, gy, safe), x);
+    gin[0] = pc_mul(s, pc_div(s, gy, y), x);
     return;
   }
-  pc_tensor *a = pc_op1(s, PC_OP_abs, x), *pw = NULL, *py = NULL;
-  pc_tensor *e1 = NULL, *e2 = NULL;
-  if (pc_note(s, pc_tensor_scalar(&e1, a ? a->dtype : PC_F64, p - 1)) == PC_OK)
-    pw = pc_op2(s, PC_OP_pow, a, pc_own(s, e1));
-  if (pc_note(s, pc_tensor_scalar(&e2, a ? a->dtype : PC_F64, 1 - p)) == PC_OK)
-    py = pc_op2(s, PC_OP_pow, safe, pc_own(s, e2));
-  gin[0] = pc_mul(s, pc_mul(s, gy, py), pc_mul(s, pc_op1(s, PC_OP_sign, x), pw));
+  pc_tensor *a = pc_abs(s, x);
+  if (p < 2) a = divisor(s, a, &zero);
+  gin[0] = pc_mul(s, pc_mul(s, gy, pc_pow_scalar(s, y, 1 - p)), pc_mul(s, pc_sign(s, x), pc_pow_scalar(s, a, p - 1)));
 }
 
 void pc_bwd_logsumexp(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {
   fold f = folded(n, &pc_node_val(n)[0]);
-  pc_tensor *e = pc_op1(s, PC_OP_exp, pc_sub(s, pc_node_in(n, 0), unfold_to(s, &f, pc_node_out(s, n, 0))));
+  pc_tensor *y = pc_node_out(s, n, 0);
+  y = pc_where(s, pc_eq(s, y, pc_number(s, -INFINITY)), pc_number(s, 0), y); /* nothing but -inf: no gradient */
+  pc_tensor *e = pc_op1(s, PC_OP_exp, pc_sub(s, pc_node_in(n, 0), unfold_to(s, &f, y)));
   gin[0] = pc_mul(s, unfold_to(s, &f, g[0]), e);
 }
 
@@ -251,12 +233,6 @@ void pc_bwd_cumsum(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor
 
 void pc_bwd_cumsum_reverse(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {
   gin[0] = along(s, PC_OP_cumsum, g[0], dim_of(n));
-}
-
-/* dy_j/dx_i = y_j / x_i for j >= i */
-void pc_bwd_cumprod(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {
-  pc_tensor *gy = pc_mul(s, g[0], pc_node_out(s, n, 0));
-  gin[0] = pc_div(s, along(s, PC_OP_cumsum_reverse, gy, dim_of(n)), pc_node_in(n, 0));
 }
 
 /* ---- softmax ---- */

@@ -6,4 +6,7 @@
 #include "grad/ops_pointwise.h"
 #include "grad/ops_shape.h"
 
+/* May results be divided by what they were multiplied from? Not where one is 0, subnormal, infinite or NaN. */
+int pc_all_normal(const pc_tensor *y);
+
 #endif

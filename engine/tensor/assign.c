@@ -117,6 +117,7 @@ int pc_assign_index(pc_tensor *t, int dim, const pc_tensor *index, const pc_tens
   if (index->dtype != PC_I64 && index->dtype != PC_I32)
     return pc_fail(PC_EDTYPE, "assignment: positions are i64, these are %s; use x:long()",
                    pc_dtype_name((pc_dtype)index->dtype));
+  if (t->ndim == 0) return pc_fail(PC_EINDEX, "assignment: a 0-dim tensor has no dimension to pick positions from");
   int64_t n = pc_numel(index), *at = pc_malloc(sizeof(int64_t) * (size_t)(n ? n : 1));
   pc_tensor *front = NULL, *values = NULL;
   int rc = at ? PC_OK : PC_ENOMEM;

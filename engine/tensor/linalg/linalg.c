@@ -13,6 +13,7 @@ typedef struct la {
   const char *op;
   int64_t m, n, k; /* rows, columns; right-hand sides */
   int full;
+  int finite;   /* so many of the operands must hold neither NaN nor infinity: LAPACK may never end on one */
   double rcond; /* < 0: the default */
 } la;
 typedef lapack_int core_fn(const la *k, void *const *p);
@@ -25,7 +26,9 @@ static int explain(const la *k, int64_t which, int64_t batch, lapack_int info, t
   if (info == LAPACK_WORK_MEMORY_ERROR || info == LAPACK_TRANSPOSE_MEMORY_ERROR)
     return pc_fail(PC_ENOMEM, "%s: out of memory", k->op);
   if (batch > 1) snprintf(matrix, sizeof matrix, "matrix %lld of the batch", (long long)which + PC_INDEX_BASE);
-  if (info < 0) return pc_fail(PC_ENUM, "%s: %s contains NaN or infinity", k->op, matrix);
+  if (info < 0)
+    return pc_fail(PC_ENUM, "%s: %s%s contains NaN or infinity", k->op, info == -2 ? "the right-hand side of " : "",
+                   matrix);
   if (t == SINGULAR)
     return pc_fail(PC_ENUM,
                    "%s: %s is singular (pivot %lld is zero); use pinv or lstsq, or add a small multiple of eye", k->op,
@@ -49,13 +52,21 @@ static int explain(const la *k, int64_t which, int64_t batch, lapack_int info, t
 
 enum { MAX_PARTS = 5 };
 
+static int all_finite(const void *a, pc_dtype d, int64_t n) {
+  for (int64_t i = 0; i < n; i++)
+    if (d == PC_F32 ? !isfinite(((const float *)a)[i]) : !isfinite(((const double *)a)[i])) return 0;
+  return 1;
+}
+
 /* Runs core on every matrix: part i of matrix b begins at p[i] + b·each[i] elements. */
 static int run(const la *k, pc_dtype d, core_fn *f32, core_fn *f64, int64_t batch, int parts, void *const *p,
                const int64_t *each, trouble t) {
   for (int64_t b = 0; b < batch; b++) {
     void *at[MAX_PARTS];
     for (int i = 0; i < parts; i++) at[i] = (char *)p[i] + (size_t)(b * each[i]) * pc_dtype_size(d);
-    lapack_int info = (d == PC_F32 ? f32 : f64)(k, at);
+    lapack_int info = 0;
+    for (int i = 0; i < k->finite && !info; i++) info = all_finite(at[i], d, each[i]) ? 0 : -1 - i;
+    if (!info) info = (d == PC_F32 ? f32 : f64)(k, at);
     if (info) return explain(k, b, batch, info, t);
   }
   return PC_OK;
@@ -75,7 +86,7 @@ static int check_matrix(const char *op, const pc_tensor *a, int square) {
 }
 
 static la shape_of(const char *op, const pc_tensor *a) {
-  return (la){.op = op, .m = a->size[a->ndim - 2], .n = a->size[a->ndim - 1], .rcond = -1};
+  return (la){.op = op, .m = a->size[a->ndim - 2], .n = a->size[a->ndim - 1], .finite = 1, .rcond = -1};
 }
 
 /* A private contiguous copy in a float dtype. */
@@ -145,6 +156,7 @@ static int to_number(const char *op, pc_tensor **out, const pc_tensor *a, core_f
   *out = NULL;
   if (rc < 0) return rc;
   la k = shape_of(op, a);
+  k.finite = 0; /* LU ends on anything, and a determinant may be infinite */
   if ((rc = scratch(&c, a, d)) == PC_OK && (rc = batched(out, a, d, 0, NULL)) == PC_OK) {
     if (k.n)
       rc = run(&k, d, f32, f64, batch_of(a), 2, (void *[]){pc_data(c), pc_data(*out)}, (int64_t[]){k.n * k.n, 1},
@@ -233,6 +245,7 @@ int pc_fwd_solve(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v
   if (rc < 0) return rc;
   if (!in[1]->ndim) return pc_fail(PC_ESHAPE, "solve: b () must be a vector or a matrix");
   la k = shape_of("solve", in[0]);
+  k.finite = 2;
   if ((rc = take_sides("solve", &s, in[0], in[1], k.m)) == PC_OK) {
     k.k = s.b->size[s.b->ndim - 1];
     if (k.n && k.k)
@@ -252,6 +265,7 @@ int pc_fwd_lstsq(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v
   if (rc < 0) return rc;
   if (!in[1]->ndim) return pc_fail(PC_ESHAPE, "lstsq: b () must be a vector or a matrix");
   la k = shape_of("lstsq", in[0]);
+  k.finite = 2;
   int64_t rows = k.m > k.n ? k.m : k.n;
   if (v[0].set) k.rcond = v[0].d;
   if ((rc = take_sides("lstsq", &s, in[0], in[1], rows)) == PC_OK) {

@@ -23,5 +23,6 @@ pc_forward_fn pc_fwd_lstsq;    /* (a (...,m,n), b (...,m,k) or (...,m); rcond?) 
 pc_forward_fn pc_fwd_pinv;     /* (a (...,m,n); rcond?) -> (...,n,m); singular values below rcond·largest count as 0 */
 pc_forward_fn pc_fwd_det;      /* (a) -> (...) */
 pc_forward_fn pc_fwd_logdet;   /* (a) -> (...): -inf where singular, NaN where the determinant is negative */
+pc_forward_fn pc_fwd_cofactor; /* (a) -> (...,n,n): the gradient of det, for singular matrices too (cofactor.c) */
 
 #endif

@@ -139,6 +139,17 @@ static pc_dtype comparable(pc_dtype d, const pc_tensor *a, const pc_tensor *b) {
   return fits ? d : PC_I64;
 }
 
+/* A number that the integers of the other side cannot hold is refused, not cut down to what they can. */
+static int check_number(const char *name, pc_dtype d, const pc_tensor *a, const pc_tensor *b) {
+  const pc_tensor *w = a->weak ? a : b;
+  if (!w->weak || pc_dtype_is_float(d)) return PC_OK;
+  double v = pc_at(w, 0), top = d == PC_U8 ? 255 : d == PC_I32 ? INT32_MAX : 0x1p63;
+  double low = d == PC_U8 ? 0 : d == PC_I32 ? INT32_MIN : -0x1p63;
+  if (v >= low && (d == PC_I64 ? v < top : v <= top)) return PC_OK;
+  return pc_fail(PC_EARG, "%s: %.17g does not fit into %s; use x:%s() first", name, v, pc_dtype_name(d),
+                 d == PC_I64 ? "double" : "long");
+}
+
 static int run(pc_tensor **out, const char *name, const pc_vec *table, int to_float, int to_bool, pc_tensor *const *in,
                int64_t grain) {
   pc_operand a, b;
@@ -147,7 +158,8 @@ static int run(pc_tensor **out, const char *name, const pc_vec *table, int to_fl
   pc_dtype d = pc_pw_promote(in[0], in[1]);
   if (to_float && !pc_dtype_is_float(d)) d = PC_F32;
   if (to_bool) d = comparable(d, in[0], in[1]);
-  int rc = pc_pw_out(out, name, to_bool ? PC_U8 : d, 2, in);
+  int rc = to_bool ? PC_OK : check_number(name, d, in[0], in[1]);
+  if (rc == PC_OK) rc = pc_pw_out(out, name, to_bool ? PC_U8 : d, 2, in);
   if (rc < 0 || (rc = pc_operand_get(&a, in[0], d)) < 0 || (rc = pc_operand_get(&b, in[1], d)) < 0) goto done;
   pc_pw_run(*out, 2, (pc_tensor *[]){a.t, b.t}, &table[d], NULL, grain);
 done:

@@ -58,7 +58,8 @@ static void gelu_f64(void *y, const void *const *x, int64_t n, const void *ctx) 
 #define TOT(x) ((__typeof__(t[0]))(x))
 /* y = x/2 (1 + t), t = tanh(u), u = C0 (x + C1 x^3):  y' = (1 + t)/2 + x/2 (1 - t^2) C0 (1 + 3 C1 x^2) */
 BOTH_BLOCKS(gelu_tanh, TOT(C0) * (v + TOT(C1) * v * v * v), pc_vtanh,
-            g *(TOT(0.5) * (1 + t[i]) + TOT(0.5) * v * (1 - t[i] * t[i]) * TOT(C0) * (1 + 3 * TOT(C1) * v * v)))
+            g *(TOT(0.5) * (1 + t[i]) +
+                TOT(0.5) * v * (1 - t[i] * t[i]) * TOT(C0) * (1 + 3 * TOT(C1) * v * (v * v < TOT(1e30) ? v : 0))))
 BOTH_BLOCKS(silu, v, pc_vsigmoid, g *t[i] * (1 + v * (1 - t[i])))
 BOTH_BLOCKS(elu, v < 0 ? v : 0, pc_vexp, v < 0 ? g * p * t[i] : g)
 BOTH_BLOCKS(softplus, p *v, pc_vsigmoid, p *v > q ? g : g * t[i])

@@ -110,9 +110,15 @@ static int fold_rows(fold_job *j, int64_t rows) {
   return PC_OK;
 }
 
-static double row_var(const fold_job *j, int64_t i) { /* a: correction, b: 1 for the root */
+/* a: correction, b: 1 for the root. Equal numbers have no variance, whatever the mean was rounded to. */
+static double row_var(const fold_job *j, int64_t i) {
   double den = (double)j->n - j->a, mean = fold(j, i, SUM, 0) / (double)j->n;
   double s = den > 0 ? fold(j, i, SQUARED_DEVIATION, mean) / den : (double)NAN;
+  if (s > 0 && s <= mean * mean * 1e-18) {
+    int64_t at = i * j->n;
+    double first = j->x->dtype == PC_F32 ? (double)pc_f32(j->x)[at] : pc_f64(j->x)[at];
+    if (fold(j, i, SQUARED_DEVIATION, first) == 0) s = 0;
+  }
   return j->b != 0 ? sqrt(s) : s;
 }
 

@@ -14,7 +14,7 @@
 // clang-format off
 #define PC_REDUCE_MAP(X) \
   X(sum) X(mean) X(var) X(std) X(prod) X(norm) X(logsumexp) X(any) X(all) X(max) X(min) X(amax) X(amin) \
-  X(argmax) X(argmin) X(cumsum) X(cumsum_reverse) X(cumprod) X(prod_others) X(softmax) X(log_softmax) \
+  X(argmax) X(argmin) X(cumsum) X(cumsum_reverse) X(cumprod) X(prod_others) X(recurrence) X(softmax) X(log_softmax) \
   X(softmax_backward) X(log_softmax_backward) X(sort) X(argsort) X(topk) X(median) X(bincount)
 // clang-format on
 

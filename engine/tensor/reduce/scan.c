@@ -1,6 +1,7 @@
 /* scan.c: ops along one dim that keep it: cumsum, cumprod, sort, topk, median. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/parallel.h"
@@ -71,6 +72,41 @@ int pc_fwd_cumprod(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val 
 }
 int pc_fwd_prod_others(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
   return scan("prod", out, in[0], v, 3);
+}
+
+/* y_k = g_k + x_k y_(k-1); from the end: y_k = g_k + x_(k+1) y_(k+1) */
+static void recur(const pc_tensor *g, const pc_tensor *x, pc_tensor *y, int64_t n, int64_t row, int reverse) {
+  double s = 0;
+  for (int64_t i = 0; i < n; i++) {
+    int64_t k = row * n + (reverse ? n - 1 - i : i), f = reverse ? k + 1 : k;
+    if (i) s *= x->dtype == PC_F32 ? (double)pc_f32(x)[f] : pc_f64(x)[f];
+    s += g->dtype == PC_F32 ? (double)pc_f32(g)[k] : pc_f64(g)[k];
+    if (y->dtype == PC_F32)
+      pc_f32(y)[k] = (float)s;
+    else
+      pc_f64(y)[k] = s;
+  }
+}
+
+int pc_fwd_recurrence(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  pc_rows g = {0}, x = {0};
+  pc_tensor *y = NULL;
+  int dim, rc = pc_dim("recurrence", in[0], v[0].set ? v[0].i : -1, &dim);
+  *out = NULL;
+  if (rc == PC_OK && (!pc_same_shape(in[0], in[1]) || in[0]->dtype != in[1]->dtype || !pc_dtype_is_float(in[0]->dtype)))
+    rc = pc_fail(PC_ESHAPE, "recurrence: g %s and x %s must be floats of one kind and shape", pc_shape_str(in[0]),
+                 pc_shape_str(in[1]));
+  if (rc == PC_OK) rc = pc_rows_along(&g, in[0], dim);
+  if (rc == PC_OK) rc = pc_rows_along(&x, in[1], dim);
+  if (rc == PC_OK) rc = pc_tensor_empty(&y, in[0]->dtype, g.x->ndim, g.x->size);
+  if (rc == PC_OK) {
+    for (int64_t i = 0; i < g.rows; i++) recur(g.x, x.x, y, g.n, i, v[1].set && v[1].i);
+    rc = pc_rows_back(out, y, in[0], dim);
+  }
+  pc_tensor_release(y);
+  pc_rows_done(&g);
+  pc_rows_done(&x);
+  return rc;
 }
 
 /* ---- sorting: stable, NaN last when rising ---- */
@@ -211,6 +247,23 @@ int pc_fwd_topk(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v)
   return ordered("topk", &out[0], &out[1], in[0], &v[1], v[0].i, v[2].set ? v[2].i != 0 : 1);
 }
 
+static int is_nan(const pc_tensor *t, int64_t i) {
+  return t->dtype == PC_F32 ? pc_f32(t)[i] != pc_f32(t)[i] : pc_f64(t)[i] != pc_f64(t)[i];
+}
+
+/* A row with a NaN has no order: its median is the first NaN, put where the median is taken. vals: sorted, NaN last. */
+static void median_of_nan(pc_tensor *vals, pc_tensor *at, int dim, int64_t mid) {
+  int64_t n = vals->size[dim], inner = vals->stride[dim], rows = n ? pc_numel(vals) / n : 0;
+  for (int64_t r = 0; r < rows; r++) {
+    int64_t row = r / inner * inner * n + r % inner, k = n;
+    while (k > 0 && is_nan(vals, row + (k - 1) * inner)) k--;
+    if (k == n) continue;
+    memcpy((char *)pc_data(vals) + (size_t)(row + mid * inner) * pc_dtype_size(vals->dtype),
+           (char *)pc_data(vals) + (size_t)(row + k * inner) * pc_dtype_size(vals->dtype), pc_dtype_size(vals->dtype));
+    pc_i64(at)[row + mid * inner] = pc_i64(at)[row + k * inner];
+  }
+}
+
 /* Values and positions of the lower median along dim, or of everything when dim is unset. */
 int pc_fwd_median(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
   pc_tensor *flat = NULL, *vals = NULL, *at = NULL, *x = in[0];
@@ -231,6 +284,7 @@ int pc_fwd_median(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *
   dimv = PC_VI(dim);
   if (rc == PC_OK) rc = ordered("median", &vals, &at, x, &dimv, -1, 0);
   int64_t mid = x->ndim ? (x->size[dim] - 1) / 2 : 0;
+  if (rc == PC_OK && x->ndim && pc_dtype_is_float(x->dtype)) median_of_nan(vals, at, dim, mid);
   if (rc == PC_OK) rc = x->ndim ? pc_view_select(&out[0], vals, dim, mid) : pc_clone(&out[0], vals);
   if (rc == PC_OK && (rc = x->ndim ? pc_view_select(&out[1], at, dim, mid) : pc_clone(&out[1], at)) < 0) {
     pc_tensor_release(out[0]);

@@ -25,6 +25,8 @@ CASES(cumsum, C(T(2, 3)), C(T(2, 3), VI(0)), C(TT(3, 4), VI(1)), C(T(0, 3), VI(0
 CASES(cumsum_reverse, C(T(2, 3)), C(TT(3, 4), VI(0)))
 CASES(cumprod, C(TP(2, 3)), C(TP(2, 3), VI(0)), C(T(0, 3), VI(0)), C(T(2, 3, 2), VI(1)))
 CASES(prod_others, C(T(2, 3)), C(TT(3, 4), VI(0)))
+CASES(recurrence, C(T(2, 3), T(2, 3)), C(TT(3, 4), TT(3, 4), VI(0)), C(T(2, 3), T(2, 3), VI(1), VI(1)),
+      C(T(0, 3), T(0, 3), VI(0), VI(1)), C(T(1, 1), T(1, 1)))
 CASES(softmax, C(T(2, 3)), C(T(2, 3), VI(0)), C(TT(3, 4)), C(T(0, 3)), C(T(1, 1)), C(T(2, 3, 4), VI(1)), C(T(3, 0)),
       C(TS()), C(T(70, 3)), C(T(2, 40)))
 CASES(log_softmax, C(T(2, 3)), C(T(2, 3), VI(0)), C(TT(3, 4)), C(T(0, 3)), C(T(1, 1)), C(T(2, 3, 4), VI(1)), C(TS()))
