@@ -116,7 +116,11 @@ int main(int argc, char **argv) {
   lua_pushinteger(L, argc);
   lua_pushlightuserdata(L, argv);
   int code = finish(L, lua_pcall(L, 2, 1, 1));
-  fflush(stdout);
   lua_close(L);
+  int lost = ferror(stdout);
+  if (fclose(stdout) || lost) { /* a full disk: what was printed is not there */
+    fputs("percept: standard output: not everything could be written\n", stderr);
+    if (!code) code = 1;
+  }
   return code;
 }

@@ -82,6 +82,60 @@ static int f_spawn(lua_State *L, pc_args *a) {
   return 1;
 }
 
+/* Waits for one child. EINTR goes on: the caller's signal is looked at afterwards, and the child ends by itself. */
+static int wait_for(pid_t pid) {
+  int status;
+  while (waitpid(pid, &status, 0) < 0)
+    if (errno != EINTR) return -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* A program of the same terminal, run to its end; its output. No shell: the words are its
+ * arguments as they are. */
+static int f_capture(lua_State *L, pc_args *a) {
+  const char *argv[MAX_WORDS];
+  posix_spawn_file_actions_t fa;
+  posix_spawnattr_t at;
+  sigset_t none, dfl;
+  luaL_Buffer out;
+  char block[4096];
+  pid_t pid;
+  int fd[2], rc = words_of(L, pc_arg_at(a, "command"), argv, "words");
+  if (rc < 0) return rc;
+  if (rc == 0) return pc_fail(PC_EARG, "capture: the command is empty");
+  if (pipe2(fd, O_CLOEXEC)) return pc_fail(PC_EIO, "capture: %s", strerror(errno));
+  posix_spawn_file_actions_init(&fa);
+  posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&fa, fd[1], 1);
+  posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
+  posix_spawnattr_init(&at);
+  sigemptyset(&none);
+  sigfillset(&dfl);
+  posix_spawnattr_setsigmask(&at, &none);
+  posix_spawnattr_setsigdefault(&at, &dfl);
+  posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  rc = posix_spawnp(&pid, argv[0], &fa, &at, (char *const *)argv, environ);
+  posix_spawnattr_destroy(&at);
+  posix_spawn_file_actions_destroy(&fa);
+  close(fd[1]);
+  if (rc) {
+    close(fd[0]);
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: %s", argv[0], strerror(rc));
+    return 2;
+  }
+  luaL_buffinit(L, &out);
+  for (ssize_t n; (n = read(fd[0], block, sizeof block)) != 0;)
+    if (n > 0)
+      luaL_addlstring(&out, block, (size_t)n);
+    else if (errno != EINTR)
+      break;
+  close(fd[0]);
+  luaL_pushresult(&out);
+  lua_pushinteger(L, wait_for(pid));
+  return 2;
+}
+
 static void rest(int ms) {
   struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000L};
   nanosleep(&t, NULL); /* a signal ends it early */
@@ -192,6 +246,9 @@ static int f_hostname(lua_State *L, pc_args *a) {
 static const pc_luafn functions[] = {
     {"spawn", "command:table, env:table?, log:str?", f_spawn,
      "starts a program in a group of its own, {\"NAME=value\", ...} added to its environment -> pid", 0},
+    {"capture", "command:table", f_capture,
+     "runs a program to its end, without a shell -> what it printed, exit code; nil and the reason if there is none",
+     0},
     {"wait", "seconds:num", f_wait, "a child that ended -> pid, exit code or nil, signal; nothing when none did", 0},
     {"children_cpu", "", f_children_cpu, "seconds of processor time of the children that ended", 0},
     {"kill", "pid:int, signal:str", f_kill, "sends INT, TERM or KILL -> was there such a process?", 0},

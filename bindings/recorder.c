@@ -15,9 +15,9 @@
 #include "bindings/args.h"
 #include "bindings/json.h"
 #include "bindings/percept.h"
-#include "db/digest.h"
 #include "db/query.h"
 #include "db/recorder.h"
+#include "formats/file.h"
 
 int luaopen_percept_recorder(lua_State *L);
 
@@ -420,11 +420,12 @@ static int f_print(lua_State *L, pc_args *a) {
                     (o.write ? PC_DB_WRITE : PC_DB_READ) | (pc_arg_bool(a, "raw") ? PC_DB_RAW : 0));
   if (rc < 0) return rc;
   const char *to = pc_arg_str(a, "to");
-  FILE *out = to ? fopen(to, "w") : stdout;
-  if (!out) rc = pc_fail(PC_EIO, "print: %s: %s", to ? to : "", strerror(errno));
-  if (out) rc = pc_query_print(db, pc_arg_str(a, "sql"), &o, out);
-  if (out && to && fclose(out) && rc == PC_OK) rc = pc_fail(PC_EIO, "print: %s: %s", to, strerror(errno));
-  if (!to) fflush(stdout);
+  pc_file_writer w = {0};
+  if (to) rc = pc_file_begin(&w, to);
+  if (rc == PC_OK) rc = pc_query_print(db, pc_arg_str(a, "sql"), &o, to ? w.f : stdout);
+  if (to && rc == PC_OK) rc = pc_file_commit(&w);
+  pc_file_abort(&w);
+  if (!to && fflush(stdout) && rc == PC_OK) rc = pc_fail(PC_EIO, "print: standard output: %s", strerror(errno));
   pc_db_close(db);
   return rc;
 }

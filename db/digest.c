@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/open.h"
 
 static void hex(char out[PC_DIGEST_SIZE], XXH128_hash_t h) {
   XXH128_canonical_t c;
@@ -48,8 +50,13 @@ int pc_digest_file(char out[PC_DIGEST_SIZE], int64_t *bytes, const char *path) {
   char *buf = NULL;
   pc_digest *d = NULL;
   enum { CHUNK = 1 << 20 };
-  FILE *f = fopen(path, "rb");
-  if (!f) return pc_fail(errno == ENOENT ? PC_ENOTFOUND : PC_EIO, "digest: %s: %s", path, strerror(errno));
+  int fd, rc = pc_open_regular(&fd, NULL, path);
+  if (rc < 0) return pc_error_prefix(rc, "digest");
+  FILE *f = fdopen(fd, "rb");
+  if (!f) {
+    close(fd);
+    return pc_fail(PC_ENOMEM, "digest: %s: %s", path, strerror(errno));
+  }
   buf = pc_malloc(CHUNK);
   d = buf ? pc_digest_new() : NULL;
   if (!d) {

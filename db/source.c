@@ -3,25 +3,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 #include <zstd.h>
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/open.h"
 #include "db/digest.h"
 #include "db/internal.h"
 
 int pc_read_file(char **out, size_t *size, const char *path, const char *op) {
   size_t n = 0, cap = 65536;
   char *text = NULL;
-  struct stat st;
-  int code = PC_OK;
-  FILE *f = fopen(path, "rb");
+  int fd, code = pc_open_regular(&fd, NULL, path);
   *out = NULL;
-  if (!f) return pc_fail(errno == ENOENT ? PC_ENOTFOUND : PC_EIO, "%s: %s: %s", op, path, strerror(errno));
-  if (fstat(fileno(f), &st) || !S_ISREG(st.st_mode)) {
-    code = pc_fail(PC_EARG, "%s: %s is not a regular file", op, path);
-    goto done;
+  if (code < 0) return pc_error_prefix(code, "%s", op);
+  FILE *f = fdopen(fd, "rb");
+  if (!f) {
+    close(fd);
+    return pc_fail(PC_ENOMEM, "%s: %s: %s", op, path, strerror(errno));
   }
   text = pc_malloc(cap);
   while (text) {
@@ -40,7 +40,6 @@ int pc_read_file(char **out, size_t *size, const char *path, const char *op) {
     code = PC_ENOMEM;
   else if (ferror(f))
     code = pc_fail(PC_EIO, "%s: %s: %s", op, path, strerror(errno));
-done:
   fclose(f);
   if (code != PC_OK) {
     pc_free(text);

@@ -5,6 +5,7 @@
 -- percept -i FILE.lua [ARGS]   runs a script, then the prompt
 -- percept COMMAND ...          a module percept.cmd.COMMAND: a declaration as percept.cli.options has it
 local commands = require "percept.cli.commands"
+local files = require "percept.files"
 local options = require "percept.cli.options"
 local percept = require "percept"
 local script = require "percept.run.script"
@@ -78,13 +79,18 @@ flags["-i"] = function(args)
   return prompt()
 end
 
+--- What was printed did not arrive (a full disk): says so; returns 1.
+function cli.lost_output()
+  io.stderr:write "percept: standard output: not everything could be written\n"
+  return 1
+end
+
 -- os.exit must skip neither what percept.on_exit was given nor the release of handles
 local exit = os.exit
 local function exit_through(code)
   local bad = not (code == nil or code == 0 or code == true)
   percept.run_exit_functions(bad and "failed" or "done", bad and "os.exit(" .. tostring(code) .. ")" or nil)
-  io.stdout:flush()
-  exit(code, true)
+  exit(not files.flush() and not bad and cli.lost_output() or code, true)
 end
 
 --- Runs a command line; returns the exit code. Errors pass on.

@@ -46,6 +46,8 @@ allow formats 'base|tensor'
 allow images 'base|tensor|formats'
 allow plot 'base|tensor|formats|images'
 allow datasets 'base|tensor|formats|images'
+check "no shell: programs are started with words (bindings/process.c)" \
+  "$(grep -rnE --include='*.[ch]' '(^|[^a-z_])(popen|system) *\(' engine db bindings; grep -rnE 'os\.execute|io\.popen' scripts)"
 inclflags=$(pkg-config --cflags luajit libpng cairo jansson libedit sqlite3)
 for h in $(find engine db bindings -name '*.h'); do
   if echo "#include \"$h\"" | ${CC:-cc} -std=c11 -D_GNU_SOURCE -Iengine -I. $inclflags -fsyntax-only -xc - 2>/dev/null; then ok; else bad "$h does not compile alone"; fi

@@ -1,5 +1,6 @@
 --- percept data: data sets: which there are, whether they are whole, what they look like.
 local options = require "percept.cli.options"
+local files = require "percept.files"
 local percept = require "percept"
 local recorder = require "percept.recorder"
 local sys = require "percept.sys"
@@ -44,26 +45,27 @@ local tables = {"labels.csv", "labels_pug_animal.csv", "PUG_SPARE.csv"}
 -- The table of a folder of scenes, or nil.
 local function table_of(folder)
   for _, name in ipairs(tables) do
-    if sys.exists(folder .. "/" .. name) then return folder .. "/" .. name end
+    if select(2, sys.exists(folder .. "/" .. name)) == "file" then return folder .. "/" .. name end
   end
 end
 
 local function folders(under)
-  local out, seen = {}, {}
-  local pipe = io.popen(("find '%s' -maxdepth 3 \\( -name %s \\) 2>/dev/null | sort"):format(under:gsub("'", "'\\''"),
-    table.concat(tables, " -o -name ")))
-  for line in pipe:lines() do
-    local folder = line:match "^(.*)/[^/]+$"
-    if not seen[folder] then out[#out + 1], seen[folder] = folder, true end
+  local out = {}
+  local function look(folder, depth)
+    local names, kinds = files.list(folder)
+    if table_of(folder) then out[#out + 1] = folder end
+    for i, name in ipairs(names or {}) do
+      if kinds[i] == "folder" and depth > 1 then look(folder .. "/" .. name, depth - 1) end
+    end
   end
-  pipe:close()
+  look(under, 3)
   return out
 end
 
 local function images_of(folder)
-  local n = -1
-  for _ in io.lines(table_of(folder)) do n = n + 1 end
-  return math.max(n, 0)
+  local text = files.read(table_of(folder)) or ""
+  local _, lines = text:gsub("[^\n]+", "")
+  return math.max(lines - 1, 0)
 end
 
 -- What a licence that forbids training generative models has to say: always, on stderr.
@@ -104,9 +106,7 @@ local function check(opts, folder)
     error(("data: %s holds no labels.csv; a data set is a folder with labels.csv and images (experiments/data/README.md)")
       :format(folder), 0)
   end
-  local size, cache = opts.size or 0, os.tmpname()
-  os.remove(cache)
-  sys.mkdir(cache) -- a check reads the files themselves, not what was decoded of them once
+  local size, cache = opts.size or 0, files.temporary_folder() -- a check reads the files themselves, not what was decoded of them once
   local ok, scenes = pcall(percept.datasets.scenes, folder, {height = size, width = size, on_error = "skip", cache_dir = cache})
   local rows = {}
   local function fact(key, value) rows[#rows + 1] = {key, value} end
@@ -139,7 +139,7 @@ local function check(opts, folder)
       bad = true
     end
   end
-  os.execute(("rm -rf '%s'"):format(cache))
+  files.remove_folder(cache)
   if not ok then error("data: " .. tostring(scenes), 0) end
   local db = options.path(opts)
   if sys.exists(db) then
@@ -250,9 +250,7 @@ local function write_folder(scenes, out)
     bar:show(from + index:numel() - 1)
   end
   bar:finish()
-  local f = assert(io.open(out .. "/labels.csv", "wb")) -- last: a folder with it is whole
-  f:write(table.concat(rows, "\n"), "\n")
-  f:close()
+  files.write(out .. "/labels.csv", table.concat(rows, "\n") .. "\n") -- last: a folder with it is whole
 end
 
 local function emoji(opts, out)

@@ -1,5 +1,7 @@
 --- percept diff UID UID: how two runs differ.
 local options = require "percept.cli.options"
+local files = require "percept.files"
+local process = require "percept.process"
 local recorder = require "percept.recorder"
 
 local command = {
@@ -19,29 +21,34 @@ local function text_of(db, digest)
   return rows[1] and rows[1].text or ""
 end
 
-local function write(path, text)
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
+-- The program diff compares two files of a folder of their own; without it both digests are told. What it prints comes through
+-- here: neither a source nor a path may steer the terminal.
+local function lines_of(row, a, b, folder)
+  local left, right = folder .. "/a", folder .. "/b"
+  files.write(left, a.text)
+  files.write(right, b.text)
+  local label = options.safe(row.path)
+  local text, code = process.capture{"diff", "-u", "--label", label .. " " .. a.uid, "--label", label .. " " .. b.uid, left, right}
+  if text and code <= 1 then return text end
+  return ("%s: %s here, %s there (there is no program diff)\n"):format(label, row.a or "none", row.b or "none")
 end
 
--- The program diff compares; without it both digests are told.
 local function source_diff(db, a, b)
   local rows = recorder.query(db, [[
     select p.path, p.a, p.b from (
       select s.path, max(case r.uid when :a then s.digest end) as a, max(case r.uid when :b then s.digest end) as b
       from run_source s join run r on r.id = s.run_id where r.uid in (:a, :b) and s.kind <> 'diff' group by s.kind, s.path) p
     where p.a is not p.b order by p.path]], {a = a, b = b})
-  local left, right = os.tmpname(), os.tmpname()
-  for _, row in ipairs(rows) do
-    write(left, row.a and text_of(db, row.a) or "")
-    write(right, row.b and text_of(db, row.b) or "")
-    io.stdout:flush()
-    local label = row.path:gsub("[^%w_./-]", "_")
-    os.execute(("diff -u --label '%s %s' --label '%s %s' '%s' '%s'"):format(label, a, label, b, left, right))
-  end
-  os.remove(left)
-  os.remove(right)
+  local folder = files.temporary_folder()
+  local ok, why = pcall(function()
+    for _, row in ipairs(rows) do
+      local left = {uid = options.safe(a), text = row.a and text_of(db, row.a) or ""}
+      local right = {uid = options.safe(b), text = row.b and text_of(db, row.b) or ""}
+      options.print_text(lines_of(row, left, right, folder))
+    end
+  end)
+  files.remove_folder(folder)
+  if not ok then error(why, 0) end
   if #rows == 0 then print "their sources are the same" end
 end
 

@@ -1,5 +1,6 @@
 --- percept doctor: what this machine and this database are like, and what is slow or wrong, and why.
 local options = require "percept.cli.options"
+local files = require "percept.files"
 local percept = require "percept"
 local process = require "percept.process"
 local recorder = require "percept.recorder"
@@ -59,9 +60,9 @@ local function examine_program(r, v)
   local path = os.getenv "PERCEPT_PATH"
   if path then r.note("PERCEPT_PATH=%s: Lua modules there go before those in the program", path) end
   if not jit.status() then r.slow "LuaJIT compiles nothing (jit.off): scripts run in its interpreter" end
-  local ok = os.execute "git --version >/dev/null 2>&1"
-  r.fact("program", "git", (ok == 0 or ok == true) and "found" or "not found")
-  if not (ok == 0 or ok == true) then r.note "there is no git: runs are recorded without commit and diff" end
+  local git = process.capture{"git", "--version"}
+  r.fact("program", "git", git and "found" or "not found")
+  if not git then r.note "there is no git: runs are recorded without commit and diff" end
   local locale = os.getenv "LC_ALL" or os.getenv "LC_CTYPE" or os.getenv "LANG" or ""
   if sys.isatty(1) and not locale:upper():find "UTF%-?8" then
     r.note "the terminal's locale is not UTF-8: lines of tables and curves may look odd (LANG=C.UTF-8)"
@@ -221,12 +222,8 @@ local function examine_disk(r, folder)
 end
 
 local function examine_file(r, db, deep)
-  local file = io.open(db, "rb")
-  local bytes = file and file:seek "end" or 0
-  if file then file:close() end
-  local wal = io.open(db .. "-wal", "rb")
-  local wal_bytes = wal and wal:seek "end" or 0
-  if wal then wal:close() end
+  local bytes = (files.stat(db) or {bytes = 0}).bytes
+  local wal_bytes = (files.stat(db .. "-wal") or {bytes = 0}).bytes
   local q = function(sql) return recorder.query(db, sql)[1] end
   r.fact("database", "size", ("%.1f MiB, log %.1f MiB"):format(bytes / 2 ^ 20, wal_bytes / 2 ^ 20))
   r.fact("database", "journal", q "select * from pragma_journal_mode".journal_mode)
@@ -258,12 +255,10 @@ local function examine_database(r, db, opts)
   if network[kind] then
     r.slow("the database is on a network file system (%s): let one process write a file, join files with percept merge", kind)
   end
-  local pipe = io.popen(("df -Pk '%s' 2>/dev/null"):format(folder:gsub("'", "'\\''")))
-  local free = pipe and tonumber((pipe:read "*a"):match "\n%S+%s+%d+%s+%d+%s+(%d+)")
-  if pipe then pipe:close() end
+  local free = files.free(folder)
   if free then
-    r.fact("database", "free", ("%.1f GiB"):format(free / 2 ^ 20))
-    if free < 2 ^ 20 then r.wrong("only %.0f MiB are free in %s", free / 2 ^ 10, folder) end
+    r.fact("database", "free", ("%.1f GiB"):format(free / 2 ^ 30))
+    if free < 2 ^ 30 then r.wrong("only %.0f MiB are free in %s", free / 2 ^ 20, folder) end
   end
   if sys.exists(db) then
     local ok, why = pcall(examine_file, r, db, opts.deep)

@@ -1,6 +1,7 @@
 --- percept export: a folder of plain tables, or a small database to give away.
 local datasette = require "percept.page.datasette"
 local options = require "percept.cli.options"
+local files = require "percept.files"
 local recorder = require "percept.recorder"
 local sys = require "percept.sys"
 
@@ -27,7 +28,7 @@ local command = {
 }
 
 -- {name, SELECT over run r}; :thin is there where curves are
-local files = {
+local exported = {
   {"run", [[select r.uid, r.experiment, r.name, p.uid as parent, r.sweep, r.seed, r.status, r.started_ms, r.ended_ms, r.host, r.user,
      r.cwd, r.script, r.command, r.commit_id, r.dirty, r.cpu, r.threads, r.peak_rss_bytes, r.config_json, r.config_digest, r.resumed,
      r.error, r.note, r.archived, o.uid as repeats
@@ -54,10 +55,8 @@ local files = {
 }
 
 local function write(path, text)
-  local file, why = io.open(path, "w")
-  if not file then error("export: " .. why, 0) end
-  file:write(text)
-  file:close()
+  local ok, why = pcall(files.write, path, text)
+  if not ok then error("export: " .. options.reason(why), 0) end
 end
 
 local function to_folder(opts, db)
@@ -65,13 +64,13 @@ local function to_folder(opts, db)
   where[1] = opts.archived and "1" or "r.archived = 0"
   if opts.experiment then where[2] = "r.experiment = :experiment" end
   sys.mkdir(opts.output)
-  for _, f in ipairs(files) do
+  for _, f in ipairs(exported) do
     local params = {experiment = opts.experiment, thin = f[1] == "metric" and (opts.thin or 0) or nil}
     recorder.print(db, f[2]:format(table.concat(where, " and ")),
       {format = format, params = params, to = ("%s/%s.%s"):format(opts.output, f[1], format)})
   end
   write(opts.output .. "/metadata.json", datasette.metadata(db) .. "\n")
-  print(("%s: %d tables as %s, metadata.json"):format(opts.output, #files, format:upper()))
+  print(("%s: %d tables as %s, metadata.json"):format(opts.output, #exported, format:upper()))
 end
 
 -- Columns that may hold a path: table, column, how its row finds its run.
@@ -104,16 +103,18 @@ end
 
 local function to_database(opts, db)
   if sys.exists(opts.output) then error(("export: %s is there already; percept merge adds to a database"):format(opts.output), 0) end
-  local added = recorder.merge(opts.output, db, {thin = opts.thin or 200, experiment = opts.experiment, archived = opts.archived or false})
-  if opts.anonymous then
-    local left = anonymous(opts.output)
-    if left > 0 then print(("%d values hold a path outside of their run's folder: they were left as they are"):format(left)) end
+  local ok, added, left = pcall(function()
+    local n = recorder.merge(opts.output, db, {thin = opts.thin or 200, experiment = opts.experiment, archived = opts.archived or false})
+    return n, opts.anonymous and anonymous(opts.output) or 0
+  end)
+  if not ok then -- half a database is none
+    for _, tail in ipairs{"", "-wal", "-shm", "-journal"} do os.remove(opts.output .. tail) end
+    error("export: " .. options.reason(added), 0)
   end
+  if left > 0 then print(("%d values hold a path outside of their run's folder: they were left as they are"):format(left)) end
   local metadata = opts.output:gsub("%.db$", "") .. ".metadata.json"
   write(metadata, datasette.metadata(opts.output) .. "\n")
-  local size = io.open(opts.output, "rb")
-  local bytes = size:seek "end"
-  size:close()
+  local bytes = files.stat(opts.output).bytes
   print(("%s: %d runs, %.1f MiB; datasette %s -m %s"):format(opts.output, added, bytes / 2 ^ 20, opts.output, metadata))
 end
 

@@ -1,4 +1,5 @@
 --- percept report: a run, a sweep or a query as one self-contained HTML file.
+local files = require "percept.files"
 local html = require "percept.page.html"
 local options = require "percept.cli.options"
 local percept = require "percept"
@@ -46,16 +47,8 @@ local function write(path, text)
     io.write(text)
     return
   end
-  local scratch = path .. ".tmp"
-  local file, why = io.open(scratch, "wb")
-  if not file then error(("report: cannot write %s: %s"):format(path, why:match ": ([^:]*)$" or why), 0) end
-  local ok = file:write(text)
-  ok, why = file:close() and ok, "the disk may be full"
-  if ok then ok, why = os.rename(scratch, path) end
-  if not ok then
-    os.remove(scratch)
-    error(("report: cannot write %s: %s"):format(path, why), 0)
-  end
+  local ok, why = pcall(files.write, path, text)
+  if not ok then error("report: " .. options.reason(why), 0) end
 end
 
 function command.run(opts)

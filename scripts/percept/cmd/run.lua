@@ -55,9 +55,9 @@ local function to_resume(db, uid)
   if row.status == "done" then error(("run --resume: %s is done"):format(row.uid), 0) end
   if row.status == "running" then error(("run --resume: %s is still running"):format(row.uid), 0) end
   if not row.script then error(("run --resume: %s has no script"):format(row.uid), 0) end
-  local file = io.open(row.script, "r")
-  if not file then error(("run --resume: there is no %s here; %s was started in %s"):format(row.script, row.uid, row.cwd), 0) end
-  file:close()
+  if not sys.exists(row.script) then
+    error(("run --resume: there is no %s here; %s was started in %s"):format(row.script, row.uid, row.cwd), 0)
+  end
   row.step = recorder.checkpoint(db, row.uid)
   return row
 end

@@ -70,7 +70,7 @@ local function print_source(db, uid, path)
     error(path and ("show: %s has no source %s; percept show %s lists them"):format(uid, path, uid)
       or ("show: of %s no script is recorded"):format(uid), 0)
   end
-  io.write(rows[1].text)
+  options.print_text(rows[1].text)
 end
 
 local function value_text(v)
@@ -78,8 +78,7 @@ local function value_text(v)
   return v == math.floor(v) and math.abs(v) < 1e15 and ("%d"):format(v) or ("%.6g"):format(v)
 end
 
--- Nothing recorded may steer the terminal.
-local function safe(text) return (text:gsub("[%z\1-\8\11-\31\127]", function(c) return ("\\x%02x"):format(c:byte()) end)) end
+local safe = options.safe
 
 function command.run(opts)
   if #opts ~= 1 then return options.mistake("show", #opts == 0 and "which run?" or "one run at a time") end

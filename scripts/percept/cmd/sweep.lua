@@ -3,6 +3,7 @@ local config = require "percept.run.config"
 local grid = require "percept.run.grid"
 local options = require "percept.cli.options"
 local pool = require "percept.run.pool"
+local files = require "percept.files"
 local process = require "percept.process"
 local recorder = require "percept.recorder"
 local records = require "percept.records"
@@ -153,13 +154,10 @@ local function cell_label(cell, axes)
 end
 
 local function last_line(path)
-  local file = io.open(path, "r")
-  if not file then return nil end
-  local last
-  for line in file:lines() do
+  local text, last = files.read(path), nil
+  for line in (text or ""):gmatch "[^\n]+" do
     if line:match "^percept: " or (line:match "%S" and not (last or ""):match "^percept: ") then last = line end
   end
-  file:close()
   return last and last:sub(1, 200)
 end
 

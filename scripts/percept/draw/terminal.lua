@@ -230,10 +230,7 @@ local function write_png(picture, path)
 end
 
 local function read_all(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
+  return assert(require("percept.files").read(path))
 end
 
 -- Enlarged by whole pixels to about `side`, labels and all.

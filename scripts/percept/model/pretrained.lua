@@ -171,10 +171,8 @@ local function kind_of(convention, ours, aside)
 end
 
 local function json_beside(path, name)
-  local file = io.open((path:match "^(.*/)" or "") .. name, "r")
-  if not file then return {} end
-  local text = file:read "*a"
-  file:close()
+  local text = require("percept.files").read((path:match "^(.*/)" or "") .. name)
+  if not text then return {} end
   local ok, value = pcall(recorder.parse_json, text)
   return ok and type(value) == "table" and value or {}
 end

@@ -75,11 +75,7 @@ local function describe_source(fn, lines)
   local path = info.source:match "^@(.*)$"
   local own = path and path:match "^scripts/(percept/.*)%.lua$" -- of the workbench: the program holds its source
   local text = own and percept.embedded(own)
-  local file = not text and path and io.open(path, "r")
-  if file then
-    text = file:read "*a"
-    file:close()
-  end
+  if not text and path then text = percept.files.read(path) end
   if not text then return end
   local comment, n = {}, 0
   for line in (text .. "\n"):gmatch "(.-)\n" do -- the comment that ends right above the function

@@ -230,9 +230,7 @@ end
 function docs.write(folder)
   percept.sys.mkdir(folder)
   local function write(name, text)
-    local file = assert(io.open(folder .. "/" .. name, "w"))
-    file:write(text, "\n")
-    file:close()
+    percept.files.write(folder .. "/" .. name, text .. "\n")
   end
   local index = {"# Percept " .. percept.version .. ": the Lua modules", "", "| module | |", "|---|---|"}
   local names = docs.modules()

@@ -6,9 +6,7 @@ local T = require "percept.tensor"
 local open = {}
 
 local function is_file(path)
-  local file = path and path ~= "-" and io.open(path, "r")
-  if file then file:close() end
-  return file and true or false
+  return path ~= nil and path ~= "-" and select(2, sys.exists(path)) == "file"
 end
 
 -- the script's own words, so that the run can be repeated
