@@ -134,7 +134,22 @@ fuzz: dev-deps ## clang's libFuzzer on readers, SQL, databases, reports and the 
 	  SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 	@BUILD=$(BUILD)/fuzz sh tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ)
 
-tests: all $(TESTS) $(REPLAYS)
+# ---- injected faults: a library put before the program ----
+SHIM = $(BUILD)/tests/faults/shim.so
+$(SHIM): tests/faults/shim.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=gnu11 -O1 -g $(WARN) -shared -fPIC -o $@ $< -ldl
+
+.PHONY: faults
+FAULTS ?= 2000
+SEED   ?= 1
+KINDS  ?=
+faults: build ## injected faults, one a process, into a whole small study [FAULTS=2000] [SEED=1] [KINDS=malloc,kill,power]
+	@$(MAKE_ALL) $(SHIM)
+	@JOBS=$(JOBS) $(BUILD)/percept tests/faults/inject.lua $(SHIM) $(FAULTS) $(SEED) $(KINDS)
+
+tests: all $(TESTS) $(REPLAYS) $(SHIM)
 
 quickstart: build ## build, then the main job on real images: about three minutes
 	@$(BUILD)/percept run experiments/quickstart.lua

@@ -64,7 +64,7 @@ return function(bytes)
     local ok, x = pcall(T.zeros, shape, {dtype = dtypes[byte() % 5 + 1]})
     if not ok then return T.zeros(2) end
     local what = byte() % 12
-    if what == 1 then ok, x = true, x:fill_(0 / 0 ~= 0 / 0 and 1 or 1) end
+    if what == 1 then x = x:fill_(1) end
     if what == 2 and x:ndim() >= 2 then x = x:transpose(1, 2) end
     if what == 3 then ok, x = pcall(x.requires_grad_, x); if not ok then x = T.ones(2, 3):requires_grad_() end end
     if what == 4 then x = T.rand(3, 4) end
