@@ -91,15 +91,6 @@ BWD(slot_attention) {
     pc_bwd_by_formula(s, n, g, gin, pc_slot_attention_composed);
     return;
   }
-  pc_tensor *in[PC_SLOT_INPUTS], *out[PC_SLOT_INPUTS], *w = pc_node_out(s, n, 1);
-  int nin = pc_node_nin(n);
-  uint64_t need = 0;
-  for (int i = 0; i < nin; i++) {
-    in[i] = IN(i);
-    if (pc_needs(n, i)) need |= (uint64_t)1 << i;
-  }
-  if (s->rc < 0 || pc_note(s, pc_slot_attention_backward(out, g[0], g[1], w, in, nin, pc_node_val(n), need)) < 0)
-    return;
-  for (int i = 0; i < nin; i++)
-    if (out[i]) gin[i] = pc_to(s, pc_own(s, out[i]), pc_node_in_dtype(n, i));
+  pc_tensor *first[3] = {g[0], g[1], pc_node_out(s, n, 1)};
+  pc_bwd_by_row(s, n, gin, PC_OP_slot_attention_backward, 3, first, PC_SLOT_VALUES);
 }

@@ -3,7 +3,7 @@
 #include "grad/bwd_linalg.h"
 
 #include "grad/compose.h"
-#include "tensor/gemm/matmul.h"
+#include "grad/formula.h"
 
 #define BWD(name) void pc_bwd_##name(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin)
 #define IN(i)     pc_node_in(n, i)
@@ -82,16 +82,11 @@ BWD(addmm) {
 }
 
 BWD(linear) {
-  pc_tensor *x = IN(0), *w = IN(1);
-  int need[3] = {pc_needs(n, 0), pc_needs(n, 1), pc_needs(n, 2)};
   if (!pc_grad_enabled()) {
-    pc_tensor *t[3] = {NULL};
-    pc_note(s, pc_linear_grads(need[0] ? &t[0] : NULL, need[1] ? &t[1] : NULL, need[2] ? &t[2] : NULL, g[0], x, w));
-    for (int i = 0; i < 3; i++)
-      if (t[i]) gin[i] = pc_to(s, pc_own(s, t[i]), pc_node_in_dtype(n, i));
+    pc_bwd_by_row(s, n, gin, PC_OP_linear_backward, 1, g, 0);
     return;
   }
-  if (need[0]) gin[0] = fold(s, n, 0, pc_matmul(s, g[0], w));
-  if (need[1]) gin[1] = fold(s, n, 1, pc_rows_product(s, g[0], x));
-  if (need[2]) gin[2] = fold(s, n, 2, g[0]);
+  if (pc_needs(n, 0)) gin[0] = fold(s, n, 0, pc_matmul(s, g[0], IN(1)));
+  if (pc_needs(n, 1)) gin[1] = fold(s, n, 1, pc_rows_product(s, g[0], IN(0)));
+  if (pc_needs(n, 2)) gin[2] = fold(s, n, 2, g[0]);
 }

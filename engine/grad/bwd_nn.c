@@ -7,8 +7,6 @@
 #include "grad/formula.h"
 #include "grad/ops_nn.h"
 #include "tensor/conv/conv.h"
-#include "tensor/fused/loss.h"
-#include "tensor/gemm/matmul.h"
 
 #define BWD(name) void pc_bwd_##name(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin)
 #define IN(i)     pc_node_in(n, i)
@@ -44,10 +42,8 @@ static pc_conv_opts sized(pc_conv_opts o, const int64_t *big, const int64_t *sma
 
 /* Sum over all but the last dimension. */
 static pc_tensor *bias_grad(pc_scope *s, const pc_node *n, int i, pc_tensor *g) {
-  pc_tensor *t;
   if (pc_grad_enabled()) return back(s, n, i, pc_sum_to(s, g, pc_node_in_shape(n, i)));
-  if (s->rc < 0 || pc_note(s, pc_column_sums(&t, g, NULL)) < 0) return NULL;
-  return back(s, n, i, pc_own(s, t));
+  return back(s, n, i, pc_op1(s, PC_OP_column_sums, g));
 }
 
 BWD(conv2d) {
@@ -71,32 +67,33 @@ BWD(conv_transpose2d) {
   if (pc_needs(n, 0)) gin[0] = back(s, n, 0, pc_conv2d(s, g[0], IN(1), NULL, &o));
 }
 
-/* With relu: g counts where the result is positive. One pass each, or the same made of ops. */
-typedef int relu_grads_fn(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *on,
-                          const pc_tensor *x, const int64_t *size, const pc_tensor *w, const pc_val *v);
-
-static void relu_conv(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin, relu_grads_fn *grads,
+/* With relu: g counts where the result is positive. By the row `op`, or the same made of ops. */
+static void relu_conv(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin, pc_opcode op, int nv,
                       pc_backward_fn *plain) {
-  const int64_t *size = pc_node_in_shape(n, 0)->size;
-  pc_tensor *on = pc_node_sign(n), *got[3] = {NULL}, *masked;
   if (pc_grad_enabled()) {
-    masked = pc_where(s, on, g[0], pc_number(s, 0));
+    pc_tensor *masked = pc_where(s, pc_node_sign(n), g[0], pc_number(s, 0));
     if (masked) plain(s, n, &masked, gin);
     return;
   }
-  pc_tensor *gy = pc_to(s, g[0], pc_node_in_dtype(n, 0));
-  if (!gy) return;
-  pc_note(s, grads(NULL, pc_needs(n, 1) ? &got[1] : NULL, pc_needs(n, 2) ? &got[2] : NULL, gy, on, IN(0), size, IN(1),
-                   pc_node_val(n)));
-  pc_node_done(n, 0);
-  if (s->rc == PC_OK && pc_needs(n, 0))
-    pc_note(s, grads(&got[0], NULL, NULL, gy, on, NULL, size, IN(1), pc_node_val(n)));
-  for (int i = 0; i < 3; i++)
-    if (got[i]) gin[i] = back(s, n, i, pc_own(s, got[i]));
+  pc_tensor *in[4] = {pc_to(s, g[0], pc_node_in_dtype(n, 0)), pc_node_sign(n), IN(0), IN(1)}, *out[3];
+  pc_val v[PC_CONV_VALUES] = {{0}};
+  memcpy(v, pc_node_val(n), sizeof(pc_val) * (size_t)nv);
+  v[PC_CONV_SIZE] = pc_vlist(4, pc_node_in_shape(n, 0)->size);
+  for (int only_x = 0; only_x < 2; only_x++) { /* x may go before its gradient is made */
+    int need = only_x ? pc_needs(n, 0) : pc_needs(n, 1) << 1 | pc_needs(n, 2) << 2;
+    v[PC_CONV_NEED] = PC_VI(need);
+    if (s->rc < 0 || (need && pc_note(s, pc_apply(op, out, in, 4, v, PC_CONV_VALUES)) < 0)) return;
+    for (int i = 0; i < 3; i++)
+      if (need >> i & 1) gin[i] = back(s, n, i, pc_own(s, out[i]));
+    in[2] = NULL;
+    if (!only_x) pc_node_done(n, 0);
+  }
 }
 
-BWD(conv2d_relu) { relu_conv(s, n, g, gin, pc_conv2d_relu_grads, pc_bwd_conv2d); }
-BWD(conv_transpose2d_relu) { relu_conv(s, n, g, gin, pc_conv_transpose2d_relu_grads, pc_bwd_conv_transpose2d); }
+BWD(conv2d_relu) { relu_conv(s, n, g, gin, PC_OP_conv2d_relu_backward, 4, pc_bwd_conv2d); }
+BWD(conv_transpose2d_relu) {
+  relu_conv(s, n, g, gin, PC_OP_conv_transpose2d_relu_backward, 5, pc_bwd_conv_transpose2d);
+}
 
 BWD(conv2d_weight) {
   const pc_val *v = pc_node_val(n);
@@ -237,15 +234,11 @@ BWD(group_norm) {
 /* ---- losses ---- */
 
 BWD(squared_error) {
-  pc_tensor *in[2] = {IN(0), IN(1)}, *out[2];
-  uint64_t need = (uint64_t)pc_needs(n, 0) | (uint64_t)pc_needs(n, 1) << 1;
-  if (pc_grad_enabled()) {
-    pc_tensor *gx = pc_mul(s, pc_mul_scalar(s, g[0], 2), pc_sub(s, in[0], in[1]));
-    if (pc_needs(n, 0)) gin[0] = back(s, n, 0, gx);
-    if (pc_needs(n, 1)) gin[1] = back(s, n, 1, pc_neg(s, gx));
+  if (!pc_grad_enabled()) {
+    pc_bwd_by_row(s, n, gin, PC_OP_squared_error_backward, 1, g, 0);
     return;
   }
-  if (s->rc < 0 || pc_note(s, pc_squared_error_backward(out, g[0], in, need)) < 0) return;
-  for (int i = 0; i < 2; i++)
-    if (out[i]) gin[i] = back(s, n, i, pc_own(s, out[i]));
+  pc_tensor *gx = pc_mul(s, pc_mul_scalar(s, g[0], 2), pc_sub(s, IN(0), IN(1)));
+  if (pc_needs(n, 0)) gin[0] = back(s, n, 0, gx);
+  if (pc_needs(n, 1)) gin[1] = back(s, n, 1, pc_neg(s, gx));
 }

@@ -137,11 +137,9 @@ static double arg(const pc_node *n, int k, double otherwise) {
 
 /* The fused kernel, when nobody will differentiate the result; NULL otherwise. */
 static pc_tensor *fused(pc_scope *s, const pc_node *n, pc_act kind, pc_tensor *g, pc_tensor *t, double p, double q) {
-  pc_tensor *y = NULL;
-  const double par[2] = {p, q};
+  const pc_val v[] = {PC_VI(kind), PC_VD(p), PC_VD(q), PC_VI(1)};
   if (pc_grad_enabled() || !g || !t || g->dtype != t->dtype) return NULL;
-  if (pc_note(s, pc_act_grad_over(&y, kind, g, t, par)) < 0) return NULL;
-  return pc_own(s, y);
+  return pc_op(s, PC_OP_act_backward, 2, (pc_tensor *[]){g, t}, 4, v, 0);
 }
 /* Returns from the backward function when the fused kernel did the work. */
 #define TRY_FUSED(kind, t, p, q) \

@@ -1,6 +1,9 @@
 #include "grad/formula.h"
 
-#include "grad/ops_shape.h"
+#include <assert.h>
+#include <string.h>
+
+#include "grad/compose.h"
 
 /* Inputs go into the formula as views of their own: the inner pass ends at those and finds nothing
  * that lies behind, even where an input (a shared weight) is also part of another's history. */
@@ -25,4 +28,24 @@ void pc_bwd_by_formula(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_te
     if (!gx[k] && s->rc == PC_OK) pc_note(s, pc_tensor_zeros(&gx[k], (pc_dtype)x[k]->dtype, x[k]->ndim, x[k]->size));
     if (gx[k]) gin[place[k]] = pc_own(s, gx[k]);
   }
+}
+
+void pc_bwd_by_row(pc_scope *s, const pc_node *n, pc_tensor **gin, pc_opcode op, int nfirst, pc_tensor *const *first,
+                   int nv) {
+  pc_tensor *in[PC_FORMULA_INPUTS + PC_MAX_OUT], *out[PC_MAX_GRADS];
+  pc_val v[PC_ROW_VALUES] = {{0}};
+  int nin = pc_node_nin(n);
+  uint64_t need = 0;
+  if (s->rc < 0) return;
+  assert(nin <= PC_FORMULA_INPUTS && nfirst <= PC_MAX_OUT && nv < PC_ROW_VALUES && nin <= pc_ops[op].nout);
+  for (int i = 0; i < nfirst; i++) in[i] = first[i];
+  for (int i = 0; i < nin; i++) {
+    in[nfirst + i] = pc_node_in(n, i);
+    if (pc_needs(n, i)) need |= (uint64_t)1 << i;
+  }
+  if (nv) memcpy(v, pc_node_val(n), sizeof(pc_val) * (size_t)nv);
+  v[nv] = PC_VI((int64_t)need);
+  if (pc_note(s, pc_apply(op, out, in, nfirst + nin, v, nv + 1)) < 0) return;
+  for (int i = 0; i < nin; i++)
+    if (out[i]) gin[i] = pc_to(s, pc_own(s, out[i]), pc_node_in_dtype(n, i));
 }

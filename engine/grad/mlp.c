@@ -1,6 +1,4 @@
 /* mlp.c: the op mlp (tensor/mlp.h) for C callers, its formula, and its gradients. */
-#include <string.h>
-
 #include "grad/bwd_nn.h"
 #include "grad/compose.h"
 #include "grad/formula.h"
@@ -91,14 +89,6 @@ void pc_bwd_mlp(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **
     pc_bwd_by_formula(s, n, g, gin, formula);
     return;
   }
-  pc_tensor *in[MAX_IN], *out[MAX_IN], *kept = pc_node_out(s, n, 1);
-  int nin = pc_node_nin(n);
-  uint64_t need = 0;
-  for (int i = 0; i < nin; i++) {
-    in[i] = pc_node_in(n, i);
-    if (pc_needs(n, i)) need |= (uint64_t)1 << i;
-  }
-  if (s->rc < 0 || pc_note(s, pc_mlp_backward(out, g[0], kept, in, nin, pc_node_val(n), need)) < 0) return;
-  for (int i = 0; i < nin; i++)
-    if (out[i]) gin[i] = pc_to(s, pc_own(s, out[i]), pc_node_in_dtype(n, i));
+  pc_tensor *first[2] = {g[0], pc_node_out(s, n, 1)};
+  pc_bwd_by_row(s, n, gin, PC_OP_mlp_backward, 2, first, PC_MLP_VALUES);
 }

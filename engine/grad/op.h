@@ -17,7 +17,8 @@
 
 #include "tensor/kernel.h"
 
-#define PC_MAX_OUT 4
+#define PC_MAX_OUT   4  /* results of a row with a gradient */
+#define PC_MAX_GRADS 40 /* results of a row without one: the backward of a fused op has as many as that has inputs */
 
 typedef enum pc_opcode {
 #define OP(name, ...) PC_OP_##name,

@@ -32,13 +32,5 @@ void pc_bwd_qkv(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **
     pc_bwd_by_formula(s, n, g, gin, formula);
     return;
   }
-  pc_tensor *in[PC_QKV_INPUTS], *out[PC_QKV_INPUTS];
-  uint64_t need = 0;
-  for (int i = 0; i < PC_QKV_INPUTS; i++) {
-    in[i] = pc_node_in(n, i);
-    if (pc_needs(n, i)) need |= (uint64_t)1 << i;
-  }
-  if (s->rc < 0 || pc_note(s, pc_qkv_backward(out, g, in, pc_node_val(n), need)) < 0) return;
-  for (int i = 0; i < PC_QKV_INPUTS; i++)
-    if (out[i]) gin[i] = pc_to(s, pc_own(s, out[i]), pc_node_in_dtype(n, i));
+  pc_bwd_by_row(s, n, gin, PC_OP_qkv_backward, PC_QKV, g, PC_QKV_VALUES);
 }

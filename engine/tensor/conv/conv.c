@@ -197,10 +197,15 @@ done:
 
 /* ---- gradients of a convolution with relu ---- */
 
-static int relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *on,
-                      const pc_tensor *x, const int64_t *size, const pc_tensor *w, pc_conv_geo *geo, int transposed) {
+/* geo: its window is set. in: g, on, x or NULL, weight. */
+static int relu_backward(pc_tensor **out, pc_tensor *const *in, const pc_val *v, pc_conv_geo *geo, int transposed) {
   operands o = {0};
-  const int64_t *large = transposed ? g->size : size, *little = transposed ? size : g->size;
+  const pc_tensor *g = in[0], *on = in[1], *w = in[3];
+  const int64_t *size = v[PC_CONV_SIZE].l, *large = transposed ? g->size : size, *little = transposed ? size : g->size;
+  int64_t need = v[PC_CONV_NEED].i;
+  if (g->ndim != 4 || w->ndim != 4 || v[PC_CONV_SIZE].nl != 4 || (need & 2 && !in[2]))
+    return pc_fail(PC_ESHAPE, "conv: g %s, weight %s and the size of x must have four dimensions", pc_shape_str(g),
+                   pc_shape_str(w));
   geo->n = large[0], geo->h = large[1], geo->w = large[2], geo->c = large[3];
   geo->oh = little[1], geo->ow = little[2], geo->o = little[3];
   geo->kh = w->size[1], geo->kw = w->size[2];
@@ -208,32 +213,32 @@ static int relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_t
     return pc_fail(PC_ESHAPE, "conv: where %s %s is positive cannot be said by %s %s",
                    pc_dtype_name((pc_dtype)g->dtype), pc_shape_str(g), pc_dtype_name((pc_dtype)on->dtype),
                    pc_shape_str(on));
-  int rc = take(&o, (pc_tensor *[]){(pc_tensor *)g, (pc_tensor *)w, (pc_tensor *)x}, 3);
+  int rc = take(&o, (pc_tensor *[]){in[0], in[3], in[2]}, 3);
   const uint8_t *mask = pc_u8(on);
-  if (rc == PC_OK && gw && (rc = pc_tensor_empty(gw, o.d, 4, w->size)) == PC_OK) {
+  if (rc == PC_OK && need & 2 && (rc = pc_tensor_empty(&out[1], o.d, 4, w->size)) == PC_OK) {
     void *a = pc_data(o.t[transposed ? 0 : 2]), *b = pc_data(o.t[transposed ? 2 : 0]);
     pc_conv_fused f = {.mask = transposed ? mask : NULL, .mask_gy = transposed ? NULL : mask};
-    rc = pc_conv_weight(o.d, geo, pc_data(*gw), a, b, f);
+    rc = pc_conv_weight(o.d, geo, pc_data(out[1]), a, b, f);
   }
-  if (rc == PC_OK && gb) rc = pc_column_sums(gb, o.t[0], on);
-  if (rc == PC_OK && gx && (rc = pc_tensor_empty(gx, o.d, 4, size)) == PC_OK)
-    rc = (transposed ? pc_conv_forward : pc_conv_transpose)(o.d, geo, pc_data(*gx), pc_data(o.t[0]), pc_data(o.t[1]),
+  if (rc == PC_OK && need & 4) rc = pc_fwd_column_sums(&out[2], (pc_tensor *[]){o.t[0], in[1]}, 2, NULL);
+  if (rc == PC_OK && need & 1 && (rc = pc_tensor_empty(&out[0], o.d, 4, size)) == PC_OK)
+    rc = (transposed ? pc_conv_forward : pc_conv_transpose)(o.d, geo, pc_data(out[0]), pc_data(o.t[0]), pc_data(o.t[1]),
                                                             NULL, (pc_conv_fused){.mask = mask});
   let_go(&o);
+  for (int i = 0; i < 3; i++) finish(rc, &out[i]);
   return rc;
 }
 
-int pc_conv2d_relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *on,
-                         const pc_tensor *x, const int64_t *size, const pc_tensor *w, const pc_val *v) {
+int pc_fwd_conv2d_relu_backward(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
   pc_conv_geo geo = {0};
+  out[0] = out[1] = out[2] = NULL;
   int rc = window("conv2d_relu", &geo, &v[0], &v[1], &v[2], &v[3]);
-  return rc < 0 ? rc : relu_grads(gx, gw, gb, g, on, x, size, w, &geo, 0);
+  return rc < 0 ? rc : relu_backward(out, in, v, &geo, 0);
 }
 
-int pc_conv_transpose2d_relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g,
-                                   const pc_tensor *on, const pc_tensor *x, const int64_t *size, const pc_tensor *w,
-                                   const pc_val *v) {
+int pc_fwd_conv_transpose2d_relu_backward(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
   pc_conv_geo geo = {0};
+  out[0] = out[1] = out[2] = NULL;
   int rc = window("conv_transpose2d_relu", &geo, &v[0], &v[1], &v[4], &v[3]);
-  return rc < 0 ? rc : relu_grads(gx, gw, gb, g, on, x, size, w, &geo, 1);
+  return rc < 0 ? rc : relu_backward(out, in, v, &geo, 1);
 }

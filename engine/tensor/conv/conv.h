@@ -34,14 +34,11 @@ pc_forward_fn pc_fwd_conv2d_weight;
 
 /* The same, with max(0, ·) on the way out. */
 pc_forward_fn pc_fwd_conv2d_relu, pc_fwd_conv_transpose2d_relu;
-/* Their gradients from g and `on` (u8 of the result's shape, contiguous: where the result is positive), in one
- * pass each: g counts where `on` is not 0. A NULL place is not computed; x, of which `size` gives the four sizes, may
- * be NULL when gw is; v as of the forward call. */
-int pc_conv2d_relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *on,
-                         const pc_tensor *x, const int64_t *size, const pc_tensor *w, const pc_val *v);
-int pc_conv_transpose2d_relu_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g,
-                                   const pc_tensor *on, const pc_tensor *x, const int64_t *size, const pc_tensor *w,
-                                   const pc_val *v);
+/* (g, on, x?, weight; stride, padding, ... as of the forward, size, need): their gradients for x, weight and bias,
+ * where bit 0, 1, 2 of `need` is set, the others NULL. `on` (u8 of g's shape, contiguous) says where the result is
+ * positive: g counts there. x, whose four sizes are `size`, may be missing when the weight's gradient is not wanted. */
+pc_forward_fn pc_fwd_conv2d_relu_backward, pc_fwd_conv_transpose2d_relu_backward;
+enum { PC_CONV_SIZE = 5, PC_CONV_NEED, PC_CONV_VALUES }; /* places of the last two */
 
 /* What is done on the way in and out. */
 typedef struct pc_conv_fused {

@@ -100,11 +100,13 @@ done:
   return rc;
 }
 
-int pc_squared_error_backward(pc_tensor **out, const pc_tensor *g, pc_tensor *const *in, uint64_t need) {
+int pc_fwd_squared_error_backward(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  const pc_tensor *g = in[0];
+  uint64_t need = (uint64_t)v[0].i;
   pc_tensor *t[2] = {NULL};
   pc_dtype d;
   out[0] = out[1] = NULL;
-  int rc = operands(t, in, &d);
+  int rc = operands(t, in + 1, &d);
   for (int i = 0; i < 2 && rc == PC_OK; i++)
     if (need >> i & 1) rc = pc_tensor_empty(&out[i], d, t[i]->ndim, t[i]->size);
   if (rc == PC_OK) {

@@ -10,7 +10,7 @@
 /* (x, y): one shape, float -> 0-dim */
 pc_forward_fn pc_fwd_squared_error;
 
-/* g: 0-dim. out[0] = gx, out[1] = gy: new references where the bit of `need` is set, else NULL. */
-int pc_squared_error_backward(pc_tensor **out, const pc_tensor *g, pc_tensor *const *in, uint64_t need);
+/* (g, x, y; need): g 0-dim; gx and gy where the bit of `need` is set, else NULL. */
+pc_forward_fn pc_fwd_squared_error_backward;
 
 #endif

@@ -444,15 +444,16 @@ static int hand_out(pc_tensor **out, const pc_mlp *k, uint64_t need) {
   return rc;
 }
 
-int pc_mlp_backward(pc_tensor **out, const pc_tensor *gy, const pc_tensor *kept, pc_tensor *const *in, int nin,
-                    const pc_val *v, uint64_t need) {
+int pc_fwd_mlp_backward(pc_tensor **out, pc_tensor *const *all, int nall, const pc_val *v) {
+  pc_tensor *const *in = all + 2, *gy = all[0], *kept = all[1];
+  int nin = nall - 2;
+  uint64_t need = (uint64_t)v[PC_MLP_NEED].i;
   pc_tensor *t[PC_MLP_W + 2 * PC_MLP_MAX] = {NULL}, *g = NULL;
   pc_mlp k;
   for (int i = 0; i < nin; i++) out[i] = NULL;
   int rc = setup(&k, in, nin, v);
   if (rc < 0) return rc;
-  if ((rc = pc_take(t, in, nin, k.d)) < 0 || (rc = pc_take(&g, (pc_tensor *[]){(pc_tensor *)gy}, 1, k.d)) < 0)
-    goto done;
+  if ((rc = pc_take(t, in, nin, k.d)) < 0 || (rc = pc_take(&g, &gy, 1, k.d)) < 0) goto done;
   const pc_tensor *x = in[PC_MLP_X];
   if (need & 1 && (rc = pc_tensor_empty(&out[PC_MLP_X], k.d, x->ndim, x->size)) < 0) goto done;
   plan_backward(&k, need);

@@ -25,6 +25,7 @@ enum { PC_MLP_MAX = 16 }; /* layers */
 
 /* Values of the op, in the order of its signature. */
 enum { PC_MLP_ACT, PC_MLP_LAST_ACT, PC_MLP_RESIDUAL, PC_MLP_NORM, PC_MLP_EPS, PC_MLP_KEEP, PC_MLP_VALUES };
+enum { PC_MLP_NEED = PC_MLP_VALUES }; /* of the backward: bit i: the gradient of input i is wanted */
 
 /* Places in in[]: x, gamma?, beta?, then W_1, b_1?, W_2, b_2?, ... */
 enum { PC_MLP_X, PC_MLP_GAMMA, PC_MLP_BETA, PC_MLP_W };
@@ -32,9 +33,8 @@ enum { PC_MLP_X, PC_MLP_GAMMA, PC_MLP_BETA, PC_MLP_W };
 /* act is a pc_activation. out: y and what is kept, (rows · widths), of size 0 without `keep`. */
 pc_forward_fn pc_fwd_mlp;
 
-/* Gradients of those inputs i whose bit is set in `need`: out[i] new references, the others NULL.
- * in and v as in the forward; kept is its second output. */
-int pc_mlp_backward(pc_tensor **out, const pc_tensor *gy, const pc_tensor *kept, pc_tensor *const *in, int nin,
-                    const pc_val *v, uint64_t need);
+/* (gy, kept?, then in[] of the forward; its values, need): gradients of those inputs i whose bit is set in `need`, the
+ * others NULL; kept is the forward's second output. */
+pc_forward_fn pc_fwd_mlp_backward;
 
 #endif

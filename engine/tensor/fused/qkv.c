@@ -217,13 +217,15 @@ static int hand_out(pc_tensor **out, const qkv *k, uint64_t need) {
   return rc;
 }
 
-int pc_qkv_backward(pc_tensor **out, pc_tensor *const *gy, pc_tensor *const *in, const pc_val *v, uint64_t need) {
+int pc_fwd_qkv_backward(pc_tensor **out, pc_tensor *const *gy, int nin, const pc_val *v) {
+  pc_tensor *const *in = gy + PC_QKV;
+  uint64_t need = (uint64_t)v[PC_QKV_NEED].i;
   pc_tensor *t[PC_QKV_INPUTS] = {NULL}, *g[PC_QKV] = {NULL};
   const uint64_t weights = (uint64_t)1 << PC_QKV_W | (uint64_t)1 << (PC_QKV_W + 2) | (uint64_t)1 << (PC_QKV_W + 4);
   const pc_tensor *x = in[PC_QKV_X];
   qkv k;
   for (int i = 0; i < PC_QKV_INPUTS; i++) out[i] = NULL;
-  int rc = setup(&k, t, in, PC_QKV_INPUTS, v);
+  int rc = setup(&k, t, in, nin - PC_QKV, v);
   if (rc < 0) goto done;
   plan_sums(&k, need);
   if ((rc = pc_take(g, gy, PC_QKV, k.d)) < 0 ||

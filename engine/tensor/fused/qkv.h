@@ -14,13 +14,14 @@
 
 enum { PC_QKV = 3 };
 enum { PC_QKV_NORM, PC_QKV_EPS, PC_QKV_VALUES };
+enum { PC_QKV_NEED = PC_QKV_VALUES }; /* of the backward: bit i: the gradient of input i is wanted */
 /* Places in in[]: x, gamma?, beta?, then W_q, b_q?, W_k, b_k?, W_v, b_v? */
 enum { PC_QKV_X, PC_QKV_GAMMA, PC_QKV_BETA, PC_QKV_W, PC_QKV_INPUTS = PC_QKV_W + 2 * PC_QKV };
 
 pc_forward_fn pc_fwd_qkv; /* out: y_q, y_k, y_v */
 
-/* Gradients of those inputs i whose bit is set in `need`: out[i] new references, the others NULL. gy: three, all there;
- * in and v as in the forward. */
-int pc_qkv_backward(pc_tensor **out, pc_tensor *const *gy, pc_tensor *const *in, const pc_val *v, uint64_t need);
+/* (gy_q, gy_k, gy_v, then in[] of the forward; its values, need): gradients of those inputs i whose bit is set in
+ * `need`, the others NULL. */
+pc_forward_fn pc_fwd_qkv_backward;
 
 #endif

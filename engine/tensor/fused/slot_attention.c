@@ -366,8 +366,10 @@ static int take_weights(pc_tensor **to, pc_tensor *w, const pc_slots *a) {
   return rc;
 }
 
-int pc_slot_attention_backward(pc_tensor **out, pc_tensor *gout, pc_tensor *gw, pc_tensor *w, pc_tensor *const *in,
-                               int nin, const pc_val *v, uint64_t need) {
+int pc_fwd_slot_attention_backward(pc_tensor **out, pc_tensor *const *all, int nall, const pc_val *v) {
+  pc_tensor *const *in = all + 3, *gout = all[0], *gw = all[1], *w = all[2];
+  int nin = nall - 3;
+  uint64_t need = (uint64_t)v[PC_SLOT_NEED].i;
   pc_tensor *t[PC_SLOT_INPUTS] = {NULL}, *g[3] = {NULL};
   const pc_tensor *x = in[PC_SLOT_X];
   pc_slots a;

@@ -22,13 +22,13 @@
 
 enum { PC_SLOT_X, PC_SLOT_K, PC_SLOT_V, PC_SLOT_C, PC_SLOT_BIAS, PC_SLOT_INPUTS };
 enum { PC_SLOT_NORM, PC_SLOT_EPS, PC_SLOT_RESIDUAL, PC_SLOT_VALUES };
+enum { PC_SLOT_NEED = PC_SLOT_VALUES }; /* of the backward: bit i: the gradient of input i is wanted */
 
 /* (x, k, v, c?, bias?; norm, eps, residual): out, w */
 pc_forward_fn pc_fwd_slot_attention;
 
-/* Gradients of those inputs whose bit is set in `need`: out[i] new references, the others NULL.
- * gout or gw may be NULL; w is the forward's second output. */
-int pc_slot_attention_backward(pc_tensor **out, pc_tensor *gout, pc_tensor *gw, pc_tensor *w, pc_tensor *const *in,
-                               int nin, const pc_val *v, uint64_t need);
+/* (gout?, gw?, w, then in[] of the forward; its values, need): gradients of those inputs whose bit is set in `need`,
+ * the others NULL; w is the forward's second output. */
+pc_forward_fn pc_fwd_slot_attention_backward;
 
 #endif

@@ -382,11 +382,15 @@ typedef struct sums {
 #define PC_TEMPLATE "tensor/gemm/column_sums.inc"
 #include "base/float_types.inc"
 
-int pc_column_sums(pc_tensor **out, const pc_tensor *t, const pc_tensor *mask) {
+int pc_fwd_column_sums(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  const pc_tensor *t = in[0], *mask = nin > 1 ? in[1] : NULL;
+  *out = NULL;
+  if (!t->ndim || !pc_dtype_is_float((pc_dtype)t->dtype) || (mask && !pc_same_shape(mask, t)))
+    return pc_fail(PC_ESHAPE, "column_sums: t %s %s must be (...,n) of floats, a mask of its shape",
+                   pc_dtype_name((pc_dtype)t->dtype), pc_shape_str(t));
   int64_t n = t->size[t->ndim - 1], rows = 1;
   pc_tensor *c = NULL, *m = NULL;
   int rc = pc_contiguous(&c, t);
-  *out = NULL;
   if (rc == PC_OK && mask) rc = pc_contiguous(&m, mask);
   if (rc < 0) {
     pc_tensor_release(c);
@@ -411,47 +415,69 @@ int pc_column_sums(pc_tensor **out, const pc_tensor *t, const pc_tensor *mask) {
   return rc;
 }
 
-int pc_linear_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *x,
-                    const pc_tensor *w) {
-  pc_tensor *gf = NULL, *xf = NULL, *wf = NULL;
-  pc_dtype d = g->dtype;
-  int rc = flat_rows(&gf, g, d);
-  if (rc < 0) return rc;
-  int64_t rows = gf->size[0], n = gf->size[1];
-  if (gx) {
-    int64_t size[PC_MAX_DIM];
-    memcpy(size, g->size, sizeof size);
-    size[g->ndim - 1] = w->size[1];
-    if ((rc = pc_blas_operand(&wf, w, d)) < 0 || (rc = pc_tensor_empty(gx, d, g->ndim, size)) < 0) goto done;
+static int check_backward(const pc_tensor *g, const pc_tensor *x, const pc_tensor *w) {
+  if (g->ndim && x->ndim && w->ndim == 2 && g->size[g->ndim - 1] == w->size[0] && x->size[x->ndim - 1] == w->size[1] &&
+      pc_dtype_is_float((pc_dtype)g->dtype))
+    return PC_OK;
+  return pc_fail(PC_ESHAPE, "linear_backward: g %s must be (...,out), x %s (...,in), weight %s (out,in)",
+                 pc_shape_str(g), pc_shape_str(x), pc_shape_str(w));
+}
+
+static int linear_input(pc_tensor **gx, const pc_tensor *g, const pc_tensor *rows, const pc_tensor *w) {
+  pc_tensor *wf = NULL;
+  pc_dtype d = (pc_dtype)g->dtype;
+  int64_t size[PC_MAX_DIM];
+  memcpy(size, g->size, sizeof size);
+  size[g->ndim - 1] = w->size[1];
+  int rc = pc_blas_operand(&wf, w, d);
+  if (rc == PC_OK) rc = pc_tensor_empty(gx, d, g->ndim, size);
+  if (rc == PC_OK)
     rc = pc_gemm_many(&(pc_gemm_job){.d = d,
                                      .batch = 1,
-                                     .m = rows,
+                                     .m = rows->size[0],
                                      .n = w->size[1],
-                                     .k = n,
+                                     .k = rows->size[1],
                                      .alpha = 1,
-                                     .a = mat_of(gf),
+                                     .a = mat_of(rows),
                                      .b = mat_of(wf),
                                      .c = PC_ROWS(pc_data(*gx), w->size[1])});
-    if (rc < 0) goto done;
-  }
-  if (gw) {
-    int64_t k = x->size[x->ndim - 1];
-    if ((rc = flat_rows(&xf, x, d)) < 0 || (rc = pc_tensor_empty(gw, d, 2, (int64_t[]){n, k})) < 0) goto done;
+  pc_tensor_release(wf);
+  return rc;
+}
+
+static int linear_weight(pc_tensor **gw, const pc_tensor *g, const pc_tensor *rows, const pc_tensor *x) {
+  pc_tensor *xf = NULL;
+  pc_dtype d = (pc_dtype)g->dtype;
+  int64_t n = rows->size[1], k = x->size[x->ndim - 1];
+  int rc = flat_rows(&xf, x, d);
+  if (rc == PC_OK) rc = pc_tensor_empty(gw, d, 2, (int64_t[]){n, k});
+  if (rc == PC_OK)
     rc = pc_gemm_many(&(pc_gemm_job){.d = d,
                                      .batch = 1,
                                      .m = n,
                                      .n = k,
-                                     .k = rows,
+                                     .k = rows->size[0],
                                      .alpha = 1,
-                                     .a = {pc_data(gf), gf->stride[1], gf->stride[0]},
+                                     .a = {pc_data(rows), rows->stride[1], rows->stride[0]},
                                      .b = mat_of(xf),
                                      .c = PC_ROWS(pc_data(*gw), k)});
-    if (rc < 0) goto done;
-  }
-  if (gb) rc = pc_column_sums(gb, gf, NULL);
-done:
-  pc_tensor_release(gf);
   pc_tensor_release(xf);
-  pc_tensor_release(wf);
+  return rc;
+}
+
+int pc_fwd_linear_backward(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  const pc_tensor *g = in[0], *x = in[1], *w = in[2];
+  pc_tensor *rows = NULL; /* g as a matrix */
+  out[0] = out[1] = out[2] = NULL;
+  int rc = check_backward(g, x, w);
+  if (rc < 0 || (rc = flat_rows(&rows, g, (pc_dtype)g->dtype)) < 0) return rc;
+  if (v[0].i & 1) rc = linear_input(&out[0], g, rows, w);
+  if (rc == PC_OK && v[0].i & 2) rc = linear_weight(&out[1], g, rows, x);
+  if (rc == PC_OK && v[0].i & 4) rc = pc_fwd_column_sums(&out[2], &rows, 1, NULL);
+  pc_tensor_release(rows);
+  for (int i = 0; rc < 0 && i < 3; i++) {
+    pc_tensor_release(out[i]);
+    out[i] = NULL;
+  }
   return rc;
 }

@@ -15,14 +15,12 @@ pc_forward_fn pc_fwd_matmul_t;
 /* sum over all rows r of x_r' y_r: (...,k) and (...,n) give (k,n). Weight gradients. */
 pc_forward_fn pc_fwd_rows_product;
 
-/* out (rows of the last dimension) = sum of t over all dimensions but the last, where mask (u8) is not 0 (NULL:
- * everywhere); f32 and f64. */
-int pc_column_sums(pc_tensor **out, const pc_tensor *t, const pc_tensor *mask);
+/* (t, mask?): sum of t over all dimensions but the last, where mask (u8, contiguous) is not 0; f32 and f64. */
+pc_forward_fn pc_fwd_column_sums;
 
-/* Gradients of y = x W' + b, g = dL/dy (..., out): each wanted pointer (not NULL) gets
- * gx = g W in x's shape, gw = g' x (out,in), gb = sum of g (out). */
-int pc_linear_grads(pc_tensor **gx, pc_tensor **gw, pc_tensor **gb, const pc_tensor *g, const pc_tensor *x,
-                    const pc_tensor *w);
+/* (g, x, w; need): gradients of y = x W' + b, g = dL/dy (..., out): gx = g W in g's shape, gw = g' x (out,in), gb = sum
+ * of g (out), where the bit of `need` is set. */
+pc_forward_fn pc_fwd_linear_backward;
 
 /* t itself (retained) or a copy, of dtype d, such that BLAS can address its last two dimensions. ndim >= 2. */
 int pc_blas_operand(pc_tensor **out, const pc_tensor *t, pc_dtype d);

@@ -58,8 +58,8 @@ typedef enum pc_act {
   PC_ACT_COUNT
 } pc_act;
 int pc_act_grad(pc_tensor **out, pc_act kind, pc_tensor *g, pc_tensor *t, const double *par);
-/* The same over g itself, which then is the result, where nobody else holds it. */
-int pc_act_grad_over(pc_tensor **out, pc_act kind, pc_tensor *g, pc_tensor *t, const double *par);
+/* (g, t; kind, p, q, over): the same as a row; with `over` g itself is the result, where nobody else holds it. */
+pc_forward_fn pc_fwd_act_backward;
 
 /* (a, x; order): a times the order-th derivative of GELU at x, order 1 to PC_GELU_ORDERS; a and x have one
  * shape and float dtype. Its own gradients are of its kind, so that penalties on second derivatives stay

@@ -88,6 +88,10 @@ int pc_act_grad(pc_tensor **out, pc_act kind, pc_tensor *g, pc_tensor *t, const 
   return act_grad(out, kind, g, t, par, 0);
 }
 
-int pc_act_grad_over(pc_tensor **out, pc_act kind, pc_tensor *g, pc_tensor *t, const double *par) {
-  return act_grad(out, kind, g, t, par, pc_is_sole(g) && pc_is_contiguous(g));
+int pc_fwd_act_backward(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  const double par[2] = {v[1].d, v[2].d};
+  *out = NULL;
+  if (v[0].i < 0 || v[0].i >= PC_ACT_COUNT)
+    return pc_fail(PC_EARG, "activation gradient: no activation of number %lld", (long long)v[0].i);
+  return act_grad(out, (pc_act)v[0].i, in[0], in[1], par, v[3].i && pc_is_sole(in[0]) && pc_is_contiguous(in[0]));
 }

@@ -23,7 +23,7 @@ static const struct {
 #undef OP
 };
 
-enum { MAX_IN = 12, MAX_V = 8 };
+enum { MAX_IN = 16, MAX_V = 8 };
 
 typedef struct call {
   pc_opcode op;

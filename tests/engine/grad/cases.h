@@ -23,7 +23,7 @@ typedef struct spec {
 } spec;
 
 typedef struct op_case {
-  spec a[20];
+  spec a[24];
 } op_case;
 
 #define COUNT_OF(...) ((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))

@@ -28,3 +28,6 @@ CASES(pinv, C(T(4, 3)), C(T(3, 4)), C(T(2, 3, 3)), C(TT(4, 2)), C(T(0, 3, 2)), C
 CASES(det, C(TSPD(3, 3)), C(TT(3, 3)), C(T(2, 2, 2)), C(T(0, 2, 2)), C(T(2, 0, 0)), C(T(1, 1)))
 CASES(cofactor, C(T(3, 3)), C(TT(2, 2)), C(T(2, 4, 4)), C(T(0, 2, 2)), C(T(1, 1)))
 CASES(logdet, C(TSPD(3, 3)), C(TSPD(2, 4, 4)), C(T(0, 2, 2)), C(TP(1, 1)))
+CASES(linear_backward, C(T(5, 3), T(5, 4), T(3, 4), VI(7)), C(TT(2, 5, 3), TT(2, 5, 4), TT(3, 4), VI(7)),
+      C(T(300, 65), T(300, 33), T(65, 33), VI(2)), C(T(0, 3), T(0, 4), T(3, 4), VI(7)), C(T(3), T(4), T(3, 4), VI(5)))
+CASES(column_sums, C(T(5, 3)), C(T(2, 70, 3), TB(2, 70, 3)), C(TT(7, 65)), C(T(0, 3)), C(T(4)))

@@ -107,3 +107,41 @@ CASES(mlp, C(T(5, 4), TN, TN, T(7, 4), T(7), T(3, 7), T(3), VI(2), VI(0), VI(0),
       C(T(1, 1), TN, TN, T(1, 1), T(1), VI(2), VI(1), VI(1), VI(0), VD(1e-5), VI(1)))
 CASES(squared_error, C(T(2, 3, 5), T(2, 3, 5)), C(TT(7, 65), T(7, 65)), C(T(0, 3), T(0, 3)), C(TS(), TS()),
       C(T(1), T(1)))
+/* values: of mlp, then need; inputs: gy, kept, then of mlp */
+CASES(mlp_backward,
+      C(T(5, 3), TN, T(5, 4), TN, TN, T(7, 4), T(7), T(3, 7), T(3), VI(2), VI(0), VI(0), VI(0), VD(1e-5), VI(1),
+        VI(121)),
+      C(T(2, 3, 4), TN, T(2, 3, 4), T(4), T(4), T(6, 4), T(6), T(4, 6), T(4), VI(2), VI(0), VI(1), VI(1), VD(1e-3),
+        VI(0), VI(127)),
+      C(T(65, 3), TN, T(65, 3), T(3), TN, T(63, 3), TN, T(3, 63), T(3), VI(3), VI(1), VI(1), VI(1), VD(1e-5), VI(0),
+        VI(1)),
+      C(TT(6, 5), TN, TT(6, 5), TN, TN, TT(5, 5), T(5), VI(0), VI(0), VI(0), VI(0), VD(1e-2), VI(0), VI(24)),
+      C(T(0, 2), TN, T(0, 5), T(5), T(5), T(2, 5), T(2), VI(2), VI(0), VI(0), VI(1), VD(1e-5), VI(0), VI(31)))
+CASES(qkv_backward,
+      C(T(5, 7), T(5, 3), T(5, 2), T(5, 4), T(4), T(4), T(7, 4), T(7), T(3, 4), T(3), T(2, 4), T(2), VI(1), VD(1e-5),
+        VI(511)),
+      C(T(6, 3), T(6, 3), TT(6, 1), TT(6, 5), TN, TN, TT(3, 5), T(3), T(3, 5), TN, T(1, 5), T(1), VI(0), VD(1e-5),
+        VI(41)),
+      C(T(0, 3), T(0, 3), T(0, 1), T(0, 5), T(5), TN, T(3, 5), T(3), T(3, 5), TN, T(1, 5), T(1), VI(1), VD(1e-5),
+        VI(299)))
+CASES(slot_attention_backward,
+      C(T(2, 5, 6), T(2, 2, 5, 3), T(2, 2, 5, 3), T(2, 5, 6), T(2, 2, 3, 6), T(2, 2, 3, 6), T(2, 2, 3), T(6), VI(1),
+        VD(1e-3), VI(1), VI(31)),
+      C(T(3, 5, 4), TN, T(3, 2, 5, 3), T(1, 5, 6), T(3, 2, 3, 6), T(3, 2, 3, 4), VI(0), VNO, VI(0), VI(7)),
+      C(TN, T(2, 1, 70, 7), T(2, 1, 70, 7), T(2, 70, 4), T(2, 1, 7, 4), T(2, 1, 7, 4), TN, T(4), VI(0), VNO, VI(0),
+        VI(3)),
+      C(T(0, 5, 6), T(0, 2, 5, 3), T(0, 2, 5, 3), T(0, 5, 6), T(0, 2, 3, 6), T(0, 2, 3, 6), VI(0), VNO, VI(0), VI(7)))
+CASES(squared_error_backward, C(TS(), T(2, 3, 5), T(2, 3, 5), VI(3)), C(TS(), TT(7, 65), T(7, 65), VI(1)),
+      C(TS(), T(0, 3), T(0, 3), VI(2)), C(TS(), TS(), TS(), VI(3)))
+/* values: as of the forward, size at 5, need at 6 */
+CASES(conv2d_relu_backward,
+      C(T(2, 3, 2, 2), TB(2, 3, 2, 2), T(2, 5, 4, 3), T(2, 3, 3, 3), VNO, VNO, VNO, VNO, VNO, VL(2, 5, 4, 3), VI(7)),
+      C(T(1, 3, 3, 3), TB(1, 3, 3, 3), TN, T(3, 3, 2, 2), VL(2, 2), VL(1, 1), VNO, VNO, VNO, VL(1, 6, 5, 2), VI(5)),
+      C(T(2, 4, 4, 6), TB(2, 4, 4, 6), T(2, 4, 4, 4), T(6, 3, 3, 2), VL(1, 1), VL(1, 1), VL(1, 1), VI(2), VNO,
+        VL(2, 4, 4, 4), VI(2)),
+      C(T(0, 2, 3, 2), TB(0, 2, 3, 2), T(0, 4, 4, 2), T(2, 3, 2, 2), VNO, VNO, VNO, VNO, VNO, VL(0, 4, 4, 2), VI(7)))
+CASES(conv_transpose2d_relu_backward,
+      C(T(2, 5, 6, 2), TB(2, 5, 6, 2), T(2, 3, 4, 3), T(3, 3, 3, 2), VNO, VNO, VNO, VNO, VNO, VL(2, 3, 4, 3), VI(7)),
+      C(T(1, 6, 4, 3), TB(1, 6, 4, 3), TN, T(2, 5, 5, 3), VL(2, 2), VL(2, 2), VL(1, 1), VNO, VNO, VL(1, 3, 2, 2),
+        VI(5)),
+      C(T(0, 5, 5, 2), TB(0, 5, 5, 2), T(0, 3, 3, 2), T(2, 3, 3, 2), VNO, VNO, VNO, VNO, VNO, VL(0, 3, 3, 2), VI(7)))

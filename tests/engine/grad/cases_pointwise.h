@@ -95,3 +95,7 @@ CASES(logical_not, ONE, C(TB(2, 3)))
 CASES(isnan, ONE, C(TB(2, 3)))
 CASES(isinf, ONE, C(TB(2, 3)))
 CASES(isfinite, ONE, C(TB(2, 3)))
+/* values: kind, two numbers of the activation, over */
+CASES(act_backward, C(T(2, 5), T(2, 5), VI(0)), C(TT(7, 65), TT(7, 65), VI(1)), C(T(300), TU(300), VI(2)),
+      C(T(300), T(300), VI(3)), C(T(9), T(9), VI(4)), C(T(300), T(300), VI(5)), C(T(300), T(300), VI(6), VD(0.7)),
+      C(T(9), T(9), VI(7), VD(0.1)), C(T(300), T(300), VI(8), VD(1), VD(20)), C(T(0), T(0), VI(9), VD(-1), VD(1)))

@@ -95,13 +95,16 @@ START_TEST(formula) {
 }
 END_TEST
 
-static void run(const shape *t, pc_tensor *const *in, int nin, int keep, const pc_tensor *gy, uint64_t need,
-                pc_tensor **y, pc_tensor **g) {
-  pc_val v[PC_MLP_VALUES];
-  pc_tensor *out[2];
+static void run(const shape *t, pc_tensor *const *in, int nin, int keep, pc_tensor *gy, uint64_t need, pc_tensor **y,
+                pc_tensor **g) {
+  pc_val v[PC_MLP_NEED + 1];
+  pc_tensor *out[2], *all[MAX_IN + 2] = {gy};
   values(t, keep, v);
+  v[PC_MLP_NEED] = PC_VI((int64_t)need);
   must(pc_fwd_mlp(out, in, nin, v));
-  must(pc_mlp_backward(g, gy, out[1], in, nin, v, need));
+  all[1] = out[1];
+  memcpy(all + 2, in, sizeof *in * (size_t)nin);
+  must(pc_fwd_mlp_backward(g, all, nin + 2, v));
   *y = out[0];
   pc_tensor_release(out[1]);
 }

@@ -11,7 +11,7 @@
 
 static int run_op(void *ctx, pc_tensor *const *x, int nx, pc_tensor **y) {
   call *c = ctx;
-  pc_tensor *out[PC_MAX_OUT];
+  pc_tensor *out[PC_MAX_GRADS];
   int rc = pc_apply(c->op, out, x, nx, c->v, c->nv);
   *y = NULL;
   if (rc < 0) return rc;
@@ -27,7 +27,7 @@ static int run_op(void *ctx, pc_tensor *const *x, int nx, pc_tensor **y) {
 static int output_is_float(call *c) {
   pc_tensor *y;
   must(run_op(c, c->in, c->nin, &y));
-  int f = y->dtype == PC_F64; /* differences need it */
+  int f = y && y->dtype == PC_F64; /* differences need it */
   pc_tensor_release(y);
   return f;
 }
@@ -57,14 +57,16 @@ START_TEST(tiers) {
   for (int k = 0; k < table[op].n; k++) {
     call c;
     build(&c, op, &table[op].cases[k], PC_F32, 0);
-    pc_tensor *ref[PC_MAX_OUT], *fast[PC_MAX_OUT];
+    pc_tensor *ref[PC_MAX_GRADS], *fast[PC_MAX_GRADS];
     must(pc_cpu_set_tier(PC_TIER_REF));
     must(pc_apply(op, ref, c.in, c.nin, c.v, c.nv));
     for (int tier = PC_TIER_BASE; tier <= (int)pc_cpu_best(); tier++) {
       must(pc_cpu_set_tier((pc_tier)tier));
       must(pc_apply(op, fast, c.in, c.nin, c.v, c.nv));
       for (int o = 0; o < row->nout; o++) {
-        ck_assert_msg(pc_same_shape(ref[o], fast[o]), "%s: shapes differ between tiers", row->name);
+        if (!ref[o] && !fast[o]) continue; /* a gradient nobody asked for */
+        ck_assert_msg(ref[o] && fast[o] && pc_same_shape(ref[o], fast[o]), "%s: shapes differ between tiers",
+                      row->name);
         for (int64_t i = 0; i < pc_numel(ref[o]); i++) {
           double a = pc_at(ref[o], i), b = pc_at(fast[o], i);
           ck_assert_msg((isnan(a) && isnan(b)) || a == b || fabs(a - b) <= 2e-5 + 2e-4 * fabs(a),

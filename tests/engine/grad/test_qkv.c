@@ -92,9 +92,12 @@ END_TEST
 
 static void run(const shape *t, pc_tensor *const *in, pc_tensor *const *gy, uint64_t need, pc_tensor **y,
                 pc_tensor **g) {
-  const pc_val v[PC_QKV_VALUES] = {PC_VI(t->norm), PC_VD(1e-5)};
+  const pc_val v[] = {PC_VI(t->norm), PC_VD(1e-5), PC_VI((int64_t)need)};
+  pc_tensor *all[PC_QKV + PC_QKV_INPUTS];
+  memcpy(all, gy, sizeof *gy * PC_QKV);
+  memcpy(all + PC_QKV, in, sizeof *in * PC_QKV_INPUTS);
   must(pc_fwd_qkv(y, in, PC_QKV_INPUTS, v));
-  must(pc_qkv_backward(g, gy, in, v, need));
+  must(pc_fwd_qkv_backward(g, all, PC_QKV + PC_QKV_INPUTS, v));
 }
 
 START_TEST(tiers) {

@@ -16,7 +16,7 @@ START_TEST(sums) {
     must(pc_cpu_set_tier((pc_tier)tier));
     must(pc_fwd_squared_error(&out, in, 2, NULL));
     ck_assert_double_le(fabs(pc_at(out, 0) - want), 1e-6 * want);
-    must(pc_squared_error_backward(g, one, in, 3));
+    must(pc_fwd_squared_error_backward(g, (pc_tensor *[]){one, in[0], in[1]}, 3, &PC_VI(3)));
     for (int64_t i = 0; i < n; i++) {
       float d = pc_f32(in[0])[i] - pc_f32(in[1])[i];
       if (pc_f32(g[0])[i] != d || pc_f32(g[1])[i] != -d) ck_abort_msg("gradient %lld", (long long)i);
@@ -26,7 +26,7 @@ START_TEST(sums) {
     pc_tensor_release(g[1]);
   }
   must(pc_cpu_set_tier(pc_cpu_best()));
-  must(pc_squared_error_backward(g, one, in, 2));
+  must(pc_fwd_squared_error_backward(g, (pc_tensor *[]){one, in[0], in[1]}, 3, &PC_VI(2)));
   ck_assert_ptr_null(g[0]);
   pc_tensor *all[] = {in[0], in[1], one, g[1]};
   for (int i = 0; i < 4; i++) pc_tensor_release(all[i]);

@@ -40,8 +40,14 @@ static void let_go(pc_tensor **t, int n) {
 
 static void run(pc_tensor *const *in, const pc_val *v, pc_tensor *gout, pc_tensor *gw, uint64_t need, pc_tensor **y,
                 pc_tensor **g) {
+  pc_tensor *all[3 + IN] = {gout, gw};
+  pc_val w[PC_SLOT_NEED + 1];
   must(pc_fwd_slot_attention(y, in, IN, v));
-  must(pc_slot_attention_backward(g, gout, gw, y[1], in, IN, v, need));
+  all[2] = y[1];
+  memcpy(all + 3, in, sizeof *in * IN);
+  memcpy(w, v, sizeof *v * PC_SLOT_VALUES);
+  w[PC_SLOT_NEED] = PC_VI((int64_t)need);
+  must(pc_fwd_slot_attention_backward(g, all, 3 + IN, w));
 }
 
 START_TEST(tiers) {

@@ -129,8 +129,9 @@ START_TEST(linear_and_gradients) {
       for (int64_t i = 0; i < 7; i++) s += pc_at(x, r * 7 + i) * pc_at(w, o * 7 + i);
       ck_assert_double_eq_tol(pc_at(y, r * 4 + o), s, 1e-13);
     }
-  pc_tensor *g = rnd(PC_F64, SIZES(3, 5, 4)), *gx, *gw, *gb;
-  must(pc_linear_grads(&gx, &gw, &gb, g, x, w));
+  pc_tensor *g = rnd(PC_F64, SIZES(3, 5, 4)), *grads[3], *gx, *gw, *gb;
+  must(pc_fwd_linear_backward(grads, (pc_tensor *[]){g, x, w}, 3, &PC_VI(7)));
+  gx = grads[0], gw = grads[1], gb = grads[2];
   ck_assert(pc_same_shape(gx, x) && pc_same_shape(gw, w) && pc_same_shape(gb, b));
   for (int64_t o = 0; o < 4; o++) {
     double sb = 0;
