@@ -149,6 +149,11 @@ faults: build ## injected faults, one a process, into a whole small study [FAULT
 	@$(MAKE_ALL) $(SHIM)
 	@JOBS=$(JOBS) $(BUILD)/percept tests/faults/inject.lua $(SHIM) $(FAULTS) $(SEED) $(KINDS)
 
+.PHONY: soak
+MINUTES ?= 30
+soak: build ## half an hour of training, search, replay and recording, watched from outside [MINUTES=30]
+	@$(BUILD)/percept tests/soak/soak.lua $(MINUTES)
+
 tests: all $(TESTS) $(REPLAYS) $(SHIM)
 
 quickstart: build ## build, then the main job on real images: about three minutes
