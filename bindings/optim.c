@@ -1,4 +1,5 @@
 /* optim.c: percept.optim: optimisers, L-BFGS, schedules. */
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -298,34 +299,88 @@ typedef struct schedule_handle {
   pc_schedule p[MAX_PIECES];
 } schedule_handle;
 
+/* What a piece may say, and which kinds understand what: an option that a kind does not know is an error. */
+enum { FROM = 1, TO = 2, STEPS = 4, GAMMA = 8, EVERY = 16 };
+static const char *const piece_options[] = {"from", "to", "steps", "gamma", "every"};
+static const struct piece_kind {
+  const char *name;
+  int known, needed;
+} piece_kinds[] = {[PC_SCHED_CONSTANT] = {"constant", FROM | STEPS, FROM},
+                   [PC_SCHED_LINEAR] = {"linear", FROM | TO | STEPS, FROM | TO | STEPS},
+                   [PC_SCHED_COSINE] = {"cosine", FROM | TO | STEPS, FROM | TO | STEPS},
+                   [PC_SCHED_STEP] = {"step", FROM | GAMMA | EVERY | STEPS, FROM | GAMMA},
+                   [PC_SCHED_EXP] = {"exp", FROM | GAMMA | EVERY | TO | STEPS, FROM}};
+enum { NKINDS = sizeof piece_kinds / sizeof *piece_kinds, NOPTIONS = sizeof piece_options / sizeof *piece_options };
+
+static const char *listed(int options) { /* "kind, from, steps" */
+  static _Thread_local char text[80];
+  strcpy(text, "kind");
+  for (int k = 0; k < NOPTIONS; k++)
+    if (options >> k & 1) strcat(strcat(text, ", "), piece_options[k]);
+  return text;
+}
+
+/* The kind of the piece on top of the stack. */
+static int piece_kind(lua_State *L, int i, pc_schedule_kind *kind) {
+  lua_getfield(L, -1, "kind");
+  const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  int k = 0;
+  while (k < NKINDS && !(name && !strcmp(name, piece_kinds[k].name))) k++;
+  int rc = k < NKINDS
+               ? PC_OK
+               : pc_fail(PC_EARG, "schedule: piece %d needs kind = constant, linear, cosine, step or exp, got %s", i,
+                         pc_describe(L, -1));
+  lua_pop(L, 1);
+  *kind = (pc_schedule_kind)k;
+  return rc;
+}
+
+/* Option `key` (its name at stack place -2, its value on top) of a piece. */
+static int piece_option(lua_State *L, int i, pc_schedule *p, int *given) {
+  const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+  const struct piece_kind *kind = &piece_kinds[p->kind];
+  int k = 0;
+  if (name && !strcmp(name, "kind")) return PC_OK;
+  while (k < NOPTIONS && !(name && !strcmp(name, piece_options[k]))) k++;
+  if (k == NOPTIONS || !(kind->known >> k & 1))
+    return pc_fail(PC_EARG, "schedule: piece %d: unknown option %s of kind '%s'; known are %s", i,
+                   name ? name : pc_describe(L, -2), kind->name, listed(kind->known));
+  double v = lua_tonumber(L, -1);
+  if (lua_type(L, -1) != LUA_TNUMBER || !isfinite(v))
+    return pc_fail(PC_EARG, "schedule: piece %d: %s must be a finite number, got %s", i, name, pc_describe(L, -1));
+  if ((1 << k & (STEPS | EVERY)) && (v < 1 || v != floor(v) || v > 0x1p53))
+    return pc_fail(PC_EARG, "schedule: piece %d: %s must be a whole number from 1 on, got %s", i, name,
+                   pc_describe(L, -1));
+  *given |= 1 << k;
+  switch (1 << k) {
+    case FROM: p->value = v; break;
+    case TO: p->end = v; break;
+    case GAMMA: p->gamma = v; break;
+    case STEPS: p->steps = (int64_t)v; break;
+    default: p->every = (int64_t)v;
+  }
+  return PC_OK;
+}
+
 static int read_piece(lua_State *L, int i, pc_schedule *p) {
-  static const char *const kinds[] = {"constant", "linear", "cosine", "step", "exp"};
-  static const char *const known[] = {"kind", "from", "to", "steps", "gamma", "every"};
-  double v;
+  int given = 0, rc;
+  *p = (pc_schedule){0};
   if (!lua_istable(L, -1)) return pc_fail(PC_EARG, "schedule: piece %d is %s, not a table", i, pc_describe(L, -1));
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    int ok = 0;
-    for (size_t k = 0; k < sizeof known / sizeof *known; k++)
-      ok |= lua_type(L, -2) == LUA_TSTRING && !strcmp(known[k], lua_tostring(L, -2));
-    if (!ok) {
-      int rc = pc_fail(PC_EARG, "schedule: piece %d: unknown option; known are kind, from, to, steps, gamma, every", i);
+  if ((rc = piece_kind(L, i, &p->kind)) < 0) return rc;
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+    if ((rc = piece_option(L, i, p, &given)) < 0) {
       lua_pop(L, 2);
       return rc;
     }
-  }
-  lua_getfield(L, -1, "kind");
-  const char *kind = lua_tostring(L, -1);
-  *p = (pc_schedule){.kind = (pc_schedule_kind)-1};
-  for (int k = 0; kind && k < 5; k++)
-    if (!strcmp(kind, kinds[k])) p->kind = (pc_schedule_kind)k;
-  lua_pop(L, 1);
-  if ((int)p->kind < 0)
-    return pc_fail(PC_EARG, "schedule: piece %d needs kind = constant, linear, cosine, step or exp", i);
-  field(L, "from", &p->value);
-  field(L, "to", &p->end);
-  field(L, "gamma", &p->gamma);
-  if (field(L, "steps", &v)) p->steps = (int64_t)v;
-  if (field(L, "every", &v)) p->every = (int64_t)v;
+  const struct piece_kind *kind = &piece_kinds[p->kind];
+  if (kind->needed & ~given)
+    return pc_fail(PC_EARG, "schedule: piece %d (%s) needs %s", i, kind->name,
+                   listed(kind->needed & ~given) + strlen("kind, "));
+  if (p->kind != PC_SCHED_EXP) return PC_OK;
+  p->toward = (given & TO) != 0;
+  if (p->toward ? !(given & STEPS) || given & (GAMMA | EVERY) : !(given & GAMMA))
+    return pc_fail(PC_EARG,
+                   "schedule: piece %d (exp) goes by gamma (and every), or to a value in steps: give one of both", i);
   return PC_OK;
 }
 
@@ -346,7 +401,9 @@ static int f_schedule(lua_State *L, pc_args *a) {
 
 static int m_at(lua_State *L, pc_args *a) {
   const schedule_handle *h = pc_arg_object(a, "self");
-  lua_pushnumber(L, pc_schedule_at(h->p, h->n, pc_arg_int64(a, "step")));
+  int64_t step = pc_arg_int64(a, "step");
+  if (step < 0) return pc_fail(PC_EARG, "at: step must not be negative, got %lld; steps count from 0", (long long)step);
+  lua_pushnumber(L, pc_schedule_at(h->p, h->n, step));
   return 1;
 }
 
@@ -374,7 +431,9 @@ static const pc_luafn functions[] = {
      f_lbfgs, "minimises fn(x) -> one-element tensor, from x -> x, {value, iterations, evaluations, converged}", 0},
     {"schedule", "pieces:table", f_schedule,
      "values over steps, pieces in a row: {{kind = 'linear', from = 0, to = 1e-3, steps = 500}, {kind = 'cosine', "
-     "...}}",
+     "...}}; constant {from}, linear and cosine {from, to, steps}, step {from, gamma, every = 1}, exp {from, gamma, "
+     "every "
+     "= 1} or {from, to, steps}; steps is how long a piece runs",
      0},
     {0}};
 

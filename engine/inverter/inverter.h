@@ -60,7 +60,7 @@ typedef struct pc_invert_result {
   pc_tensor *z;         /* (B,K,m) the best slots seen, over all starts */
   pc_tensor *loss;      /* (B) the objective of z: squared error summed over an image, and the other terms */
   pc_tensor *steps;     /* (B) i64, steps taken from the start that won */
-  pc_tensor *converged; /* (B) u8, 1: stopped before `steps` */
+  pc_tensor *converged; /* (B) u8, 1: stopped before `steps`, with a loss that is a finite number */
   pc_tensor *start;     /* (B) i64, which start won, counted from PC_INDEX_BASE */
   pc_tensor *cost;      /* (B) f64, decodes spent on the image, over all starts */
   pc_tensor *seconds;   /* (B) f64, its share of the time, over all starts */

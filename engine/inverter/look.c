@@ -265,7 +265,7 @@ static void leave(pc_search *s, pc_chunk *c, int t, const uint8_t *done, int aft
     int out = (done && done[r]) || (after_step && (at_target(s, i) || stuck(s, i, t)));
     s->steps[i] = t;
     if (out)
-      s->converged[i] = 1;
+      s->converged[i] = isfinite(s->best[i]) != 0; /* given up on is not arrived */
     else
       c->live[kept++] = r;
   }

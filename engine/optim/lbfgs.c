@@ -23,9 +23,10 @@ static double dot(const double *a, const double *b, int64_t n) {
   return s;
 }
 
-static double max_abs(const double *a, int64_t n) {
+static double max_abs(const double *a, int64_t n) { /* NaN if there is one */
   double m = 0;
-  for (int64_t i = 0; i < n; i++) m = fmax(m, fabs(a[i]));
+  for (int64_t i = 0; i < n; i++)
+    if (!(fabs(a[i]) <= m)) m = fabs(a[i]);
   return m;
 }
 
@@ -121,6 +122,7 @@ static void remember(solver *v) {
 static int iterate(solver *v, const pc_lbfgs_opts *o, pc_lbfgs_result *r) {
   int max_iter = o->max_iter ? o->max_iter : 100;
   double tol_g = o->tol_grad > 0 ? o->tol_grad : 1e-7, tol_c = o->tol_change > 0 ? o->tol_change : 1e-12, f = r->value;
+  if (!isfinite(f)) return PC_OK; /* nowhere to go from here: not converged */
   for (r->iterations = 0; r->iterations < max_iter; r->iterations++) {
     if (max_abs(v->g, v->n) <= tol_g) {
       r->converged = 1;

@@ -105,10 +105,54 @@ check.test("schedules", function()
   check.near(optim.schedule{{kind = "step", from = 8, gamma = 0.5, every = 2}}(5), 2)
   check.near(optim.schedule{{kind = "exp", from = 1, gamma = 0.1, every = 5}}(10), 0.01)
   check.error("schedule: 1 to 16 pieces, got 0", optim.schedule, {})
-  check.error("schedule: piece 1 needs kind = constant, linear, cosine, step or exp", optim.schedule, {{kind = "foo"}})
-  check.error("~unknown option; known are kind, from, to, steps, gamma, every", optim.schedule, {{kind = "constant", form = 1}})
-  check.error("~piece 1 (linear, cosine) needs steps", optim.schedule, {{kind = "linear"}})
+  check.error("schedule: piece 1 needs kind = constant, linear, cosine, step or exp, got string \"foo\"", optim.schedule, {{kind = "foo"}})
+  check.error("schedule: piece 1: unknown option form of kind 'constant'; known are kind, from, steps", optim.schedule,
+    {{kind = "constant", form = 1}})
+  check.error("schedule: piece 1 (linear) needs from, to, steps", optim.schedule, {{kind = "linear"}})
   check.error("schedule: piece 1 is number 3, not a table", optim.schedule, {3})
+end)
+
+check.test("every option of a schedule is obeyed or refused", function()
+  local function near(pieces, at, want) check.near(optim.schedule(pieces)(at), want, 1e-12) end
+  near({{kind = "exp", from = 1, to = 0.01, steps = 2}}, 1, 0.1)
+  near({{kind = "exp", from = 1, to = 0.01, steps = 2}}, 7, 0.01)
+  near({{kind = "exp", from = -1, to = -4, steps = 2}}, 1, -2)
+  near({{kind = "exp", from = 2, gamma = 0.5, steps = 3}, {kind = "constant", from = 0}}, 2, 0.5)
+  near({{kind = "exp", from = 2, gamma = 0.5, steps = 3}, {kind = "constant", from = 0}}, 3, 0)
+  near({{kind = "step", from = 2, gamma = 0}}, 0, 2)
+  near({{kind = "step", from = 2, gamma = 0}}, 1, 0)
+  near({{kind = "linear", from = -1, to = 1, steps = 4}}, 2, 0)
+  near({{kind = "linear", from = 1, to = 0, steps = 1}, {kind = "linear", from = 0, to = 3, steps = 3}}, 2, 1)
+  local function refused(part, piece) check.error("~" .. part, optim.schedule, {piece}) end
+  refused("(exp) goes by gamma (and every), or to a value in steps", {kind = "exp", from = 1})
+  refused("(exp) goes by gamma (and every), or to a value in steps", {kind = "exp", from = 1, to = 2})
+  refused("(exp) goes by gamma", {kind = "exp", from = 1, to = 2, steps = 3, gamma = 0.1})
+  refused("both must be of one sign and not 0", {kind = "exp", from = 0, to = 2, steps = 3})
+  refused("both must be of one sign and not 0", {kind = "exp", from = 1, to = 0, steps = 3})
+  refused("both must be of one sign and not 0", {kind = "exp", from = 1, to = -1, steps = 3})
+  refused("gamma must not be negative", {kind = "exp", from = 1, gamma = -1})
+  refused("(step) needs gamma", {kind = "step", from = 1, every = 10})
+  refused("(step) needs from", {kind = "step", gamma = 1})
+  refused("(constant) needs from", {kind = "constant"})
+  refused("unknown option to of kind 'step'", {kind = "step", from = 1, gamma = 0.5, to = 2})
+  refused("unknown option every of kind 'cosine'", {kind = "cosine", from = 1, to = 2, steps = 3, every = 1})
+  for _, kind in ipairs {"constant", "linear", "cosine", "step", "exp"} do
+    for _, bad in ipairs {0, -1, 1.5, 0 / 0, math.huge, "10", 2 ^ 60} do
+      refused("steps must be a", {kind = kind, steps = bad})
+    end
+    for _, bad in ipairs {0 / 0, math.huge, "1", true} do refused("from must be a finite number", {kind = kind, from = bad}) end
+  end
+  refused("every must be a whole number from 1 on, got number 0", {kind = "step", from = 1, gamma = 1, every = 0})
+  check.error("~step must not be negative", optim.schedule {{kind = "constant", from = 1}}, -1)
+end)
+
+check.test("what is not a number has not converged", function()
+  local nan = 0 / 0
+  for _, f in ipairs {function(x) return (x * nan):sum() end, function(x) return x:sum() * 0 + nan end,
+    function(x) return x:log():sum() end, function(x) return (x - 1):square():sum() + math.huge end} do
+    local _, info = optim.lbfgs(f, T.zeros(2))
+    check.eq(info.converged, false)
+  end
 end)
 
 check.test("lbfgs", function()

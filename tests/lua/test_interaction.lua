@@ -154,6 +154,27 @@ check.test("compositional contrast: 0 when no output sees two slots, known value
   end
 end)
 
+check.test("what does not depend on slots, or is no number, is not scored by luck", function()
+  local z = T.zeros(2, 2, 3)
+  for _, image in ipairs{true, false} do
+    for _, method in ipairs{"differences", "exact"} do
+      local function constant(x) return x:sum():mul(0) + T.zeros(x:size(1), 4, 4, 3) end
+      check.eq(interaction.contrast(constant, z, {image = image, method = method}):item(), 0)
+    end
+  end
+  local masks, weights = T.ones(2, 2, 2):long(), T.rand(2, 4, 3)
+  masks[{1, 1}], masks[{2, 2}] = 2, 2
+  local clean = select(2, interaction.fg_ari(weights, masks))
+  weights[{2, 3, 1}] = 0 / 0
+  local mean, each = interaction.fg_ari(weights, masks)
+  check.ok(mean ~= mean and each[2] ~= each[2])
+  check.near(each[1], clean[1], 0)
+  check.ok((interaction.jis(weights)) ~= (interaction.jis(weights)))
+  local broken = masks:double()
+  broken[{1, 1, 1}] = 0 / 0
+  check.error("interaction.fg_ari: masks are labels; these hold NaN or infinity", interaction.fg_ari, T.rand(2, 4, 3), broken)
+end)
+
 -- f(z) = z + c q(z) and its inverse by fixed-point iteration, f64, two slots of two numbers
 local function pair_of(additive)
   local a = T.tensor({{0, 0.3, 0.2, -0.4}, {0.1, 0, -0.3, 0.2}, {0.3, 0.2, 0, 0.1}, {-0.2, 0.4, 0.3, 0}}, f64)

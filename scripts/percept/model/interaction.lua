@@ -225,14 +225,21 @@ local function fg_ari(name, a, masks, background)
   if masks:dim() ~= 3 or masks:size(1) ~= a:size(1) then
     fail("%s: masks must be (%d,H,W) labels, got (%s)", name, a:size(1), table.concat(masks:shape(), ","))
   end
-  return mean_of(metrics.fg_ari(segment(name, a, masks:size(2), masks:size(3)), masks:long(), background))
+  if masks:dtype() == "f32" or masks:dtype() == "f64" then
+    if masks:isfinite():all():item() == 0 then fail("%s: masks are labels; these hold NaN or infinity", name) end
+    masks = masks:long()
+  end
+  local found = metrics.fg_ari(segment(name, a, masks:size(2), masks:size(3)), masks, background)
+  local nan = a:isnan():any({2, 3}):reshape(a:size(1)) -- no argmax there, and no mean
+  if nan:any():item() == 1 then return 0 / 0, found:masked_fill(nan, 0 / 0) end
+  return mean_of(found)
 end
 
 declare("fg_ari", "weights:tensor, masks:tensor, background:int=0", function(a, masks, background)
   check_weights("interaction.fg_ari", a)
   return fg_ari("interaction.fg_ari", a, masks, background)
 end, "adjusted Rand index of interaction.segment(weights (B,Q,K)) against masks (B,H,W) on the pixels whose mask is not `background`: "
-  .. "mean over images that have some, and f64 (B) (NaN: none). Of a slot Jacobian it is the J-ARI of arXiv 2411.07784")
+  .. "mean over images that have some, and f64 (B); NaN: none, or weights of NaN. Of a slot Jacobian it is the J-ARI of arXiv 2411.07784")
 
 declare("ari",
   "decoder:any, z:tensor, masks:tensor, from:str(attention|jacobian)=attention, background:int=0, " .. jacobian_options,
@@ -275,6 +282,7 @@ declare("jis", "weights:tensor, masks:tensor?, background:int=0", function(s, ma
     end
     local most = s:max(3) / (total + 1e-30)
     local v = (most:double() - 1 / k) / (1 - 1 / k)
+    if s:isnan():any():item() == 1 then return 0 / 0, (v * use):sum(2) / use:sum(2) end
     return mean_of((v * use):sum(2) / use:sum(2))
   end)
 end, "JIS of a slot Jacobian or attention (B,P,K): mean over pixels of max_k S, S summing to 1 over slots, rescaled to "
@@ -297,7 +305,8 @@ declare("contrast", "decoder:any, z:tensor, image:bool=false, create_graph:bool=
     end
     return maybe_grad(create_graph, function()
       local c = by_images(z, batch, function(part)
-        local norm = (slot_sums(outputs, part, o, function(d) return d:square():sum(3) end) + 1e-20):sqrt()
+        local square = slot_sums(outputs, part, o, function(d) return d:square():sum(3) end)
+        local norm = (square + 1e-20):sqrt() * square:gt(0):type_as(square) -- no dependence is 0, and has a gradient
         if not image then return pairs_of(norm):sum(2) end
         local mean = norm:mean(3, true)
         local weight = mean / (mean:max(2, true) + 1e-20)

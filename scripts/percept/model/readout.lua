@@ -40,8 +40,15 @@ end
 
 local function predict(self, z, k, f)
   local x = (z:select(2, k) - self.mean:select(2, k)) / self.scale:select(2, k)
-  local _, class = self.nets[k][f](x):max(2)
-  return class
+  local top, class = self.nets[k][f](x):max(2)
+  return class, top
+end
+
+-- Share of right classes; NaN where logits are not numbers, instead of the luck of whatever class comes first.
+local function accuracy(self, z, k, f, labels)
+  local class, top = predict(self, z, k, f)
+  if top:isnan():any():item() == 1 then return 0 / 0 end
+  return class:eq(labels[f]):to("f32"):mean():item()
 end
 
 --- Accuracy of every (slot, factor): table [k][factor].
@@ -50,7 +57,7 @@ function Readouts:accuracies(z, labels)
     local out = {}
     for k = 1, self.slots do
       out[k] = {}
-      for _, f in ipairs(self.factors) do out[k][f] = predict(self, z, k, f):eq(labels[f]):to("f32"):mean():item() end
+      for _, f in ipairs(self.factors) do out[k][f] = accuracy(self, z, k, f, labels) end
     end
     return out
   end)
@@ -72,7 +79,7 @@ end
 
 --- Predicted class indices of a factor (N).
 function Readouts:predict(z, f)
-  return T.no_grad(function() return predict(self, z, self.slot_of[f], f) end)
+  return T.no_grad(function() return (predict(self, z, self.slot_of[f], f)) end)
 end
 
 --- Logits of every factor from its matched slot, with history: z (B,K,m) -> (B,classes) each.
@@ -88,7 +95,9 @@ end
 --- Accuracy per factor with the matched slots: factor -> accuracy.
 function Readouts:score(z, labels)
   local out = {}
-  for _, f in ipairs(self.factors) do out[f] = self:predict(z, f):eq(labels[f]):to("f32"):mean():item() end
+  T.no_grad(function()
+    for _, f in ipairs(self.factors) do out[f] = accuracy(self, z, self.slot_of[f], f, labels) end
+  end)
   return out
 end
 

@@ -197,12 +197,13 @@ END_TEST
 START_TEST(nan_stays_where_it_is) {
   affine f = make(PC_F32);
   pc_tensor *x = NORMAL(PC_F32, 1, 3, 2, 3, 1), *z0 = NORMAL(PC_F32, 2, 3, 2, 2);
-  pc_f32(x)[P] = NAN; /* image 2 */
+  pc_f32(x)[P] = _i % 2 ? INFINITY : NAN; /* image 2 */
   pc_invert_result r, clean;
-  const pc_invert_opts o = {.method = (pc_invert_method)_i, .steps = 50};
+  const pc_invert_opts o = {.method = (pc_invert_method)(_i / 2), .steps = 50};
   must(pc_invert(&r, decode, &f, x, z0, &o));
-  ck_assert(isnan(pc_f32(r.loss)[1]));
-  ck_assert_int_eq(pc_u8(r.converged)[1], 1); /* it does not go on for nothing */
+  ck_assert(!isfinite(pc_f32(r.loss)[1]));
+  ck_assert_int_eq(pc_u8(r.converged)[1], 0);
+  ck_assert_int_lt(pc_i64(r.steps)[1], 50); /* it does not go on for nothing */
   ck_assert_mem_eq(pc_f32(r.z) + D, pc_f32(z0) + D, sizeof(float) * D);
   pc_f32(x)[P] = 0;
   must(pc_invert(&clean, decode, &f, x, z0, &o));
@@ -574,7 +575,7 @@ static Suite *inverter_suite(void) {
   tcase_add_test(tc, never_worse_than_the_start);
   tcase_add_test(tc, counts_and_traces);
   tcase_add_loop_test(tc, company_changes_nothing, 0, METHODS);
-  tcase_add_loop_test(tc, nan_stays_where_it_is, 0, METHODS);
+  tcase_add_loop_test(tc, nan_stays_where_it_is, 0, 2 * METHODS);
   tcase_add_loop_test(tc, keeps_its_promises, 0, METHODS);
   tcase_add_test(tc, lm_counts);
   tcase_add_test(tc, lm_reuses_the_jacobian);
