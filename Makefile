@@ -41,7 +41,7 @@ DB_OBJ     := $(call obj,$(DB_SRC)) $(BUILD)/gen/sql.o
 BIND_OBJ   := $(call obj,$(BIND_SRC)) $(BUILD)/gen/lua.o
 TESTS      := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 
-.PHONY: help deps dev-deps build tests quickstart test lint sanitize bench docs install uninstall clean
+.PHONY: help deps dev-deps build tests quickstart test ctrlc lint sanitize bench docs install uninstall clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -162,6 +162,11 @@ quickstart: build ## build, then the main job on real images: about three minute
 test: deps ## every suite: C, Lua, command line
 	@$(MAKE_ALL) tests
 	@BUILD=$(BUILD) sh tests/run.sh
+
+# the limit is meant for a machine with nothing else to do
+ctrlc: build ## N=500 interrupts at random moments of a prompt, each answered within 200 ms [SEED=1]
+	@$(MAKE_ALL) $(BUILD)/tests/cli/test_ctrlc
+	@PERCEPT=$(BUILD)/percept CTRLC=$(or $(N),500) CTRLC_LIMIT=200 $(BUILD)/tests/cli/test_ctrlc
 
 lint: dev-deps ## clang-format, cppcheck, luacheck
 	@sh tests/lint.sh

@@ -72,6 +72,9 @@ static int body(lua_State *L) {
   return 1;
 }
 
+/* So long may what ends the program run after a signal before it is interrupted again. */
+#define EXIT_SECONDS 1.0
+
 static int finish(lua_State *L, int failed) {
   int sig = pc_front_signal(), code = 0;
   const char *message = NULL;
@@ -88,8 +91,10 @@ static int finish(lua_State *L, int failed) {
     code = lua_isnumber(L, -1) ? (int)lua_tointeger(L, -1) : 0;
     if (sig == SIGTERM) code = 143;
   }
-  pc_front_quiet();
+  pc_front_hold(EXIT_SECONDS);
   pc_run_exit_functions(L, code >= 128 ? "killed" : code ? "failed" : "done", message);
+  if (!sig && pc_front_signal()) code = 128 + pc_front_signal();
+  pc_front_hold(EXIT_SECONDS);
   return code;
 }
 

@@ -12,6 +12,84 @@
 #include "bindings/modules.def"
 #undef MODULE
 
+/* ---- the globals of the workbench's own Lua ---- */
+
+/* registry[&env_key]: what its chunks see as globals: the standard library as it was at the start, copied. Whoever
+ * assigns `print`, or empties `string`, at the prompt changes his own globals, not the prompt's. What isn't there is
+ * looked for in _G, and an assignment goes there. */
+static char env_key;
+
+static void copy_fields(lua_State *L, int from, int to) {
+  for (lua_pushnil(L); lua_next(L, from);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, to);
+  }
+}
+
+/* print() for the workbench: a function that the user put in its place is obeyed, the global tostring isn't asked.
+ * Upvalues: tostring, print. */
+static int own_print(lua_State *L) {
+  int n = lua_gettop(L);
+  lua_pushliteral(L, "print");
+  lua_rawget(L, LUA_GLOBALSINDEX);
+  if (lua_isfunction(L, -1) && !lua_rawequal(L, -1, lua_upvalueindex(2))) {
+    lua_insert(L, 1);
+    lua_call(L, n, 0);
+    return 0;
+  }
+  for (int i = 1; i <= n; i++) {
+    size_t len;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushvalue(L, i);
+    lua_call(L, 1, 1);
+    const char *text = lua_tolstring(L, -1, &len);
+    if (i > 1) putchar('\t');
+    if (text) fwrite(text, 1, len, stdout);
+    lua_pop(L, 1);
+  }
+  putchar('\n');
+  return 0;
+}
+
+static void make_environment(lua_State *L) {
+  lua_pushlightuserdata(L, &env_key);
+  lua_newtable(L);
+  int env = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, LUA_GLOBALSINDEX);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2); /* name, name, value */
+    if (lua_istable(L, -1) && !lua_rawequal(L, -1, LUA_GLOBALSINDEX)) {
+      lua_newtable(L);
+      copy_fields(L, lua_gettop(L) - 1, lua_gettop(L));
+      lua_remove(L, -2);
+    }
+    lua_rawset(L, env);
+  }
+  lua_getfield(L, env, "tostring");
+  lua_getfield(L, env, "print");
+  lua_pushcclosure(L, own_print, 2);
+  lua_setfield(L, env, "print");
+  lua_createtable(L, 0, 2);
+  lua_pushvalue(L, LUA_GLOBALSINDEX);
+  lua_setfield(L, -2, "__index");
+  lua_pushvalue(L, LUA_GLOBALSINDEX);
+  lua_setfield(L, -2, "__newindex");
+  lua_setmetatable(L, env);
+  lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+static void push_environment(lua_State *L) {
+  lua_pushlightuserdata(L, &env_key);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+}
+
+void pc_push_global(lua_State *L, const char *name) {
+  push_environment(L);
+  lua_getfield(L, -1, name);
+  lua_remove(L, -2);
+}
+
 /* ---- embedded Lua ---- */
 
 /* Pushes the chunk of dir/<path>.lua and returns 1; 0 when there is no such file. Raises its mistakes. */
@@ -35,6 +113,8 @@ static int load_embedded(lua_State *L) {
     lua_pushfstring(L, "@scripts/%s.lua", e->path);
     if (luaL_loadbuffer(L, (const char *)e->data, e->size, lua_tostring(L, -1))) return lua_error(L);
   }
+  push_environment(L);
+  lua_setfenv(L, -2);
   lua_pushstring(L, e->name);
   lua_call(L, 1, 1);
   return 1;
@@ -76,12 +156,12 @@ static void preload(lua_State *L) {
 static int percept_index(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
   lua_pushfstring(L, "percept.%s", lua_tostring(L, 2));
-  lua_getglobal(L, "package");
+  pc_push_global(L, "package");
   lua_getfield(L, -1, "preload");
   lua_pushvalue(L, 3);
   lua_rawget(L, -2);
   if (lua_isnil(L, -1)) return 1;
-  lua_getglobal(L, "require");
+  pc_push_global(L, "require");
   lua_pushvalue(L, 3);
   lua_call(L, 1, 1);
   lua_pushvalue(L, 2);
@@ -262,6 +342,7 @@ static const pc_luafn fns[] = {
 
 int luaopen_percept(lua_State *L) {
   pc_set_lua_home(L);
+  make_environment(L);
   preload(L);
   lua_newtable(L);
   pc_register(L, NULL, fns);

@@ -27,6 +27,8 @@ int luaopen_percept(lua_State *L);
 void pc_run_exit_functions(lua_State *L, const char *status, const char *message);
 /* Closes every open run of this process, its sources complete; what cannot be written goes to stderr (recorder.c). */
 void pc_finish_open_runs(lua_State *L, const char *status, const char *message);
+/* Pushes a global as it was at the start, whatever was assigned to it since: package, require, tostring, ... */
+void pc_push_global(lua_State *L, const char *name);
 /* Pushes the metatable of tensors. */
 void pc_push_tensor_class(lua_State *L);
 
@@ -39,8 +41,12 @@ void pc_front_reset(void);
 void pc_front_quiet(void);
 /* An op gave up: the signal has been noticed. */
 void pc_front_noticed(void);
-/* Where SIGINT jumps to while a line is being read; NULL: nowhere. A sigjmp_buf*. */
-void pc_front_set_jump(void *jump);
+/* A signal that was noticed is not raised again for so many seconds: something is being put in order. */
+void pc_front_hold(double seconds);
+/* on: the prompt begins; signals are noted, and raised only between open and close, where the user's entry runs. */
+void pc_front_prompt(int on);
+void pc_front_open(void);
+void pc_front_close(void);
 /* The signal that ended the script: SIGINT, SIGTERM, or 0. */
 int pc_front_signal(void);
 

@@ -212,6 +212,12 @@ static int f_taken_signal(lua_State *L, pc_args *a) {
   return 1;
 }
 
+/* Time for putting things in order, undisturbed by the signal that ended the script. */
+static int f_hold_signal(lua_State *L, pc_args *a) {
+  pc_front_hold(pc_arg_num(a, "seconds"));
+  return 0;
+}
+
 static int f_pid(lua_State *L, pc_args *a) {
   lua_pushinteger(L, getpid());
   return 1;
@@ -256,6 +262,8 @@ static const pc_luafn functions[] = {
     {"die_with_parent", "pid:int", f_die_with_parent, "SIGTERM to this process when its parent, pid, ends", 0},
     {"taken_signal", "", f_taken_signal,
      "\"INT\" or \"TERM\" when one came: it is taken as noticed, the script ends by itself", 0},
+    {"hold_signal", "seconds:num", f_hold_signal,
+     "a signal that was raised as an error is not raised again for so many seconds: time to put things in order", 0},
     {"pid", "", f_pid, "number of this process", 0},
     {"cwd", "", f_cwd, "the working folder", 0},
     {"chdir", "path:str", f_chdir, "changes the working folder", 0},

@@ -56,7 +56,7 @@ static int is_builtin(const char *name) {
 static int record_modules(lua_State *L, pc_run *r) {
   int top = lua_gettop(L), rc = PC_OK;
   luaL_checkstack(L, 12, "modules");
-  lua_getglobal(L, "package");
+  pc_push_global(L, "package");
   lua_getfield(L, top + 1, "loaded");
   lua_getfield(L, top + 1, "preload");
   lua_getfield(L, top + 1, "path");
@@ -142,7 +142,7 @@ char *openblas_get_corename(void);
 /* The versions that decide a number. */
 static int versions(lua_State *L, pc_kv *env) {
   int n = 0;
-  lua_getglobal(L, "jit");
+  pc_push_global(L, "jit");
   if (lua_istable(L, -1)) {
     lua_getfield(L, -1, "version"); /* the table keeps the string */
     if (lua_isstring(L, -1)) env[n++] = (pc_kv){"luajit", lua_tostring(L, -1)};

@@ -1,10 +1,16 @@
 /* repl.c: module percept.edit: reading lines with libedit: history, completion, Ctrl-C. */
+#include <errno.h>
 #include <glob.h>
-#include <setjmp.h>
+#include <langinfo.h>
+#include <limits.h>
+#include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <wchar.h>
 #include <editline/readline.h>
 
 #include "bindings/args.h"
@@ -44,7 +50,10 @@ static char **complete(const char *text, int start, int end) {
   lua_pushlstring(L, text, strlen(text));
   lua_pushlstring(L, rl_line_buffer, (size_t)end);
   lua_pushinteger(L, start + 1);
-  if (lua_pcall(L, 3, 1, 0) == 0 && lua_istable(L, -1)) {
+  pc_front_open(); /* it looks into the user's tables */
+  int failed = lua_pcall(L, 3, 1, 0);
+  pc_front_close();
+  if (!failed && lua_istable(L, -1)) {
     int n = (int)lua_objlen(L, -1);
     candidates = calloc((size_t)n + 1, sizeof *candidates);
     for (int i = 1; candidates && i <= n; i++) {
@@ -57,28 +66,99 @@ static char **complete(const char *text, int start, int end) {
   return ncandidates ? rl_completion_matches(text, generate) : NULL;
 }
 
-/* Ctrl-C while reading jumps here: only readline's frames lie between. */
-static sigjmp_buf cancelled;
+/* ---- reading ---- */
 
-static char *read_line(const char *prompt, volatile int *stopped) {
-  char *line = NULL;
-  *stopped = 0;
-  if (sigsetjmp(cancelled, 1)) {
-    pc_front_set_jump(NULL);
-    *stopped = 1;
-    return NULL;
+/* What came while a line was read. Handlers only note it; read_key() looks before it waits and while it waits. */
+static volatile sig_atomic_t stop_key, resized;
+static sigset_t outside; /* the signals that are blocked while nobody waits */
+
+static void on_stop(int sig) { stop_key = 1; }
+static void on_resize(int sig) { resized = 1; }
+
+/* Ctrl-Z: the terminal as the shell expects it, and ours again afterwards. */
+static void suspend(void) {
+  stop_key = 0;
+  rl_deprep_terminal();
+  raise(SIGSTOP);
+  rl_prep_terminal(1);
+  rl_forced_update_display();
+}
+
+/* The next byte; -1 at the end of the input or after a signal that asks to stop. */
+static int read_byte(void) {
+  struct pollfd in = {fileno(rl_instream ? rl_instream : stdin), POLLIN, 0};
+  sigset_t blocked;
+  unsigned char byte;
+  int got = -1;
+  sigprocmask(SIG_BLOCK, &outside, &blocked);
+  while (!pc_front_signal()) {
+    if (stop_key) suspend();
+    if (resized) resized = 0, rl_resize_terminal();
+    if (ppoll(&in, 1, NULL, &blocked) < 0) {
+      if (errno == EINTR) continue;
+      break;
+    }
+    sigprocmask(SIG_SETMASK, &blocked, NULL); /* a key that was typed behind Ctrl-C is not taken before it */
+    sigprocmask(SIG_BLOCK, &outside, NULL);
+    if (pc_front_signal() || stop_key) continue;
+    ssize_t n = read(in.fd, &byte, 1);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (n == 1) got = byte;
+    break;
   }
-  pc_front_set_jump(&cancelled);
-  line = readline(prompt);
-  pc_front_set_jump(NULL);
+  sigprocmask(SIG_SETMASK, &blocked, NULL);
+  return got;
+}
+
+/* A character: libedit takes what this returns as a wchar_t. */
+static int read_key(FILE *unused) {
+  mbstate_t state = {0};
+  wchar_t wide;
+  (void)unused;
+  for (;;) {
+    int byte = read_byte();
+    char c = (char)byte;
+    if (byte < 0) return -1;
+    size_t n = mbrtowc(&wide, &c, 1, &state);
+    if (n == (size_t)-1) return byte; /* no text of this terminal's: as it is */
+    if (n != (size_t)-2) return (int)wide;
+  }
+}
+
+/* Signals wake read_key() and nothing else: libedit's frames are left by returning. */
+static char *read_line(const char *prompt) {
+  struct sigaction sa, stop, winch;
+  sigemptyset(&outside);
+  sigaddset(&outside, SIGINT);
+  sigaddset(&outside, SIGTERM);
+  sigaddset(&outside, SIGTSTP);
+  sigaddset(&outside, SIGWINCH);
+  memset(&sa, 0, sizeof sa);
+  sa.sa_handler = on_stop;
+  sigaction(SIGTSTP, &sa, &stop);
+  sa.sa_handler = on_resize;
+  sigaction(SIGWINCH, &sa, &winch);
+  char *line = readline(prompt);
+  sigaction(SIGTSTP, &stop, NULL);
+  sigaction(SIGWINCH, &winch, NULL);
   return line;
+}
+
+/* Letters beyond ASCII are typed as UTF-8, whatever the locale: text is UTF-8 everywhere in the program. */
+static void use_utf8(void) {
+  setlocale(LC_CTYPE, "");
+  if (strcmp(nl_langinfo(CODESET), "UTF-8")) setlocale(LC_CTYPE, "C.UTF-8");
 }
 
 /* Once: rl_initialize() forgets the history that add_history() was given before. */
 static void initialise(void) {
   static int ready;
   if (ready) return;
+  use_utf8();
   rl_readline_name = "percept";
+  rl_catch_signals = rl_catch_sigwinch = 0;
+  rl_getc_function = read_key;
+  rl_completion_query_items = INT_MAX; /* its question would be read past read_key() */
   rl_initialize();
   rl_attempted_completion_function = complete;
   rl_basic_word_break_characters = " \t\n\"'><=;|&{}(+-*/%^#~),";
@@ -88,26 +168,49 @@ static void initialise(void) {
 
 /* A line; nil and "interrupt" after Ctrl-C; nil at the end. */
 static int f_readline(lua_State *L, pc_args *a) {
-  volatile int stopped;
   initialise();
   reading = L;
   if (pc_arg_at(a, "complete")) {
     lua_pushvalue(L, pc_arg_at(a, "complete"));
     completer = luaL_ref(L, LUA_REGISTRYINDEX);
   }
-  char *line = read_line(pc_arg_str(a, "prompt"), &stopped);
+  char *line = read_line(pc_arg_str(a, "prompt"));
   luaL_unref(L, LUA_REGISTRYINDEX, completer);
   completer = LUA_NOREF;
   forget_candidates();
-  if (line) {
+  int stopped = pc_front_signal() == SIGINT;
+  if (stopped) pc_front_reset();
+  if (line && !stopped) {
     lua_pushstring(L, line);
     free(line);
     return 1;
   }
+  free(line);
   lua_pushnil(L);
   if (!stopped) return 1;
   lua_pushliteral(L, "interrupt");
   return 2;
+}
+
+/* ---- running ---- */
+
+/* xpcall of what a signal may stop. */
+static int f_call(lua_State *L, pc_args *a) {
+  int at = lua_gettop(L) + 1;
+  lua_pushvalue(L, pc_arg_at(a, "handler"));
+  lua_pushvalue(L, pc_arg_at(a, "fn"));
+  pc_front_open();
+  int failed = lua_pcall(L, 0, LUA_MULTRET, at);
+  pc_front_close();
+  lua_pushboolean(L, !failed);
+  lua_replace(L, at);
+  return lua_gettop(L) - at + 1;
+}
+
+static int f_prompt(lua_State *L, pc_args *a) {
+  (void)L;
+  pc_front_prompt(pc_arg_bool(a, "on"));
+  return 0;
 }
 
 static int f_add_history(lua_State *L, pc_args *a) {
@@ -136,12 +239,16 @@ static int f_list(lua_State *L, pc_args *a) {
   return 1;
 }
 
-static const pc_luafn fns[] = {{"readline", "prompt:str=\"\", complete:function?", f_readline,
-                                "a line from the terminal; nil at its end; nil and \"interrupt\" after Ctrl-C"},
-                               {"add_history", "line:str", f_add_history, "a line that arrow-up brings back"},
-                               {"glob", "pattern:str", f_list, "paths that match a pattern; folders end in /"},
-                               {"reset", "", f_reset, "forgets an interrupt that was handled"},
-                               {0}};
+static const pc_luafn fns[] = {
+    {"readline", "prompt:str=\"\", complete:function?", f_readline,
+     "a line from the terminal; nil at its end; nil and \"interrupt\" after Ctrl-C"},
+    {"add_history", "line:str", f_add_history, "a line that arrow-up brings back"},
+    {"glob", "pattern:str", f_list, "paths that match a pattern; folders end in /"},
+    {"call", "fn:function, handler:function", f_call,
+     "xpcall(fn, handler) of an entry: what a signal stops at the prompt"},
+    {"prompt", "on:bool", f_prompt, "from here on a signal is noted, and an error only in call() and completion"},
+    {"reset", "", f_reset, "forgets an interrupt that was handled"},
+    {0}};
 
 int luaopen_percept_edit(lua_State *L) {
   lua_newtable(L);

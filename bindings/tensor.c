@@ -72,7 +72,7 @@ static int tensor_tostring(lua_State *L) {
 
 static int tensor_concat(lua_State *L) {
   for (int i = 1; i <= 2; i++) {
-    lua_getglobal(L, "tostring");
+    pc_push_global(L, "tostring");
     lua_pushvalue(L, i);
     lua_call(L, 1, 1);
   }
@@ -406,7 +406,7 @@ int luaopen_percept_tensor(lua_State *L) {
     lua_setfield(L, tf, pc_dtype_name((pc_dtype)d));
   }
   lua_settop(L, tf);
-  lua_getglobal(L, "require"); /* what is written in Lua */
+  pc_push_global(L, "require"); /* what is written in Lua */
   lua_pushliteral(L, "percept.autograd");
   lua_call(L, 1, 1);
   lua_pushvalue(L, tf);

@@ -2,7 +2,9 @@
 
 #include <cblas.h>
 #include <omp.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 
 static int threads; /* 0: not decided yet */
@@ -28,6 +30,22 @@ int pc_set_num_threads(int n) {
   return threads = n;
 }
 
+/* Threads inherit the mask of signals. A signal that lands on a worker would run its handler there, beside Lua: so
+ * workers are made with everything blocked, by a region that does nothing, whenever the team grows. */
+static void make_workers(int want) {
+  static _Thread_local int made = 1;
+  if (want > made) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+#pragma omp parallel num_threads(want)
+    { /* a team of so many */
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+  }
+  made = want; /* a smaller team lets the others go */
+}
+
 void pc_parallel_for(int64_t n, int64_t grain, pc_range_fn fn, void *ctx) {
   if (n <= 0) return;
   if (grain < 1) grain = 1;
@@ -41,6 +59,7 @@ void pc_parallel_for(int64_t n, int64_t grain, pc_range_fn fn, void *ctx) {
     for (int64_t c = 0; c < chunks; c++) fn(c * grain, c == chunks - 1 ? n : (c + 1) * grain, ctx);
     return;
   }
+  make_workers(want);
   /* dynamic: a neighbour on one of the cores must not hold up the others */
 #pragma omp parallel for schedule(dynamic, 1) num_threads(want)
   for (int64_t c = 0; c < chunks; c++) fn(c * grain, c == chunks - 1 ? n : (c + 1) * grain, ctx);

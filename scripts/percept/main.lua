@@ -95,7 +95,7 @@ end
 
 --- Runs a command line; returns the exit code. Errors pass on.
 function cli.main(args)
-  os.exit = exit_through -- luacheck: ignore
+  _G.os.exit = exit_through -- luacheck: ignore
   local first = args[1]
   if not first then return prompt() end
   if flags[first] then return flags[first](args) end

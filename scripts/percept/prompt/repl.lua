@@ -4,16 +4,28 @@
 -- %time CODE says how long it took, %prof CODE which ops took the time.
 -- _ is the last result, _1 .. _9 the last ones, newest first; they are weak: a result that nobody
 -- else holds may be collected.
+-- What the user assigns, to print, to string.format, to _G's metatable, is his: the prompt's globals are those of the
+-- start (percept.c), its own code runs with the methods of strings as they were, and signals wait until it is done.
 local percept = require "percept"
-local edit = require "percept.edit"
 local help = require "percept.help"
 local open = require "percept.run.open"
 local profile = require "percept.profile"
 local strict = require "percept.strict"
-local sys = require "percept.sys"
 local train = require "percept.train"
+local is_tensor, signal = require("percept.tensor").is_tensor, percept.signal
+local format = string.format
+
+-- Modules are the user's, too: these are copies.
+local function copy(module)
+  local own = {}
+  for k, v in pairs(module) do own[k] = v end
+  return own
+end
+local edit, sys = copy(require "percept.edit"), copy(require "percept.sys")
 
 local repl = {}
+
+local function say(text) io.stdout:write(text, "\n") end
 
 local function data_file()
   local base = os.getenv "XDG_DATA_HOME"
@@ -81,43 +93,41 @@ end
 
 -- ---- printing ----
 
-local function is_identifier(s) return type(s) == "string" and s:match "^[%a_][%w_]*$" ~= nil end
+local function is_identifier(s) return type(s) == "string" and string.match(s, "^[%a_][%w_]*$") ~= nil end
 
 local function show_table(t, depth)
   if depth > 2 then return "{...}" end
   local meta = getmetatable(t)
-  if type(meta) == "table" and meta.__tostring then return tostring(t) end
+  if type(meta) == "table" and rawget(meta, "__tostring") then return tostring(t) end
   local parts, n = {}, 0
-  local function put(text)
+  local function put(show, ...) -- what is too much is counted alone
     n = n + 1
-    if n <= 40 then parts[n] = text end
+    if n <= 40 then parts[n] = show(...) end
   end
   local function show(v)
     if type(v) == "table" then return show_table(v, depth + 1) end
-    if type(v) == "string" then return ("%q"):format(v) end
-    local T = percept.tensor
-    if T.is_tensor(v) then return "<" .. v:dtype() .. " (" .. table.concat(v:size(), ",") .. ")>" end
+    if type(v) == "string" then return format("%q", v) end
+    if is_tensor(v) then return "<" .. v:dtype() .. " (" .. table.concat(v:size(), ",") .. ")>" end
     return tostring(v)
   end
-  for _, v in ipairs(t) do put(show(v)) end
+  for _, v in ipairs(t) do put(show, v) end
   local count, keys = n, {}
   for k in pairs(t) do
     if not (type(k) == "number" and k >= 1 and k <= count and k % 1 == 0) then keys[#keys + 1] = k end
   end
   table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
-  for _, k in ipairs(keys) do
-    put((is_identifier(k) and k or "[" .. tostring(k) .. "]") .. " = " .. show(rawget(t, k)))
-  end
-  if n > 40 then parts[41] = ("... %d more"):format(n - 40) end
+  local function pair(k) return (is_identifier(k) and k or "[" .. tostring(k) .. "]") .. " = " .. show(rawget(t, k)) end
+  for _, k in ipairs(keys) do put(pair, k) end
+  if n > 40 then parts[41] = format("... %d more", n - 40) end
   local line = "{" .. table.concat(parts, ", ") .. "}"
   if #line <= 100 then return line end
-  local pad = ("  "):rep(depth)
+  local pad = string.rep("  ", depth)
   return "{\n" .. pad .. "  " .. table.concat(parts, ",\n" .. pad .. "  ") .. "\n" .. pad .. "}"
 end
 
 local function show_value(v)
   if type(v) == "table" then return show_table(v, 0) end
-  if type(v) == "string" then return ("%q"):format(v) end
+  if type(v) == "string" then return format("%q", v) end
   return tostring(v)
 end
 
@@ -283,14 +293,12 @@ local function trace(message)
     message = message:gsub("^scripts/percept/[%w_/]+%.lua:%d+: ", "") -- a place in the workbench tells its user nothing
   else
     local meta = getmetatable(message)
-    if not (type(meta) == "table" and meta.__tostring) then
-      message = ("(error object: %s)"):format(type(message))
-    end
-    return tostring(message)
+    if type(meta) == "table" and meta.__tostring then return tostring(message) end
+    return "(error object: " .. type(message) .. ")"
   end
   local lines = {}
   for line in debug.traceback("", 2):gmatch "[^\n]+" do
-    if line:find("xpcall", 1, true) or line:find("scripts/percept/prompt/repl.lua", 1, true) then break end
+    if line:find("[C]: in function 'call'", 1, true) or line:find("scripts/percept/prompt/repl.lua", 1, true) then break end
     if not line:find("[builtin", 1, true) and not line:match "^stack traceback:" then lines[#lines + 1] = line end
   end
   if lines[1] and lines[1]:find("[C]: in function 'error'", 1, true) then table.remove(lines, 1) end
@@ -326,6 +334,59 @@ local magics = {
 
 repl.magics = magics
 
+-- ---- the user's code ----
+
+local strings = debug.getmetatable ""
+local methods = setmetatable(string, {__index = _G.string}) -- ours first, then what the user adds
+local theirs = {meta = strings, index = methods}
+
+-- Between user's code and ours the methods of strings change hands: s:format() is looked up in a table that
+-- anybody may empty.
+local function outside(fn, handler)
+  debug.setmetatable("", theirs.meta)
+  strings.__index = theirs.index
+  local got = pack(edit.call(fn, handler))
+  theirs = {meta = debug.getmetatable "", index = rawget(strings, "__index")}
+  debug.setmetatable("", strings)
+  strings.__index = methods
+  return got
+end
+
+local function plain(message) return message end
+
+-- An error as text; its __tostring is the user's code, too.
+local function text_of(message)
+  if type(message) == "string" then return message end
+  local got = outside(function() return tostring(message) end, plain)
+  return got[1] and type(got[2]) == "string" and got[2] or "(error object: " .. type(message) .. ")"
+end
+
+-- After an error: what was interrupted is closed, the message is shown.
+local function report(message, interrupted)
+  io.stdout:flush()
+  message = text_of(message)
+  if interrupted then
+    if repl.interactive then io.stderr:write "\n" end
+    close_interrupted()
+    message = message:match "^[^\n]*" -- where it was is of no interest
+  else
+    pcall(train.forget)
+  end
+  io.stderr:write(message, "\n")
+end
+
+local function show_results(got)
+  local shown = outside(function()
+    for i = 2, got.n do
+      local ok, s = pcall(show_value, got[i])
+      if not ok and signal() then error(s, 0) end
+      say(ok and s or "(does not print: " .. tostring(s) .. ")")
+    end
+  end, plain)
+  if not shown[1] then report(shown[2], false) end
+  edit.reset()
+end
+
 -- Runs one entry. Returns false after an error.
 local function run(text)
   local quiet = text:match ";%s*$" ~= nil
@@ -335,30 +396,17 @@ local function run(text)
     return false
   end
   local start = sys.time()
-  local got = pack(xpcall(chunk, trace))
+  local got = outside(chunk, trace)
   local seconds = sys.time() - start
-  local interrupted = percept.signal() == "interrupted"
+  local interrupted = signal() == "interrupted"
   edit.reset()
-  if not got[1] then
-    io.stdout:flush()
-    if interrupted then
-      if repl.interactive then io.stderr:write "\n" end
-      close_interrupted()
-      got[2] = tostring(got[2]):match "^[^\n]*" -- where it was is of no interest
-    else
-      train.forget()
-    end
-    io.stderr:write(got[2] == nil and "nil" or tostring(got[2]), "\n")
+  if not got[1] or interrupted then -- a last call may have come to its end all the same
+    report(got[1] and "interrupted" or got[2], interrupted)
     return false
   end
   for i = got.n, 2, -1 do note_result(got[i]) end
-  if not quiet then
-    for i = 2, got.n do
-      local ok, s = pcall(show_value, got[i])
-      print(ok and s or "(does not print: " .. tostring(s) .. ")")
-    end
-  end
-  if seconds > 0.1 and repl.interactive then print(("-- %.2f s"):format(seconds)) end
+  if not quiet then show_results(got) end
+  if seconds > 0.1 and repl.interactive then say(format("-- %.2f s", seconds)) end
   return true
 end
 
@@ -377,37 +425,49 @@ local function run_init()
   local file = path and io.open(path, "r")
   if not file then return end
   file:close()
-  local ok, why = xpcall(function() return assert(loadfile(path))() end, trace)
-  if not ok then io.stderr:write(tostring(why), "\n") end
+  local got = outside(function() return assert(loadfile(path))() end, trace)
+  if not got[1] then io.stderr:write(text_of(got[2]), "\n") end
+  edit.reset()
+end
+
+-- One line read, and run when it is a whole entry: what to go on with (text so far), or false at the end.
+local function turn(state)
+  local line, why = next_line(state.text == nil)
+  if not line and why == "interrupt" then
+    io.write "\n"
+    state.text = nil
+    return true
+  elseif not line then
+    if state.text then
+      state.failed = not run(state.text) or state.failed
+    elseif repl.interactive then
+      io.write "\n"
+    end
+    return false
+  end
+  local text = state.text and state.text .. "\n" .. line or line
+  local _, _, incomplete = repl.compile(text)
+  state.text = incomplete and text or nil
+  if not incomplete then
+    if repl.interactive then remember(text) end
+    if not text:match "^%s*$" and not run(text) then state.failed = true end
+  end
+  return true
 end
 
 local function loop()
-  local failed = false
-  local text
-  while true do
-    if percept.signal() == "terminated" then return true end
-    local line, why = next_line(text == nil)
-    if not line and why == "interrupt" then
-      io.write "\n"
-      edit.reset()
-      text = nil
-    elseif not line then
-      if text then
-        failed = not run(text) or failed
-      elseif repl.interactive then
-        io.write "\n"
-      end
-      return failed
-    else
-      text = text and text .. "\n" .. line or line
-      local _, _, incomplete = repl.compile(text)
-      if not incomplete then
-        if repl.interactive then remember(text) end
-        if not text:match "^%s*$" and not run(text) then failed = true end
-        text = nil
-      end
+  local state = {failed = false}
+  local mistakes = 0 -- of ours, one after another
+  while signal() ~= "terminated" do
+    local ok, more = pcall(turn, state)
+    mistakes = ok and 0 or mistakes + 1
+    if not ok then
+      io.stderr:write("the prompt: ", tostring(more), "\n")
+      state.text = nil
     end
+    if ok and not more or mistakes > 3 then return state.failed end
   end
+  return true
 end
 
 --- The prompt's own globals: name -> value.
@@ -419,15 +479,17 @@ function repl.start()
   rawset(_G, "percept", percept)
   rawset(_G, "T", percept.tensor)
   for name, value in pairs(help.tools()) do rawset(_G, name, value) end
-  jit.off() -- compiled loops could not be interrupted
+  jit.off() -- an entry is a few lines, its operations are not Lua: nothing is gained by compiling
   strict.on(_G, "warn", special)
   help.system_globals()
   if repl.interactive then
     load_history()
     banner()
   end
+  edit.prompt(repl.interactive)
   run_init()
   local failed = loop()
+  edit.prompt(false)
   return failed and not repl.interactive and 1 or 0
 end
 

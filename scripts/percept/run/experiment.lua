@@ -14,10 +14,13 @@
 local config = require "percept.run.config"
 local open = require "percept.run.open"
 local percept = require "percept"
+local process = require "percept.process"
 local session = require "percept.run.session"
 local sys = require "percept.sys"
 local T = require "percept.tensor"
 local train = require "percept.train"
+
+local closing_seconds = 20 -- after a signal: for the checkpoint and the run's last rows
 
 local experiment = {}
 
@@ -99,9 +102,11 @@ function experiment.start(spec, mine)
     open.finish(run, "done")
     return result
   end
-  local killed = sys.interrupted() or result:find("interrupted", 1, true)
+  local killed = percept.signal() or result:find("interrupted", 1, true)
+  if killed then process.hold_signal(closing_seconds) end
   if killed then experiment.rescue() else train.forget() end
   open.finish(run, killed and "killed" or "failed", trace or result)
+  if killed then process.hold_signal(0.3) end -- from here on the study's own code runs
   if spec.on_end then pcall(spec.on_end, run, killed and "killed" or "failed", result) end
   local own = {} -- where in the user's files it happened
   for line in (trace or ""):gmatch "\n(\t[^\n]+)" do

@@ -5,6 +5,7 @@ local percept = require "percept"
 local T = require "percept.tensor"
 local formats = require "percept.formats"
 local open = require "percept.run.open"
+local process = require "percept.process"
 local progress = require "percept.progress"
 local recorder = require "percept.recorder"
 local sys = require "percept.sys"
@@ -233,7 +234,9 @@ local function guard() -- scripts that are interrupted outside of an experiment
   if guarded then return end
   guarded = true
   percept.on_exit(function(status)
-    if status == "killed" then train.rescue() end
+    if status ~= "killed" then return end
+    process.hold_signal(20) -- for the checkpoint
+    train.rescue()
   end)
 end
 
