@@ -27,7 +27,9 @@ typedef struct run_handle {
 #define RUN(a, name) (((run_handle *)pc_arg_object(a, name))->r)
 
 static int f_json(lua_State *L, pc_args *a) {
-  char *text = pc_json_text(L, pc_arg_at(a, "value"), JSON_ENCODE_ANY);
+  char *text;
+  int rc = pc_json_text(L, &text, pc_arg_at(a, "value"), JSON_ENCODE_ANY, "json");
+  if (rc < 0) return rc;
   lua_pushstring(L, text);
   free(text);
   return 1;
@@ -175,7 +177,9 @@ static int f_start(lua_State *L, pc_args *a) {
   pc_kv env[MAX_ENV];
   pc_db *db;
   pc_run *r = NULL;
-  char *json = pc_json_text(L, pc_arg_at(a, "config"), JSON_COMPACT);
+  char *json;
+  int rc = pc_json_text(L, &json, pc_arg_at(a, "config"), JSON_COMPACT, "config");
+  if (rc < 0) return rc;
   pc_run_config c = {.experiment = pc_arg_str(a, "experiment"),
                      .name = pc_arg_str(a, "name"),
                      .has_seed = pc_arg_given(a, "seed"),
@@ -197,7 +201,7 @@ static int f_start(lua_State *L, pc_args *a) {
     lua_pop(L, 1);
   }
   c.n_env = environment(L, env, pc_arg_at(a, "env"));
-  int rc = pc_db_open(&db, pc_arg_str(a, "db"), PC_DB_CREATE);
+  rc = pc_db_open(&db, pc_arg_str(a, "db"), PC_DB_CREATE);
   if (rc == PC_OK) {
     rc = pc_run_start(&r, db, &c);
     pc_db_close(db); /* the run holds it */
@@ -239,7 +243,9 @@ static int m_log(lua_State *L, pc_args *a) {
 static int m_flush(lua_State *L, pc_args *a) { return pc_run_flush(RUN(a, "self")); }
 
 static int m_result(lua_State *L, pc_args *a) {
-  char *extra = pc_json_text(L, pc_arg_at(a, "extra"), JSON_COMPACT);
+  char *extra;
+  int rc = pc_json_text(L, &extra, pc_arg_at(a, "extra"), JSON_COMPACT, "result: extra");
+  if (rc < 0) return rc;
   pc_result r = {.method = pc_arg_str(a, "method"),
                  .split = pc_arg_str(a, "split"),
                  .metric = pc_arg_str(a, "metric"),
@@ -247,7 +253,7 @@ static int m_result(lua_State *L, pc_args *a) {
                  .factor = pc_arg_str(a, "factor"),
                  .n = pc_arg_int64(a, "n"),
                  .extra_json = extra};
-  int rc = pc_run_result(RUN(a, "self"), &r);
+  rc = pc_run_result(RUN(a, "self"), &r);
   free(extra);
   return rc;
 }
@@ -273,13 +279,20 @@ static int m_goal(lua_State *L, pc_args *a) {
 }
 
 static int m_param(lua_State *L, pc_args *a) {
-  pc_run *r = RUN(a, "self");
   const char *key = pc_arg_str(a, "key");
-  int at = pc_arg_at(a, "value");
-  if (lua_type(L, at) == LUA_TBOOLEAN) return pc_run_param_bool(r, key, lua_toboolean(L, at));
-  if (lua_type(L, at) == LUA_TNUMBER) return pc_run_param_num(r, key, lua_tonumber(L, at));
-  if (lua_type(L, at) == LUA_TSTRING) return pc_run_param_text(r, key, lua_tostring(L, at));
-  return pc_fail(PC_EARG, "param: '%s' is %s; a number, a string or a boolean is expected", key, pc_describe(L, at));
+  int at = pc_arg_at(a, "value"), kind = lua_type(L, at), rc;
+  char *json;
+  if (kind != LUA_TBOOLEAN && kind != LUA_TNUMBER && kind != LUA_TSTRING)
+    return pc_fail(PC_EARG, "param: '%s' is %s; a number, a string or a boolean is expected", key, pc_describe(L, at));
+  lua_createtable(L, 0, 1); /* written as a configuration is */
+  lua_pushvalue(L, pc_arg_at(a, "key"));
+  lua_pushvalue(L, at);
+  lua_rawset(L, -3);
+  rc = pc_json_text(L, &json, lua_gettop(L), JSON_COMPACT, "param");
+  lua_pop(L, 1);
+  if (rc == PC_OK) rc = pc_run_params(RUN(a, "self"), json);
+  free(json);
+  return rc;
 }
 
 static int m_finish(lua_State *L, pc_args *a) {

@@ -1,4 +1,8 @@
-/* params.c: a configuration as typed rows: nested objects become a.b.c, a list stays one parameter (its JSON). */
+/* params.c: a configuration as typed rows: nested objects become a.b.c, a list stays one parameter (its JSON).
+ *
+ * JSON holds keys and values that it lacks as text (bindings/json.h): the key
+ * "[100]" is the number 100, "number:inf" an infinity. A row is called a.100
+ * unless "100" stands beside it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +20,17 @@ typedef struct value {
   int exact; /* num is the integer `whole` */
   int64_t whole;
   const char *txt;
+  int string; /* txt is a string of its own, neither a boolean nor a list */
 } value;
 
 typedef int (*leaf_fn)(void *ctx, const char *key, const value *v);
+
+/* NaN stays text: SQL would read NULL, another configuration. */
+static value text(const char *s) {
+  if (!strcmp(s, "number:inf")) return (value){.has_num = 1, .num = INFINITY};
+  if (!strcmp(s, "number:-inf")) return (value){.has_num = 1, .num = -INFINITY};
+  return (value){.txt = s, .string = 1};
+}
 
 static int leaf(json_t *j, const char *key, leaf_fn fn, void *ctx) {
   value v = {0};
@@ -31,7 +43,7 @@ static int leaf(json_t *j, const char *key, leaf_fn fn, void *ctx) {
     case JSON_REAL: v = (value){.has_num = 1, .num = json_real_value(j)}; break;
     case JSON_TRUE: v = (value){.has_num = 1, .num = 1, .exact = 1, .whole = 1, .txt = "true"}; break;
     case JSON_FALSE: v = (value){.has_num = 1, .exact = 1, .txt = "false"}; break;
-    case JSON_STRING: v.txt = json_string_value(j); break;
+    case JSON_STRING: v = text(json_string_value(j)); break;
     case JSON_NULL: break;
     default:
       dump = json_dumps(j, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
@@ -43,15 +55,27 @@ static int leaf(json_t *j, const char *key, leaf_fn fn, void *ctx) {
   return code;
 }
 
-static int walk(json_t *object, char *key, size_t used, size_t size, leaf_fn fn, void *ctx) {
+/* "[100]" as 100, where no sibling is called so; else the name itself. */
+static const char *natural(json_t *object, const char *name, char buf[64]) {
+  size_t n = strlen(name);
+  if (n < 3 || n > 64 || name[0] != '[' || name[n - 1] != ']') return name;
+  memcpy(buf, name + 1, n - 2);
+  buf[n - 2] = '\0';
+  return json_object_get(object, buf) ? name : buf;
+}
+
+/* naturally: keys as a user writes them; else as they are distinct. */
+static int walk(json_t *object, char *key, size_t used, size_t size, int naturally, leaf_fn fn, void *ctx) {
   const char *name;
+  char buf[64];
   json_t *j;
   int code = PC_OK;
   json_object_foreach(object, name, j) {
-    int n = snprintf(key + used, size - used, "%s%s", used ? "." : "", name);
+    if (!*name) return pc_fail(PC_EARG, "config: %s has an empty key", used ? key : "the configuration");
+    int n = snprintf(key + used, size - used, "%s%s", used ? "." : "", naturally ? natural(object, name, buf) : name);
     if (n < 0 || (size_t)n >= size - used) return pc_fail(PC_EARG, "config: key %s… is longer than %zu", key, size - 1);
     if (json_is_object(j) && json_object_size(j))
-      code = walk(j, key, used + (size_t)n, size, fn, ctx);
+      code = walk(j, key, used + (size_t)n, size, naturally, fn, ctx);
     else
       code = leaf(j, key, fn, ctx);
     if (code != PC_OK) return code;
@@ -59,9 +83,9 @@ static int walk(json_t *object, char *key, size_t used, size_t size, leaf_fn fn,
   return PC_OK;
 }
 
-static int each(json_t *object, leaf_fn fn, void *ctx) {
+static int each(json_t *object, int naturally, leaf_fn fn, void *ctx) {
   char key[1024] = "";
-  return walk(object, key, 0, sizeof key, fn, ctx);
+  return walk(object, key, 0, sizeof key, naturally, fn, ctx);
 }
 
 int pc_json_object(json_t **out, const char *text, const char *op) {
@@ -157,41 +181,78 @@ static int add(void *ctx, const char *key, const value *v) {
 
 int pc_params_add(pc_db *db, int64_t run_id, json_t *object, const char *op) {
   add_ctx c = {db, run_id, op, 0};
-  return each(object, add, &c);
+  return each(object, 1, add, &c);
 }
 
 int pc_params_check(pc_db *db, int64_t run_id, json_t *object, const char *op) {
   add_ctx c = {db, run_id, op, 1};
-  return each(object, add, &c);
+  return each(object, 1, add, &c);
 }
 
-/* ---- digest: the sorted leaves but `seed`, so that the order and nesting written do not matter ---- */
+/* ---- digest: the sorted leaves but `seed`, so that the order and nesting written do not matter ----
+ *
+ * A leaf is a line: key#number, key=text. A text that could be taken for something else (a boolean's, a list's, with a
+ * line's end) and a key that holds a mark are written as JSON: key~"text", "key"=text. */
 
 typedef struct line_list {
   char **lines;
   int n, cap;
 } line_list;
 
-static int collect(void *ctx, const char *key, const value *v) {
-  line_list *l = ctx;
-  char number[64] = "";
-  char *line;
+/* Is this string the text of another kind of value, or more than one line? */
+static int ambiguous(const char *s) {
+  if (strchr(s, '\n') || !strcmp(s, "true") || !strcmp(s, "false")) return 1;
+  if (*s != '[' && *s != '{') return 0;
+  json_t *j = json_loads(s, 0, NULL);
+  json_decref(j);
+  return j != NULL;
+}
+
+/* The text as JSON, from malloc. */
+static char *quoted(const char *s) {
+  json_t *j = json_string(s);
+  char *out = j ? json_dumps(j, JSON_ENCODE_ANY) : NULL;
+  json_decref(j);
+  return out;
+}
+
+static int add_line(line_list *l, const char *key, const char *text, char mark) {
+  char *line, *own = NULL;
   size_t size;
-  if (!strcmp(key, "seed")) return PC_OK;
-  if (v->has_num && !v->txt) snprintf(number, sizeof number, "%.17g", v->num);
-  size = strlen(key) + strlen(v->txt ? v->txt : number) + 4;
+  if (strpbrk(key, "=#~\n\"") && !(key = own = quoted(key))) return PC_ENOMEM;
+  size = strlen(key) + strlen(text) + 4;
   if (l->n == l->cap) {
     int cap = l->cap ? 2 * l->cap : 32;
     char **lines = pc_realloc(l->lines, (size_t)cap * sizeof *lines);
-    if (!lines) return PC_ENOMEM;
+    if (!lines) {
+      free(own);
+      return PC_ENOMEM;
+    }
     l->lines = lines;
     l->cap = cap;
   }
   line = pc_malloc(size);
-  if (!line) return PC_ENOMEM;
-  snprintf(line, size, "%s%c%s\n", key, v->txt ? '=' : '#', v->txt ? v->txt : number);
-  l->lines[l->n++] = line;
-  return PC_OK;
+  if (line) {
+    snprintf(line, size, "%s%c%s\n", key, mark, text);
+    l->lines[l->n++] = line;
+  }
+  free(own);
+  return line ? PC_OK : PC_ENOMEM;
+}
+
+static int collect(void *ctx, const char *key, const value *v) {
+  char number[64] = "", *own;
+  int code;
+  if (!strcmp(key, "seed")) return PC_OK;
+  if (!v->txt) {
+    if (v->has_num) snprintf(number, sizeof number, "%.17g", v->num);
+    return add_line(ctx, key, number, '#');
+  }
+  if (!v->string || !ambiguous(v->txt)) return add_line(ctx, key, v->txt, '=');
+  if (!(own = quoted(v->txt))) return PC_ENOMEM;
+  code = add_line(ctx, key, own, '~');
+  free(own);
+  return code;
 }
 
 static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -199,7 +260,7 @@ static int by_text(const void *a, const void *b) { return strcmp(*(char *const *
 int pc_params_digest(char out[33], json_t *object) {
   line_list l = {0};
   pc_digest *d = NULL;
-  int code = each(object, collect, &l);
+  int code = each(object, 0, collect, &l);
   if (code == PC_OK && !(d = pc_digest_new())) code = PC_ENOMEM;
   if (l.n) qsort(l.lines, (size_t)l.n, sizeof *l.lines, by_text);
   for (int i = 0; i < l.n; i++) {

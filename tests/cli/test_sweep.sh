@@ -145,5 +145,17 @@ mistake "another script's name" 1 "the name s belongs to another script" ./tiny.
 echo 'print "nothing"' >none.lua
 mistake "a script without a run" 1 "opens no run" none.lua --seeds 1..2
 
+# ---- values that JSON lacks ----
+cat >odd.lua <<'END'
+local P = require "percept"
+return P.experiment{name = "odd", defaults = {label = "x", clip = 1, at = {[100] = 0.1, [200] = 0.01}, mixed = {1, 2, decay = 0.5}},
+  run = function(_, run) run:result{method = "m", split = "s", metric = "v", value = 1} end}
+END
+for axes in "label=$(printf 'K\344tz,K\366tz')" "clip=inf,-inf,0.12345678901234567" "at.100=0.5,0.6" "mixed.decay=0.1,0.2" "mixed.2=7,8"; do
+  "$P" sweep odd.lua --db odd.db --grid "$axes" --name odd >out 2>&1
+  tail -1 out | grep -qE ' cells: [0-9]+ done$' && ok || bad "a sweep over $axes: $(tail -1 out)"
+  "$P" sweep odd.lua --db odd.db --grid "$axes" --name odd >out 2>&1
+  grep -q ' 0 cells to run' out && ok || bad "its cells are found again: $axes"
+done
 echo "$pass passed, $fail failed"
 [ $fail -eq 0 ]

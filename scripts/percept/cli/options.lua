@@ -130,6 +130,7 @@ local function convert(option, word)
   if option.kind == "int" then
     local n = tonumber(word)
     if not n or n ~= math.floor(n) or word:find "[xX]" then return nil, ("%s needs a whole number, not '%s'"):format(option.flag, word) end
+    if math.abs(n) >= 2 ^ 53 then return nil, ("%s: %s is beyond 2^53, up to where numbers are exact"):format(option.flag, word) end
     return n
   elseif option.kind == "number" then
     local n = tonumber(word)
@@ -252,7 +253,7 @@ end
 function options.settings(list)
   local set = {}
   for _, text in ipairs(list or {}) do
-    local key, value = text:match "^([%w_.%-]+)=(.*)$"
+    local key, value = text:match "^([^=]+)=(.*)$"
     if not key then return nil, ("--set needs key=value, not '%s'"):format(text) end
     set[key] = value
   end

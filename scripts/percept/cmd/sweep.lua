@@ -168,7 +168,7 @@ local function job_of(sweep, cell, db, opts, threads)
     "--seed", ("%d"):format(cell.seed), "--threads", tostring(threads)}
   for key, value in pairs(recorder.parse_json(cell.set_json)) do
     words[#words + 1] = "--set"
-    words[#words + 1] = key .. "=" .. tostring(value)
+    words[#words + 1] = key .. "=" .. (type(value) == "number" and ("%.17g"):format(value) or tostring(value))
   end
   for _, tag in ipairs(opts.tag or sweep.tags or {}) do
     words[#words + 1] = "--tag"
@@ -311,13 +311,13 @@ end
 
 local function finish(opts, db, sweep)
   local text, done, total = counts(db, sweep)
-  if options.format(opts) == "table" then print(text) end
   if done > 0 then
-    if options.format(opts) == "table" then print() end
     summary.print(opts, {sweep = sweep.name, by = sweep.axes})
+    if options.format(opts) == "table" then print() end
   end
+  if options.format(opts) == "table" then print(text) end -- last: what a long table must not push away
   if done < total and options.format(opts) == "table" then
-    print(("\npercept sweep --missing %s%s runs what is not done"):format(sweep.name, opts.db and " --db " .. opts.db or ""))
+    print(("percept sweep --missing %s%s runs what is not done"):format(sweep.name, opts.db and " --db " .. opts.db or ""))
   end
   return done == total and 0 or 1
 end

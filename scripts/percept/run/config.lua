@@ -3,30 +3,63 @@ local percept = require "percept"
 
 local config = {}
 
---- {a = {b = 1}} as {["a.b"] = 1}. Lists, empty tables among them, are values.
-function config.flatten(values, prefix, out)
-  prefix, out = prefix or "", out or {}
+local function is_list(t) -- keys 1..n; the empty table, too
+  local n = 0
+  for _ in pairs(t) do n = n + 1 end
+  return n == #t
+end
+
+-- A key as it stands in a name: 100 is "100", unless "100" is a key as well: then it is "[100]".
+local function spelled(values, key)
+  if type(key) == "string" then return key end
+  local text = tostring(key)
+  if type(key) == "number" then
+    text = (key == math.floor(key) and math.abs(key) < 9e15 and "%.0f" or "%.17g"):format(key)
+  elseif type(key) ~= "boolean" then
+    error(("config: a %s is a key: keys are texts, numbers and booleans"):format(type(key)), 0)
+  end
+  return rawget(values, text) == nil and text or "[" .. text .. "]"
+end
+
+local deepest = 100
+
+-- {{name =, value =, keys = {...}}, ...}: every value that is no group.
+local function leaves(values, out, prefix, keys)
+  if #keys > deepest then error(("config: %s... lies more than %d tables deep"):format(prefix:sub(1, 60), deepest), 0) end
   for key, value in pairs(values) do
-    local name = prefix .. key
-    if type(value) == "table" and #value == 0 and next(value) ~= nil then
-      config.flatten(value, name .. ".", out)
+    local name, path = prefix .. spelled(values, key), {unpack(keys)}
+    path[#path + 1] = key
+    if type(value) == "table" and not is_list(value) then
+      leaves(value, out, name .. ".", path)
     else
-      out[name] = value
+      out[#out + 1] = {name = name, value = value, keys = path}
     end
   end
   return out
 end
 
-local function assign(values, path, value)
-  local at = values
-  for part in path:gmatch("([^.]+)%.") do at = at[part] end
-  at[path:match("[^.]+$")] = value
+--- {a = {b = 1}} as {["a.b"] = 1}, and the keys that lead to each: {["a.b"] = {"a", "b"}}. Lists, empty tables among them, are values.
+function config.flatten(values)
+  local flat, keys = {}, {}
+  for _, leaf in ipairs(leaves(values, {}, "", {})) do
+    if keys[leaf.name] then error(("config: two keys are called %s"):format(leaf.name), 0) end
+    flat[leaf.name], keys[leaf.name] = leaf.value, leaf.keys
+  end
+  return flat, keys
 end
 
-local function copy(value)
+local function assign(values, keys, value)
+  local at = values
+  for i = 1, #keys - 1 do at = at[keys[i]] end
+  at[keys[#keys]] = value
+end
+
+local function copy(value, depth)
   if type(value) ~= "table" then return value end
   local out = {}
-  for k, v in pairs(value) do out[k] = copy(v) end
+  depth = depth or 0
+  if depth > deepest then error(("config: a table contains itself, or lies more than %d tables deep"):format(deepest), 0) end
+  for k, v in pairs(value) do out[k] = copy(v, depth + 1) end
   return out
 end
 
@@ -47,6 +80,10 @@ end
 local function to_number(key, value, default)
   local n = tonumber(value)
   if not n then mismatch(key, "a number", default, value) end
+  local digits = type(value) == "string" and value:match "^%s*%+?(%-?%d+)%s*$"
+  if digits and math.abs(n) >= 2 ^ 53 and ("%.0f"):format(n) ~= (digits:gsub("^(%-?)0+", "%1")) then
+    error(("--set %s=%s: numbers are exact up to 2^53 (9007199254740992); this one would become %.0f"):format(key, value, n), 0)
+  end
   return n
 end
 
@@ -68,8 +105,8 @@ local function to_list(key, value, default)
   local list, kind = {}, type(default[1])
   for i, item in ipairs(items) do
     if kind == "number" then
-      list[i] = tonumber(item)
-      if not list[i] then mismatch(key, "a list of numbers, as in 1,2,3,", default, value) end
+      if not tonumber(item) then mismatch(key, "a list of numbers, as in 1,2,3,", default, value) end
+      list[i] = to_number(key, item, default[1])
     elseif kind == "boolean" then
       list[i] = to_boolean(key, item, default)
     else
@@ -110,10 +147,10 @@ end
 -- that names the nearest and lists the known ones; so is a value of another type.
 function config.configure(defaults, overrides)
   local values = copy(defaults)
-  local known = config.flatten(defaults)
+  local known, keys = config.flatten(defaults)
   for key, value in pairs(overrides or {}) do
     if known[key] == nil then unknown(key, known) end
-    assign(values, key, typed(key, value, known[key]))
+    assign(values, keys[key], typed(key, value, known[key]))
   end
   return values
 end

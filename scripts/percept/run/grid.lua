@@ -23,13 +23,14 @@ end
 
 --- "a=1,2" as {key = "a", values = {"1", "2"}}; "n=1..4" counts. nil and what is wrong.
 function grid.axis(text)
-  local key, list = text:match "^([%w_.%-]+)=(.+)$"
+  local key, list = text:match "^([^=]+)=(.+)$"
   if not key then return nil, ("--grid needs key=value,value, not '%s'"):format(text) end
   local from, to, step = list:match "^(%-?%d+)%.%.(%-?%d+)$"
   if not from then from, to, step = list:match "^(%-?%d+)%.%.(%-?%d+)/(%d+)$" end
   local values = {}
   if from then
     if tonumber(step or 1) < 1 then return nil, ("--grid %s: the step must be larger than 0"):format(text) end
+    if (tonumber(to) - tonumber(from)) / tonumber(step or 1) > 100000 then return nil, ("--grid %s: that many?"):format(text) end
     for n = tonumber(from), tonumber(to), tonumber(step or 1) do values[#values + 1] = ("%d"):format(n) end
   else
     values = split(list, ",")
@@ -46,9 +47,9 @@ end
 
 --- "lr=log:1e-4..1e-2", "x=0..1", "n=int:1..8", "act=of:relu,gelu" as {key =, draw = function(u in [0,1)) -> text}.
 function grid.random_axis(text)
-  local key, kind, rest = text:match "^([%w_.%-]+)=(%a+):(.+)$"
+  local key, kind, rest = text:match "^([^=]+)=(%a+):(.+)$"
   if not key then
-    key, rest = text:match "^([%w_.%-]+)=(.+)$"
+    key, rest = text:match "^([^=]+)=(.+)$"
     kind = "uniform"
   end
   if not key then return nil, ("--random needs key=lo..hi, not '%s'"):format(text) end
