@@ -31,15 +31,27 @@ PC_INLINE void put_rows(float *y, const float *x, const float *w, const float *b
   for (int q = 0; q < n; q++) pc_vstore(y + q * c, (pc_vload(x + q * c) - mean[q]) * rstd[q] * vw + vb);
 }
 
-PC_INLINE void forward_of(const norm *k, int64_t r, const int n) {
+PC_INLINE void forward_with(const norm *k, int64_t r, const int n, const pc_vf *mean, const pc_vf *rstd) {
   int64_t c = k->c;
   const float *restrict x = (const float *)k->x + r * c, *restrict w = k->w, *restrict b = k->b;
   float *restrict y = (float *)k->y + r * c;
-  pc_vf mean[ROWS_FORWARD], rstd[ROWS_FORWARD];
-  row_stats(x, c, (float)k->eps, n, mean, rstd);
   for (int64_t i = 0;; i = i + 2 * PC_LANES <= c ? i + PC_LANES : c - PC_LANES) {
     put_rows(y + i, x + i, w ? w + i : NULL, b ? b + i : NULL, c, n, mean, rstd);
     if (i + PC_LANES == c) break;
+  }
+}
+
+PC_INLINE void forward_of(const norm *k, int64_t r, const int n) {
+  const float *x = (const float *)k->x + r * k->c;
+  pc_vf mean[ROWS_FORWARD], rstd[ROWS_FORWARD];
+  if (__builtin_expect(!row_stats(x, k->c, (float)k->eps, n, mean, rstd), 1)) {
+    forward_with(k, r, n, mean, rstd);
+    return;
+  }
+  for (int q = 0; q < n; q++) { /* one by one */
+    pc_vf m, s;
+    careful_row_stats(x + q * k->c, k->c, (float)k->eps, &m, &s);
+    forward_with(k, r + q, 1, &m, &s);
   }
 }
 
@@ -77,12 +89,12 @@ PC_INLINE void put_gradients(float *gx, const float *g, const float *x, const fl
 }
 
 /* With h = (x - mean) rstd and v = g w:  gx = rstd (v - mean(v) - h mean(v h)). */
-PC_INLINE void backward_of(const norm *k, int64_t r, const int n, float *restrict pw, float *restrict pb) {
+PC_INLINE void backward_with(const norm *k, int64_t r, const int n, float *restrict pw, float *restrict pb,
+                             const pc_vf *mean, const pc_vf *rstd) {
   int64_t c = k->c, odd = c % PC_LANES, last = c - PC_LANES;
   const float *restrict x = (const float *)k->x + r * c, *restrict g = (const float *)k->g + r * c, *restrict w = k->w;
   float *restrict gx = (float *)k->y + r * c;
-  pc_vf mean[ROWS_BACKWARD], rstd[ROWS_BACKWARD], s1[ROWS_BACKWARD] = {{0}}, s2[ROWS_BACKWARD] = {{0}};
-  row_stats(x, c, (float)k->eps, n, mean, rstd);
+  pc_vf s1[ROWS_BACKWARD] = {{0}}, s2[ROWS_BACKWARD] = {{0}};
   for (int64_t i = 0; i <= last; i += PC_LANES)
     add_products(s1, s2, pw ? pw + i : NULL, pw ? pb + i : NULL, g + i, x + i, w ? w + i : NULL, c, n, mean, rstd, ALL);
   if (odd)
@@ -95,6 +107,20 @@ PC_INLINE void backward_of(const norm *k, int64_t r, const int n, float *restric
   for (int64_t i = 0;; i = i + 2 * PC_LANES <= c ? i + PC_LANES : last) {
     put_gradients(gx + i, g + i, x + i, w ? w + i : NULL, c, n, mean, rstd, s1, s2);
     if (i == last) break;
+  }
+}
+
+PC_INLINE void backward_of(const norm *k, int64_t r, const int n, float *restrict pw, float *restrict pb) {
+  const float *x = (const float *)k->x + r * k->c;
+  pc_vf mean[ROWS_BACKWARD], rstd[ROWS_BACKWARD];
+  if (__builtin_expect(!row_stats(x, k->c, (float)k->eps, n, mean, rstd), 1)) {
+    backward_with(k, r, n, pw, pb, mean, rstd);
+    return;
+  }
+  for (int q = 0; q < n; q++) { /* with the same sums over rows, whatever goes carefully: see add_products */
+    pc_vf m, s;
+    careful_row_stats(x + q * k->c, k->c, (float)k->eps, &m, &s);
+    backward_with(k, r + q, 1, pw, pb, &m, &s);
   }
 }
 
@@ -114,82 +140,129 @@ PC_TIERED(rows_backward, (int64_t begin, int64_t end, const norm *k), (begin, en
 
 enum { CHANNELS_MAX = 2048 }; /* what fits the little arrays below; more goes to the plain loops */
 
+enum { RUN = 64 }; /* places added in float before they go on in double */
+
+/* sum (c): of x over all s places of each channel; with `mean` square (c), too: of x - mean and its square. */
+PC_INLINE void add_places(const norm *k, const float *restrict x, const float *restrict mean, double *restrict sum,
+                          double *restrict square) {
+  int64_t c = k->c;
+  float run[CHANNELS_MAX], run2[CHANNELS_MAX];
+  memset(sum, 0, sizeof(double) * (size_t)c);
+  if (mean) memset(square, 0, sizeof(double) * (size_t)c);
+  for (int64_t from = 0; from < k->s; from += RUN) {
+    int64_t to = from + RUN < k->s ? from + RUN : k->s;
+    memset(run, 0, sizeof(float) * (size_t)c);
+    memset(run2, 0, sizeof(float) * (size_t)c);
+    for (int64_t s = from; s < to; s++)
+      for (int64_t i = 0; i < c; i++) {
+        float d = x[s * c + i] - (mean ? mean[i] : 0);
+        run[i] += d;
+        if (mean) run2[i] += d * d;
+      }
+    for (int64_t i = 0; i < c; i++) {
+      sum[i] += (double)run[i];
+      if (mean) square[i] += (double)run2[i];
+    }
+  }
+}
+
+/* Two passes: the sums of the second are taken about the mean of the first, and say what that one missed. */
 PC_INLINE void group_stats(const norm *k, const float *x, float *mean, float *rstd) {
   int64_t c = k->c, cg = c / k->groups;
-  float sum[CHANNELS_MAX];
-  double count = (double)(k->s * cg);
-  memset(sum, 0, sizeof(float) * (size_t)c);
-  for (int64_t s = 0; s < k->s; s++)
-    for (int64_t i = 0; i < c; i++) sum[i] += x[s * c + i];
+  double sum[CHANNELS_MAX], square[CHANNELS_MAX], count = (double)(k->s * cg);
+  add_places(k, x, NULL, sum, NULL);
   for (int64_t q = 0; q < k->groups; q++) {
     double m = 0;
     for (int64_t i = q * cg; i < (q + 1) * cg; i++) m += sum[i];
     for (int64_t i = q * cg; i < (q + 1) * cg; i++) mean[i] = (float)(m / count);
   }
-  memset(sum, 0, sizeof(float) * (size_t)c);
-  for (int64_t s = 0; s < k->s; s++)
-    for (int64_t i = 0; i < c; i++) sum[i] += (x[s * c + i] - mean[i]) * (x[s * c + i] - mean[i]);
+  add_places(k, x, mean, sum, square);
   for (int64_t q = 0; q < k->groups; q++) {
-    double v = 0;
-    for (int64_t i = q * cg; i < (q + 1) * cg; i++) v += sum[i];
-    for (int64_t i = q * cg; i < (q + 1) * cg; i++) rstd[i] = (float)(1 / sqrt(v / count + k->eps));
+    double m = 0, v = 0;
+    for (int64_t i = q * cg; i < (q + 1) * cg; i++) m += sum[i], v += square[i];
+    m /= count;
+    v = v / count - m * m;
+    for (int64_t i = q * cg; i < (q + 1) * cg; i++) {
+      mean[i] = (float)((double)mean[i] + m);
+      rstd[i] = (float)(1 / sqrt((v < 0 ? 0 : v) + k->eps)); /* v NaN: NaN */
+    }
   }
 }
 
 PC_TIERED(groups_forward, (int64_t begin, int64_t end, const norm *k), (begin, end, k)) {
   int64_t c = k->c;
-  float mean[CHANNELS_MAX], rstd[CHANNELS_MAX];
+  const float *w = k->w, *b = k->b;
+  float mean[CHANNELS_MAX], scale[CHANNELS_MAX], shift[CHANNELS_MAX];
   for (int64_t n = begin; n < end; n++) {
     const float *restrict x = (const float *)k->x + n * k->s * c;
     float *restrict y = (float *)k->y + n * k->s * c;
-    group_stats(k, x, mean, rstd);
-    for (int64_t i = 0; i < c; i++) { /* y = x·rstd + mean, with the affine part folded in */
-      float a = rstd[i] * (k->w ? ((const float *)k->w)[i] : 1);
-      mean[i] = (k->b ? ((const float *)k->b)[i] : 0) - mean[i] * a;
-      rstd[i] = a;
+    group_stats(k, x, mean, scale);
+    for (int64_t i = 0; i < c; i++) {
+      scale[i] *= w ? w[i] : 1;
+      shift[i] = b ? b[i] : 0;
     }
-    for (int64_t s = 0; s < k->s; s++)
-      for (int64_t i = 0; i < c; i++) y[s * c + i] = x[s * c + i] * rstd[i] + mean[i];
+    for (int64_t s = 0; s < k->s; s++) /* the difference first: what is large on both sides goes before it is scaled */
+      for (int64_t i = 0; i < c; i++) y[s * c + i] = (x[s * c + i] - mean[i]) * scale[i] + shift[i];
   }
 }
 
+/* sg and sh (c): sums of g and of g (x - mean) over the places. */
+PC_INLINE void add_gradients(const norm *k, const float *restrict x, const float *restrict g,
+                             const float *restrict mean, double *restrict sg, double *restrict sh) {
+  int64_t c = k->c;
+  float run[CHANNELS_MAX], run2[CHANNELS_MAX];
+  memset(sg, 0, sizeof(double) * (size_t)c);
+  memset(sh, 0, sizeof(double) * (size_t)c);
+  for (int64_t from = 0; from < k->s; from += RUN) {
+    int64_t to = from + RUN < k->s ? from + RUN : k->s;
+    memset(run, 0, sizeof(float) * (size_t)c);
+    memset(run2, 0, sizeof(float) * (size_t)c);
+    for (int64_t s = from; s < to; s++)
+      for (int64_t i = 0; i < c; i++) {
+        run[i] += g[s * c + i];
+        run2[i] += g[s * c + i] * (x[s * c + i] - mean[i]);
+      }
+    for (int64_t i = 0; i < c; i++) {
+      sg[i] += (double)run[i];
+      sh[i] += (double)run2[i];
+    }
+  }
+}
+
+/* With h = (x - mean) r and v = g w:  gx = r (v - mean(v) - h mean(v h)) = a g + shift + (x - mean) slope. */
 PC_TIERED(groups_backward, (int64_t begin, int64_t end, const norm *k), (begin, end, k)) {
   int64_t c = k->c, cg = c / k->groups;
   const float *restrict w = k->w;
-  float mean[CHANNELS_MAX], rstd[CHANNELS_MAX], sg[CHANNELS_MAX], sh[CHANNELS_MAX];
+  float mean[CHANNELS_MAX], rstd[CHANNELS_MAX], shift[CHANNELS_MAX], slope[CHANNELS_MAX];
+  double sg[CHANNELS_MAX], sh[CHANNELS_MAX];
   float *restrict pw = (float *)k->pw + begin / k->grain * c, *restrict pb = (float *)k->pb + begin / k->grain * c;
   double count = (double)(k->s * cg);
   for (int64_t n = begin; n < end; n++) {
     const float *restrict x = (const float *)k->x + n * k->s * c, *restrict g = (const float *)k->g + n * k->s * c;
     float *restrict gx = (float *)k->y + n * k->s * c;
     group_stats(k, x, mean, rstd);
-    memset(sg, 0, sizeof(float) * (size_t)c);
-    memset(sh, 0, sizeof(float) * (size_t)c);
-    for (int64_t s = 0; s < k->s; s++)
-      for (int64_t i = 0; i < c; i++) {
-        sg[i] += g[s * c + i];
-        sh[i] += g[s * c + i] * (x[s * c + i] - mean[i]);
-      }
+    add_gradients(k, x, g, mean, sg, sh);
     for (int64_t i = 0; i < c; i++) {
-      sh[i] *= rstd[i];
-      pw[i] += sh[i];
-      pb[i] += sg[i];
+      sh[i] *= (double)rstd[i];
+      pw[i] += (float)sh[i];
+      pb[i] += (float)sg[i];
     }
     for (int64_t q = 0; q < k->groups; q++) {
       double m1 = 0, m2 = 0;
       for (int64_t i = q * cg; i < (q + 1) * cg; i++) {
-        m1 += sg[i] * (w ? w[i] : 1);
-        m2 += sh[i] * (w ? w[i] : 1);
+        m1 += sg[i] * (double)(w ? w[i] : 1);
+        m2 += sh[i] * (double)(w ? w[i] : 1);
       }
       for (int64_t i = q * cg; i < (q + 1) * cg; i++) {
-        float r = rstd[i];
-        sg[i] = (float)(-r * m1 / count); /* gx = a g + sg + (x - mean) sh */
-        sh[i] = (float)(-r * r * m2 / count);
-        rstd[i] = r * (w ? w[i] : 1);
+        double r = (double)rstd[i];
+        shift[i] = (float)(-r * m1 / count);
+        slope[i] = (float)(-r * r * m2 / count);
+        rstd[i] *= w ? w[i] : 1;
       }
     }
     for (int64_t s = 0; s < k->s; s++)
-      for (int64_t i = 0; i < c; i++) gx[s * c + i] = rstd[i] * g[s * c + i] + sg[i] + (x[s * c + i] - mean[i]) * sh[i];
+      for (int64_t i = 0; i < c; i++)
+        gx[s * c + i] = rstd[i] * g[s * c + i] + shift[i] + (x[s * c + i] - mean[i]) * slope[i];
   }
 }
 

@@ -130,7 +130,7 @@ PC_INLINE void rows_of(int64_t begin, int64_t end, const higher *k, const int gi
     sums s = {0};
     parts p = {{{0}}};
     pc_vf mean, r;
-    row_stats(x, c, (float)k->eps, 1, &mean, &r);
+    careful_row_stats(x, c, (float)k->eps, &mean, &r);
     s.r = r[0];
     for (int64_t i = 0; i <= last; i += PC_LANES) add_parts(&p, x, v, i, given, mean, r, ALL);
     if (odd) add_parts(&p, x, v, last, given, mean, r, new_lanes(odd));

@@ -79,6 +79,67 @@ START_TEST(threads) {
 }
 END_TEST
 
+static pc_tensor *wide(pc_tensor *x) {
+  pc_tensor *y;
+  must(pc_to_dtype(&y, x, PC_F64));
+  return y;
+}
+
+/* Equal numbers come out as 0, whatever they are: nothing may be left of the mean's rounding. */
+START_TEST(constants_are_zero) {
+  static const double values[] = {0.01, 0.1, 3, 3.1, 100.1, 1e4 + 0.1, -1e6};
+  static const int64_t sizes[] = {3, 8, 64, 96, 257, 4096};
+  for (int t = PC_TIER_REF; t <= (int)pc_cpu_best(); t++)
+    for (int i = 0; i < 7 * 6; i++) {
+      int64_t c = sizes[i / 7];
+      pc_tensor *x, *y;
+      const pc_val groups[2] = {PC_VI(c % 2 ? 1 : 2)};
+      must(pc_tensor_empty(&x, PC_F32, SIZES(2, 9, 9, c)));
+      must(pc_fill(x, values[i % 7]));
+      for (int g = 0; g < 2; g++) {
+        y = run_tier((pc_tier)t, g ? pc_fwd_group_norm : pc_fwd_layer_norm, 1, &x, g ? groups : none);
+        for (int64_t k = 0; k < pc_numel(y); k++)
+          if (!(fabs((double)pc_f32(y)[k]) <= 1e-6))
+            ck_abort_msg("%g of %lld, tier %d: %g", values[i % 7], (long long)c, t, (double)pc_f32(y)[k]);
+        pc_tensor_release(y);
+      }
+      pc_tensor_release(x);
+    }
+}
+END_TEST
+
+/* Numbers far from 0 for how much they vary, and many of them: f32 against f64, forward and backward. */
+START_TEST(far_and_many) {
+  static const struct {
+    int64_t n, h, c;
+    double offset, tol;
+  } cases[] = {{4, 3, 64, 1000, 2e-4}, {4, 3, 33, -200, 5e-5},  {2, 300, 1, 1, 1e-5},
+               {1, 64, 8, 50, 2e-5},   {1, 1, 5000, 0.5, 5e-6}, {3, 1, 5000, 30, 2e-5}};
+  for (int t = PC_TIER_REF; t <= (int)pc_cpu_best(); t++)
+    for (int i = 0; i < 6; i++)
+      for (int g = 0; g < 2; g++) {
+        if (cases[i].c == 1 && !g) continue;
+        pc_tensor *x = rnd(PC_F32, SIZES(cases[i].n, cases[i].h, cases[i].h, cases[i].c));
+        for (int64_t k = 0; k < pc_numel(x); k++) pc_f32(x)[k] += (float)cases[i].offset;
+        pc_tensor *gy = rnd(PC_F32, SIZES(cases[i].n, cases[i].h, cases[i].h, cases[i].c));
+        pc_tensor *x64 = wide(x), *gy64 = wide(gy), *in[] = {gy, x}, *in64[] = {gy64, x64};
+        pc_forward_fn *fwd = g ? pc_fwd_group_norm : pc_fwd_layer_norm;
+        pc_forward_fn *bwd = g ? pc_fwd_group_norm_backward : pc_fwd_layer_norm_backward;
+        pc_tensor *y = run_tier((pc_tier)t, fwd, 1, &x, none), *want = run_tier(PC_TIER_REF, fwd, 1, &x64, none);
+        same(y, want, cases[i].tol, "forward");
+        pc_tensor *gx[3], *want_gx[3];
+        pc_cpu_set_tier((pc_tier)t);
+        must(bwd(gx, in, 2, none));
+        must(bwd(want_gx, in64, 2, none));
+        same(gx[0], want_gx[0], 4 * cases[i].tol, "backward");
+        pc_tensor *all[] = {x, gy, x64, gy64, y, want};
+        for (int k = 0; k < 6; k++) pc_tensor_release(all[k]);
+        for (int k = 0; k < 3; k++) pc_tensor_release(gx[k]), pc_tensor_release(want_gx[k]);
+      }
+  pc_cpu_set_tier(pc_cpu_best());
+}
+END_TEST
+
 START_TEST(messages) {
   pc_tensor *x = rnd(PC_F32, SIZES(2, 3, 8)), *w = rnd(PC_F32, SIZES(7)), *v1 = rnd(PC_F32, SIZES(4));
   const pc_val dims[2] = {PC_VI(4)}, three[2] = {PC_VI(3)};
@@ -102,6 +163,8 @@ int main(void) {
   tcase_add_test(tc, layer_norm_by_definition);
   tcase_add_test(tc, group_norm_by_definition);
   tcase_add_test(tc, threads);
+  tcase_add_test(tc, constants_are_zero);
+  tcase_add_test(tc, far_and_many);
   tcase_add_test(tc, messages);
   suite_add_tcase(s, tc);
   return run_suite(s);
