@@ -9,7 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
+#include "base/text.h"
 #include "bindings/percept.h"
+#include "db/recorder.h"
 
 #define OURS "scripts/percept/"
 
@@ -85,7 +88,9 @@ static int finish(lua_State *L, int failed) {
     if (sig) {
       fprintf(stderr, "percept: %s\n", sig == SIGTERM ? "terminated" : "interrupted");
     } else {
-      fprintf(stderr, "percept: %s\n", message);
+      char *shown = pc_text_shown(message, strlen(message), 1); /* it may quote a file of anybody's */
+      fprintf(stderr, "percept: %s\n", shown ? shown : "out of memory");
+      pc_free(shown);
     }
   } else {
     code = lua_isnumber(L, -1) ? (int)lua_tointeger(L, -1) : 0;
@@ -95,6 +100,7 @@ static int finish(lua_State *L, int failed) {
   pc_run_exit_functions(L, code >= 128 ? "killed" : code ? "failed" : "done", message);
   if (!sig && pc_front_signal()) code = 128 + pc_front_signal();
   pc_front_hold(EXIT_SECONDS);
+  if (!code && pc_db_open_runs()) code = 1; /* one could not be closed: rows of it are lost */
   return code;
 }
 

@@ -44,6 +44,13 @@ static int f_parse_json(lua_State *L, pc_args *a) {
   return 1;
 }
 
+/* A string that C may read to its end; NULL: no string, or one with a NUL inside. */
+static const char *whole_text(lua_State *L, int at) {
+  size_t n;
+  const char *s = lua_type(L, at) == LUA_TSTRING ? lua_tolstring(L, at, &n) : NULL;
+  return s && strlen(s) == n ? s : NULL;
+}
+
 /* ---- the Lua files a run uses ---- */
 
 static int is_builtin(const char *name) {
@@ -136,7 +143,7 @@ static int push_run(lua_State *L, pc_run *r) {
   return rc < 0 ? rc : 1;
 }
 
-enum { MAX_ENV = 24 };
+enum { MAX_ENV = 64, MAX_TAGS = 64 };
 
 char *openblas_get_config(void);
 char *openblas_get_corename(void);
@@ -166,17 +173,37 @@ static int versions(lua_State *L, pc_kv *env) {
 /* Library versions and settings that the run row keeps. */
 static int environment(lua_State *L, pc_kv *env, int at) {
   int n = versions(L, env);
-  for (lua_pushnil(L); at && lua_next(L, at) && n < MAX_ENV; lua_pop(L, 1))
-    if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING)
-      env[n++] = (pc_kv){lua_tostring(L, -2), lua_tostring(L, -1)};
+  for (lua_pushnil(L); at && lua_next(L, at); lua_pop(L, 1)) {
+    const char *key = whole_text(L, -2), *value = whole_text(L, -1);
+    if (!key || !value || n == MAX_ENV)
+      return pc_fail(PC_EARG, "start: env: %s is %s; at most %d strings by name, without NUL bytes",
+                     key ? key : "a key", pc_describe(L, key ? -1 : -2), MAX_ENV);
+    env[n++] = (pc_kv){key, value};
+  }
+  return n;
+}
+
+static int read_tags(lua_State *L, const char **tags, int at) {
+  int n = at ? (int)lua_objlen(L, at) : 0;
+  if (n > MAX_TAGS) return pc_fail(PC_EARG, "start: tags: %d are given, at most %d are kept", n, MAX_TAGS);
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, at, i + 1);
+    tags[i] = whole_text(L, -1);
+    if (!tags[i])
+      return pc_fail(PC_EARG, "start: tags: tag %d is %s; a string without NUL bytes is expected", i + 1,
+                     pc_describe(L, -1));
+    lua_pop(L, 1);
+  }
   return n;
 }
 
 static int f_start(lua_State *L, pc_args *a) {
-  const char *tags[64];
+  const char *tags[MAX_TAGS];
   pc_kv env[MAX_ENV];
   pc_db *db;
   pc_run *r = NULL;
+  int n_tags = read_tags(L, tags, pc_arg_at(a, "tags")), n_env = environment(L, env, pc_arg_at(a, "env"));
+  if (n_tags < 0 || n_env < 0) return n_tags < 0 ? n_tags : n_env;
   char *json;
   int rc = pc_json_text(L, &json, pc_arg_at(a, "config"), JSON_COMPACT, "config");
   if (rc < 0) return rc;
@@ -194,13 +221,9 @@ static int f_start(lua_State *L, pc_args *a) {
                      .other_data = pc_arg_bool(a, "other_data"),
                      .threads = pc_num_threads(),
                      .tags = tags,
-                     .env = env};
-  for (int i = 1; pc_arg_at(a, "tags") && i <= (int)lua_objlen(L, pc_arg_at(a, "tags")) && c.n_tags < 64; i++) {
-    lua_rawgeti(L, pc_arg_at(a, "tags"), i);
-    tags[c.n_tags++] = lua_tostring(L, -1);
-    lua_pop(L, 1);
-  }
-  c.n_env = environment(L, env, pc_arg_at(a, "env"));
+                     .n_tags = n_tags,
+                     .env = env,
+                     .n_env = n_env};
   rc = pc_db_open(&db, pc_arg_str(a, "db"), PC_DB_CREATE);
   if (rc == PC_OK) {
     rc = pc_run_start(&r, db, &c);
@@ -213,6 +236,9 @@ static int f_start(lua_State *L, pc_args *a) {
 static int f_resume(lua_State *L, pc_args *a) {
   pc_db *db;
   pc_run *r;
+  if (pc_arg_given(a, "step") && pc_arg_int64(a, "step") < 0)
+    return pc_fail(PC_EARG, "resume: step is %lld; 0 is the beginning, without it the newest checkpoint's is taken",
+                   (long long)pc_arg_int64(a, "step"));
   int rc = pc_db_open(&db, pc_arg_str(a, "db"), PC_DB_WRITE);
   if (rc < 0) return rc;
   rc = pc_run_resume(&r, db, pc_arg_str(a, "uid"), pc_arg_given(a, "step") ? pc_arg_int64(a, "step") : -1, NULL);
@@ -230,10 +256,12 @@ static int m_log(lua_State *L, pc_args *a) {
   int n = 0, at = pc_arg_at(a, "values");
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     pc_tensor *t = pc_to_tensor(L, -1);
-    int ok = lua_type(L, -2) == LUA_TSTRING && n < 256 && (lua_type(L, -1) == LUA_TNUMBER || (t && pc_numel(t) == 1));
+    int ok = whole_text(L, -2) && n < 256 && (lua_type(L, -1) == LUA_TNUMBER || (t && pc_numel(t) == 1));
     if (!ok)
-      return pc_fail(PC_EARG, "log: at most 256 figures {name = number or one-element tensor}; '%s' is %s",
-                     lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?", pc_describe(L, -1));
+      return pc_fail(
+          PC_EARG,
+          "log: at most 256 figures {name = number or one-element tensor}, names without NUL bytes; '%s' is %s",
+          lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?", pc_describe(L, -1));
     names[n] = lua_tostring(L, -2);
     values[n++] = t ? pc_item(t) : lua_tonumber(L, -1);
   }
@@ -350,30 +378,54 @@ static int run_newindex(lua_State *L) {
 
 typedef struct rows_ctx {
   lua_State *L;
-  int n;
-  char names[64][64];
-  int nnames;
+  int list, names; /* where on the stack the rows and the columns' names are gathered */
+  int n, n_names;
 } rows_ctx;
 
+/* Is the name among the first n of the list? */
+static int is_name(lua_State *L, int list, int n, const char *name) {
+  int found = 0;
+  for (int i = 1; i <= n && !found; i++) {
+    lua_rawgeti(L, list, i);
+    found = !strcmp(lua_tostring(L, -1), name);
+    lua_pop(L, 1);
+  }
+  return found;
+}
+
+/* Columns of one name stay apart, as in JSON: a, a_2. */
 static int rows_begin(void *ctx, int n, const char *const *names) {
   rows_ctx *c = ctx;
-  c->nnames = n < 64 ? n : 64;
-  for (int i = 0; i < c->nnames; i++) strncpy(c->names[i], names[i], 63), c->names[i][63] = '\0';
+  for (int i = 0; i < n; i++) {
+    lua_pushstring(c->L, names[i]);
+    for (int k = 2; is_name(c->L, c->names, i, lua_tostring(c->L, -1)); k++) {
+      lua_pop(c->L, 1);
+      lua_pushfstring(c->L, "%s_%d", names[i], k);
+    }
+    lua_rawseti(c->L, c->names, i + 1);
+  }
+  for (int i = n; i < c->n_names; i++) lua_pushnil(c->L), lua_rawseti(c->L, c->names, i + 1);
+  c->n_names = n;
   return PC_OK;
 }
 
 static int rows_row(void *ctx, int n, const pc_value *v) {
   rows_ctx *c = ctx;
   lua_createtable(c->L, 0, n);
-  for (int i = 0; i < n && i < c->nnames; i++) {
+  for (int i = 0; i < n; i++) {
     if (v[i].type == PC_SQL_NULL) continue;
+    lua_rawgeti(c->L, c->names, i + 1);
+    if (v[i].type == PC_SQL_INT && (v[i].i > 1LL << 53 || v[i].i < -(1LL << 53)))
+      return pc_fail(PC_EARG,
+                     "query: column %s holds %lld, more than a number of Lua holds exactly; select cast(%s as text)",
+                     lua_tostring(c->L, -1), (long long)v[i].i, lua_tostring(c->L, -1));
     if (v[i].type == PC_SQL_INT || v[i].type == PC_SQL_REAL)
       lua_pushnumber(c->L, v[i].d);
     else
       lua_pushlstring(c->L, v[i].text, v[i].size);
-    lua_setfield(c->L, -2, c->names[i]);
+    lua_rawset(c->L, -3);
   }
-  lua_rawseti(c->L, -2, ++c->n);
+  lua_rawseti(c->L, c->list, ++c->n);
   return PC_OK;
 }
 
@@ -387,13 +439,21 @@ static pc_value number_value(double d) { /* whole numbers as such: SQL divides t
 static int read_params(lua_State *L, int at, pc_sql_param *p) {
   int n = 0;
   for (lua_pushnil(L); at && lua_next(L, at); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING || n == MAX_PARAMS)
+    size_t size;
+    const char *text;
+    if (!whole_text(L, -2) || n == MAX_PARAMS)
       return pc_fail(PC_EARG, "query: parameters are values by name, at most %d", MAX_PARAMS);
     p[n].name = lua_tostring(L, -2);
-    if (lua_type(L, -1) == LUA_TNUMBER)
+    if (lua_type(L, -1) == LUA_TNUMBER) {
       p[n].value = number_value(lua_tonumber(L, -1));
-    else if (lua_type(L, -1) == LUA_TSTRING)
-      p[n].value = pc_value_parse(lua_tostring(L, -1)); /* numbers as numbers */
+    } else if (lua_type(L, -1) == LUA_TSTRING) {
+      text = lua_tolstring(L, -1, &size);
+      p[n].value = whole_text(L, -1) ? pc_value_parse(text) /* numbers as numbers */
+                                     : (pc_value){.type = PC_SQL_TEXT, .text = text, .size = size};
+    } else {
+      return pc_fail(PC_EARG, "query: parameter %s is %s; a number or a string is expected", p[n].name,
+                     pc_describe(L, -1));
+    }
     n++;
   }
   return n;
@@ -411,20 +471,23 @@ static int f_query(lua_State *L, pc_args *a) {
   if (n < 0) return n;
   int write = pc_arg_bool(a, "write"), rc = open_for(&db, pc_arg_str(a, "db"), write);
   if (rc < 0) return rc;
-  lua_newtable(L);
+  lua_newtable(L), c.list = lua_gettop(L);
+  lua_newtable(L), c.names = lua_gettop(L);
   rc = pc_query_rows(db, pc_arg_str(a, "sql"), &(pc_query_opts){.params = p, .n_params = n, .write = write},
                      &(pc_row_sink){.ctx = &c, .begin = rows_begin, .row = rows_row});
   pc_db_close(db);
   if (rc < 0) return rc;
-  lua_createtable(L, c.nnames, 0);
-  for (int i = 0; i < c.nnames; i++) lua_pushstring(L, c.names[i]), lua_rawseti(L, -2, i + 1);
+  lua_settop(L, c.names);
   return 2;
 }
 
 static int f_print(lua_State *L, pc_args *a) {
   pc_sql_param p[MAX_PARAMS];
   pc_db *db;
-  pc_query_opts o = {.write = pc_arg_bool(a, "write"), .params = p, .bold = pc_arg_bool(a, "bold")};
+  pc_query_opts o = {.write = pc_arg_bool(a, "write"),
+                     .params = p,
+                     .bold = pc_arg_bool(a, "bold"),
+                     .defuse = pc_arg_bool(a, "defuse")};
   int n = read_params(L, pc_arg_at(a, "params"), p),
       rc = n < 0 ? n : pc_format_parse(&o.format, pc_arg_str(a, "format"));
   o.n_params = n;
@@ -546,8 +609,11 @@ static const pc_luafn functions[] = {
      0},
     {"print",
      "db:str, sql:str, format:str=table, write:bool=false, params:table?, bold:bool=false, to:str?, "
-     "raw:bool=false",
-     f_print, "prints a query, to a file if `to` names one: table, csv, json, markdown, latex; raw: of any SQLite file",
+     "raw:bool=false, defuse:bool=false",
+     f_print,
+     "prints a query, to a file if `to` names one: table, csv, json, markdown, latex; raw: of any SQLite file; defuse: "
+     "in "
+     "CSV an apostrophe stands before texts that a spreadsheet would run as a formula",
      0},
     {"queries", "", f_queries, "the shipped queries: list of {name, title, text}", 0},
     {"find", "db:str, text:str", f_find, "full uid of the run whose uid begins so or whose name it is", 0},

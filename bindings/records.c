@@ -1,8 +1,11 @@
 /* records.c: percept.records: keeping house in a database: tags, notes, archive, sweeps, tables of Lua rows. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
+#include "base/text.h"
 #include "bindings/args.h"
 #include "bindings/percept.h"
 #include "db/digest.h"
@@ -50,9 +53,10 @@ static int f_delete(lua_State *L, pc_args *a) {
 
 static const char *field(lua_State *L, int at, const char *name) { /* the table keeps the string */
   lua_getfield(L, at, name);
-  const char *s = lua_tostring(L, -1);
+  size_t n;
+  const char *s = lua_tolstring(L, -1, &n);
   lua_pop(L, 1);
-  return s;
+  return s && strlen(s) == n ? s : NULL;
 }
 
 static int f_sweep(lua_State *L, pc_args *a) {
@@ -69,11 +73,13 @@ static int f_sweep(lua_State *L, pc_args *a) {
     lua_rawgeti(L, at, i + 1);
     int cell = lua_gettop(L);
     lua_getfield(L, cell, "seed");
-    cells[i].seed = (int64_t)lua_tonumber(L, -1);
+    double seed = lua_tonumber(L, -1);
+    int whole = lua_isnumber(L, -1) && seed == floor(seed) && fabs(seed) <= 9007199254740992.0;
+    cells[i].seed = whole ? (int64_t)seed : 0;
     cells[i].config_digest = field(L, cell, "digest");
     cells[i].set_json = field(L, cell, "set");
     lua_settop(L, cell - 1);
-    if (!cells[i].config_digest || !cells[i].set_json)
+    if (!whole || !cells[i].config_digest || !cells[i].set_json)
       rc = pc_fail(PC_EARG, "sweep: cell %d: a cell is {digest = , seed = , set = JSON}", i + 1);
   }
   if (rc == PC_OK) rc = pc_db_open(&db, pc_arg_str(a, "db"), PC_DB_CREATE);
@@ -143,8 +149,8 @@ static pc_value value_at(lua_State *L, int at) {
   pc_value v = {0};
   if (lua_type(L, at) == LUA_TNUMBER) {
     v.d = lua_tonumber(L, at);
-    v.i = (int64_t)v.d;
-    v.type = (double)v.i == v.d && v.d > -9e15 && v.d < 9e15 ? PC_SQL_INT : PC_SQL_REAL;
+    v.type = v.d == floor(v.d) && fabs(v.d) < 9e15 ? PC_SQL_INT : PC_SQL_REAL;
+    if (v.type == PC_SQL_INT) v.i = (int64_t)v.d;
   } else if (lua_type(L, at) == LUA_TSTRING || lua_type(L, at) == LUA_TBOOLEAN) {
     v.type = PC_SQL_TEXT;
     v.text = lua_type(L, at) == LUA_TSTRING ? lua_tolstring(L, at, &v.size) : lua_toboolean(L, at) ? "true" : "false";
@@ -199,6 +205,17 @@ static int f_text_width(lua_State *L, pc_args *a) {
   return 1;
 }
 
+static int f_shown(lua_State *L, pc_args *a) {
+  size_t n;
+  const char *s = lua_tolstring(L, pc_arg_at(a, "text"), &n); /* a number, too */
+  char *text;
+  if (!s) return pc_arg_fail(L, a, "text", NULL);
+  if (!(text = pc_text_shown(s, n, pc_arg_bool(a, "lines")))) return PC_ENOMEM;
+  lua_pushstring(L, text);
+  pc_free(text);
+  return 1;
+}
+
 static const pc_luafn functions[] = {
     {"archive", "db:str, uid:str, on:bool=true", f_archive, "sets or clears the archived mark of a run", 0},
     {"tag", "db:str, uid:str, tag:str, on:bool=true", f_tag, "adds or takes away a tag", 0},
@@ -216,6 +233,8 @@ static const pc_luafn functions[] = {
     {"sql_file", "name:str", f_sql_file, "an embedded file of db/, as 'schema.sql'", 0},
     {"table", "names:table, rows:table, format:str=table, bold:bool=false", f_table,
      "prints lists of values as recorder.print prints a query", 0},
+    {"shown", "text:any, lines:bool=false", f_shown,
+     "a text for a terminal: what would steer it is spelled out (\\x1b, \\u202e); lines: newlines and tabs stay", 0},
     {"text_width", "text:str", f_text_width, "columns of a terminal that a text needs", 0},
     {0}};
 

@@ -20,7 +20,7 @@
   } while (0)
 
 static int required(const char *op, const char *key, const char *value) {
-  if (value && *value) return PC_OK;
+  if (value && *value) return pc_db_name(op, key, value);
   return pc_fail(PC_EARG, "%s: %s is missing; a result needs method, split, metric and value", op, key);
 }
 
@@ -30,6 +30,7 @@ int pc_run_result(pc_run *run, const pc_result *r) {
   int code = required(op, "method", r->method);
   if (code == PC_OK) code = required(op, "split", r->split);
   if (code == PC_OK) code = required(op, "metric", r->metric);
+  if (code == PC_OK) code = pc_db_name(op, "factor", r->factor);
   if (code != PC_OK) return code;
   if (r->extra_json) { /* the table's check would say less */
     json_error_t e;
@@ -49,15 +50,17 @@ int pc_run_artifact(pc_run *run, const char *kind, int64_t step, const char *pat
   static const char op[] = "run:artifact";
   char own[PC_DIGEST_SIZE];
   if (!path || !*path) return pc_fail(PC_EARG, "%s: the path is empty", op);
+  int code = pc_db_name(op, "kind", kind);
+  if (code != PC_OK) return code;
   if (!digest || bytes < 0) {
     int64_t size;
-    int code = pc_digest_file(own, &size, path);
+    code = pc_digest_file(own, &size, path);
     if (code != PC_OK) return pc_error_prefix(code, op);
     digest = own;
     bytes = size;
   }
   if (kind && !strcmp(kind, "checkpoint")) { /* the rows up to a checkpoint are never newer than it on disk */
-    int code = pc_run_flush(run);
+    code = pc_run_flush(run);
     if (code != PC_OK) return code;
   }
   WRITE(run, op,
@@ -91,6 +94,10 @@ int pc_run_dataset(pc_run *run, const char *digest, const char *name, int64_t n,
   pc_db *db = run->db;
   int code;
   if (!digest || !*digest) return pc_fail(PC_EARG, "%s: the digest is empty", op);
+  code = pc_db_name(op, "digest", digest);
+  if (code == PC_OK) code = pc_db_name(op, "name", name);
+  if (code == PC_OK) code = pc_db_name(op, "role", role);
+  if (code != PC_OK) return code;
   if ((code = pc_db_lock(db, op))) return code;
   code = pc_db_begin(db, PC_BUSY_WAIT, op);
   if (code == PC_OK) {
@@ -111,6 +118,7 @@ int pc_run_dataset(pc_run *run, const char *digest, const char *name, int64_t n,
 
 int pc_run_tag(pc_run *run, const char *tag) {
   if (!tag || !*tag) return pc_fail(PC_EARG, "run:tag: the tag is empty");
+  if (pc_db_name("run:tag", "tag", tag)) return PC_EARG;
   WRITE(run, "run:tag", "insert or ignore into tag(run_id, tag) values (?, ?)", "is", run->id, tag);
 }
 
@@ -119,6 +127,7 @@ int pc_run_untag(pc_run *run, const char *tag) {
 }
 
 int pc_run_note(pc_run *run, const char *note) {
+  if (pc_db_name("run:note", "note", note)) return PC_EARG;
   WRITE(run, "run:note", "update run set note = ?2 where id = ?1", "is", run->id, note);
 }
 
@@ -158,6 +167,7 @@ int pc_db_delete_run(pc_db *db, const char *uid) {
 
 int pc_db_tag(pc_db *db, const char *uid, const char *tag, int on) {
   if (!tag || !*tag) return pc_fail(PC_EARG, "tag: the tag is empty");
+  if (pc_db_name("tag", "tag", tag)) return PC_EARG;
   return by_uid(db, uid, "tag",
                 on ? "insert or ignore into tag(run_id, tag) select id, ?3 from run where uid = ?1 and ?2"
                    : "delete from tag where run_id = (select id from run where uid = ?1 and ?2 = 0) and tag = ?3",
@@ -165,6 +175,7 @@ int pc_db_tag(pc_db *db, const char *uid, const char *tag, int on) {
 }
 
 int pc_db_note_run(pc_db *db, const char *uid, const char *note) {
+  if (pc_db_name("note", "note", note)) return PC_EARG;
   return by_uid(db, uid, "note", "update run set note = ?3 where uid = ?1 and ?2 = 0", 0, note);
 }
 

@@ -142,7 +142,8 @@ int64_t pc_since(int64_t now_ms, int64_t then_ms); /* now - then, within int64_t
 extern int64_t (*pc_clock_ms)(int clock);          /* CLOCK_REALTIME or CLOCK_MONOTONIC; tests put theirs here */
 extern void (*pc_db_say)(const char *text);        /* one line for the user; tests listen here */
 void pc_db_sayf(const char *format, ...) __attribute__((format(printf, 1, 2)));
-int pc_db_ours(pc_db *db, const char *op); /* PC_EFORMAT for another program's file */
+int pc_db_ours(pc_db *db, const char *op);                          /* PC_EFORMAT for another program's file */
+int pc_db_name(const char *op, const char *what, const char *text); /* PC_EARG unless NULL or UTF-8 */
 int pc_db_transient(pc_db *db);            /* may the failure at hand pass by itself: a lock, a full disk? */
 int pc_db_lock(pc_db *db, const char *op); /* PC_ESTATE after fork or when read-only */
 void pc_db_unlock(pc_db *db);

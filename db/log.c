@@ -41,6 +41,8 @@ int pc_log_name(pc_db *db, const char *name, int32_t *index) {
     }
   }
   if (!size) return pc_fail(PC_EARG, "run:log: a metric's name is empty");
+  int code = pc_db_name("run:log", "metric's name", name);
+  if (code != PC_OK) return code;
   if (db->n_names == db->cap_names) {
     int cap = db->cap_names ? db->cap_names * 2 : 32;
     pc_name *names = pc_realloc(db->names, (size_t)cap * sizeof *names);
@@ -482,6 +484,8 @@ int pc_run_goal(pc_run *run, const char *metric, const char *goal) {
   int code = PC_OK;
   if (strcmp(goal, "min") && strcmp(goal, "max"))
     return pc_fail(PC_EARG, "run:goal: metric %s: goal \"%s\" is neither \"min\" nor \"max\"", metric, goal);
+  if (!*metric) return pc_fail(PC_EARG, "run:goal: the metric's name is empty");
+  if ((code = pc_db_name("run:goal", "metric's name", metric))) return code;
   if ((code = pc_db_lock(db, "run:goal"))) return code;
   code = pc_db_begin(db, PC_BUSY_WAIT, "run:goal");
   if (code == PC_OK) {

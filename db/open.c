@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "db/check.h"
 #include "db/internal.h"
 #include "db/migrate.h"
@@ -33,7 +34,11 @@ int64_t pc_since(int64_t now_ms, int64_t then_ms) {
   return __builtin_sub_overflow(now_ms, then_ms, &d) ? (then_ms < 0 ? INT64_MAX : INT64_MIN) : d;
 }
 
-static void say_stderr(const char *text) { fprintf(stderr, "percept: %s\n", text); }
+static void say_stderr(const char *text) {
+  char *shown = pc_text_shown(text, strlen(text), 1);
+  fprintf(stderr, "percept: %s\n", shown ? shown : "");
+  pc_free(shown);
+}
 void (*pc_db_say)(const char *text) = say_stderr;
 
 void pc_db_sayf(const char *format, ...) {
@@ -123,6 +128,13 @@ int pc_db_transient(pc_db *db) {
     case SQLITE_NOMEM: return 1;
     default: return 0;
   }
+}
+
+int pc_db_name(const char *op, const char *what, const char *text) {
+  ptrdiff_t at = text ? pc_text_bad(text, strlen(text)) : -1;
+  if (at < 0) return PC_OK;
+  return pc_fail(PC_EARG, "%s: the %s is not UTF-8: byte 0x%02x at offset %lld", op, what, (unsigned char)text[at],
+                 (long long)at);
 }
 
 static int is_busy(int rc) { return (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED; }

@@ -101,6 +101,19 @@ static void run_adopt(pc_run *run) {
   pc_log_thread_start_locked(db);
 }
 
+/* what people read and ask for is UTF-8; paths and the command line are what they are */
+static int check_names(const pc_run_config *c) {
+  int code = pc_db_name("run", "experiment", c->experiment);
+  if (code == PC_OK) code = pc_db_name("run", "name", c->name);
+  if (code == PC_OK) code = pc_db_name("run", "sweep", c->sweep);
+  if (code == PC_OK) code = pc_db_name("run", "note", c->note);
+  for (int i = 0; i < c->n_tags && code == PC_OK; i++) {
+    code = pc_db_name("run", "tag", c->tags[i]);
+    if (code == PC_OK && !*c->tags[i]) code = pc_fail(PC_EARG, "run: tag %d is empty", i + 1);
+  }
+  return code;
+}
+
 int pc_run_start(pc_run **out, pc_db *db, const pc_run_config *c) {
   pc_provenance p = {0};
   json_t *config = NULL, *seed;
@@ -111,6 +124,7 @@ int pc_run_start(pc_run **out, pc_db *db, const pc_run_config *c) {
   *out = NULL;
   if (!c->experiment || !*c->experiment)
     return pc_fail(PC_EARG, "run: experiment is missing: say what is being studied, as in experiment = \"quickstart\"");
+  if ((code = check_names(c))) return code;
   if ((code = pc_json_object(&config, c->config_json, "run"))) return code;
   code = pc_params_digest(digest, config);
   if (code == PC_OK && !(text = json_dumps(config, JSON_COMPACT))) code = pc_fail(PC_ENOMEM, "run: out of memory");

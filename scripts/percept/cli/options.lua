@@ -270,37 +270,8 @@ end
 --- An error's words without the place in the workbench it was raised at.
 function options.reason(why) return (tostring(why):gsub("^[^%s:]+:%d+: ", "")) end
 
--- Length of the UTF-8 character at i, or nil.
-local function character(text, i)
-  local first = text:byte(i)
-  local n = first < 0x80 and 1 or first >= 0xC2 and first < 0xE0 and 2 or first >= 0xE0 and first < 0xF0 and 3
-    or first >= 0xF0 and first < 0xF5 and 4
-  if not n then return nil end
-  for k = 1, n - 1 do
-    local b = text:byte(i + k)
-    if not b or b < 0x80 or b > 0xBF then return nil end
-  end
-  return n
-end
-
--- Control characters (C0 but tab and line feed, C1), marks that turn the direction of writing, bytes that are no UTF-8.
-local function steers(c)
-  return c:find "^[%z\1-\8\11-\31\127]" or c:find "^\194[\128-\159]" or c:find "^\216\156" or c:find "^\226\128[\142\143\168-\174]"
-    or c:find "^\226\129[\166-\169]"
-end
-
---- A recorded text as it may go to a terminal: what would steer it stands there as \xNN.
-function options.safe(text)
-  if not text:find "[%z\1-\8\11-\31\127-\255]" then return text end
-  local out, i = {}, 1
-  while i <= #text do
-    local n = character(text, i)
-    local c = text:sub(i, i + (n or 1) - 1)
-    out[#out + 1] = (not n or steers(c)) and c:gsub(".", function(b) return ("\\x%02x"):format(b:byte()) end) or c
-    i = i + (n or 1)
-  end
-  return table.concat(out)
-end
+--- A recorded text as it may go to a terminal: what would steer it is spelled out, \x1b or \u202e; lines stay.
+function options.safe(text) return records.shown(text, true) end
 
 --- Prints a recorded text: as it is into a file or a pipe, safe on a terminal.
 function options.print_text(text) io.write(sys.isatty(1) and options.safe(text) or text) end

@@ -67,7 +67,7 @@ local function to_folder(opts, db)
   for _, f in ipairs(exported) do
     local params = {experiment = opts.experiment, thin = f[1] == "metric" and (opts.thin or 0) or nil}
     recorder.print(db, f[2]:format(table.concat(where, " and ")),
-      {format = format, params = params, to = ("%s/%s.%s"):format(opts.output, f[1], format)})
+      {format = format, params = params, to = ("%s/%s.%s"):format(opts.output, f[1], format), defuse = true})
   end
   write(opts.output .. "/metadata.json", datasette.metadata(db) .. "\n")
   print(("%s: %d tables as %s, metadata.json"):format(opts.output, #exported, format:upper()))

@@ -1,6 +1,7 @@
 --- percept runs: what ran, newest first; --reap closes runs whose process is gone.
 local options = require "percept.cli.options"
 local recorder = require "percept.recorder"
+local records = require "percept.records"
 
 local command = {
   help = "lists runs, newest first",
@@ -129,7 +130,7 @@ function command.run(opts)
   options.query(opts, sql, params)
   if options.format(opts) ~= "table" then return 0 end
   for _, s in ipairs(stale) do
-    print(("%s: %s (%s, pid %d, silent for %.0f s)"):format(opts.reap and "marked killed" or "stale", s.uid, s.host, s.pid, s.silent))
+    print(("%s: %s (%s, pid %d, silent for %.0f s)"):format(opts.reap and "marked killed" or "stale", records.shown(s.uid), records.shown(s.host), s.pid, s.silent))
   end
   if #stale > 0 and not opts.reap then print "percept runs --reap marks them killed; percept run --resume UID goes on with one" end
   return 0

@@ -1,5 +1,6 @@
 --- rows: db"select ..." at the prompt: rows of a query as Lua tables that print as a table.
 local recorder = require "percept.recorder"
+local records = require "percept.records"
 
 local rows = {}
 
@@ -9,7 +10,7 @@ local function cell(v)
     if v == math.floor(v) and math.abs(v) < 1e15 then return ("%d"):format(v) end
     return ("%.6g"):format(v)
   end
-  return (tostring(v):gsub("[\r\n\t]+", " "))
+  return records.shown((tostring(v):gsub("[\r\n\t]+", " ")))
 end
 
 local function clip(s, width)
@@ -30,7 +31,11 @@ function rows.text(list, limit)
   if #columns == 0 then return "(no columns)" end
   limit = limit or 40
   local cells, widths, numeric = {}, {}, {}
-  for i, name in ipairs(columns) do widths[i], numeric[i] = width_of(name), true end
+  local heads = {}
+  for i, name in ipairs(columns) do
+    heads[i] = records.shown(name)
+    widths[i], numeric[i] = width_of(heads[i]), true
+  end
   for r = 1, math.min(#list, limit) do
     cells[r] = {}
     for i, name in ipairs(columns) do
@@ -50,7 +55,7 @@ function rows.text(list, limit)
   end
   local rule = {}
   for i in ipairs(columns) do rule[i] = ("─"):rep(widths[i]) end
-  local lines = {line(columns), line(rule)}
+  local lines = {line(heads), line(rule)}
   for r = 1, #cells do lines[#lines + 1] = line(cells[r]) end
   if #list > limit then
     lines[#lines + 1] = ("… %d more rows"):format(#list - limit)
