@@ -281,11 +281,15 @@ int pc_check_schema(pc_db *db, int64_t version) {
 
 /* ---- rows ---- */
 
+/* words for a type: of a value as typeof has it, of a column as declared */
 static const char *type_name(const char *type) {
-  return !strcmp(type, "null")                               ? "NULL"
-         : !strcmp(type, "integer") || !strcmp(type, "real") ? "a number"
-         : !strcmp(type, "text")                             ? "text"
-                                                             : "a blob";
+  static const struct {
+    const char *type, *words;
+  } known[] = {{"null", "NULL"},     {"text", "text"},       {"blob", "a blob"}, {"integer", "a whole number"},
+               {"real", "a number"}, {"numeric", "a number"}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (!sqlite3_stricmp(known[i].type, type)) return known[i].words;
+  return type;
 }
 
 static int wrong_row(pc_db *db, const char *table, const char *key, const char *column, const char *type,
@@ -293,10 +297,7 @@ static int wrong_row(pc_db *db, const char *table, const char *key, const char *
   return pc_fail(PC_EFORMAT,
                  "open: %s: %s %.40s: %s is %s where %s is expected: percept has not written that; percept sql still "
                  "reads the file",
-                 db->path, table, key, column, type_name(type),
-                 !strcmp(want, "text")   ? "text"
-                 : !strcmp(want, "blob") ? "a blob"
-                                         : "a number");
+                 db->path, table, key, column, type_name(type), type_name(want));
 }
 
 static int check_table(pc_db *db, const object *o) {

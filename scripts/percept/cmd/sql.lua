@@ -48,7 +48,7 @@ function command.run(opts)
   if text == "-" then text = io.read "*a" end
   recorder.print(options.path(opts), text, {
     format = options.format(opts), write = opts.write or false, params = params, bold = options.colour(opts),
-    raw = true,
+    raw = text:sub(1, 1) ~= "@", -- our own queries expect our own tables
   })
   return 0
 end
