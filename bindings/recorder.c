@@ -15,6 +15,7 @@
 #include "bindings/args.h"
 #include "bindings/json.h"
 #include "bindings/percept.h"
+#include "bindings/rows.h"
 #include "db/query.h"
 #include "db/recorder.h"
 #include "formats/file.h"
@@ -42,13 +43,6 @@ static int f_parse_json(lua_State *L, pc_args *a) {
   pc_push_json(L, j);
   json_decref(j);
   return 1;
-}
-
-/* A string that C may read to its end; NULL: no string, or one with a NUL inside. */
-static const char *whole_text(lua_State *L, int at) {
-  size_t n;
-  const char *s = lua_type(L, at) == LUA_TSTRING ? lua_tolstring(L, at, &n) : NULL;
-  return s && strlen(s) == n ? s : NULL;
 }
 
 /* ---- the Lua files a run uses ---- */
@@ -174,7 +168,7 @@ static int versions(lua_State *L, pc_kv *env) {
 static int environment(lua_State *L, pc_kv *env, int at) {
   int n = versions(L, env);
   for (lua_pushnil(L); at && lua_next(L, at); lua_pop(L, 1)) {
-    const char *key = whole_text(L, -2), *value = whole_text(L, -1);
+    const char *key = pc_whole_text(L, -2), *value = pc_whole_text(L, -1);
     if (!key || !value || n == MAX_ENV)
       return pc_fail(PC_EARG, "start: env: %s is %s; at most %d strings by name, without NUL bytes",
                      key ? key : "a key", pc_describe(L, key ? -1 : -2), MAX_ENV);
@@ -188,7 +182,7 @@ static int read_tags(lua_State *L, const char **tags, int at) {
   if (n > MAX_TAGS) return pc_fail(PC_EARG, "start: tags: %d are given, at most %d are kept", n, MAX_TAGS);
   for (int i = 0; i < n; i++) {
     lua_rawgeti(L, at, i + 1);
-    tags[i] = whole_text(L, -1);
+    tags[i] = pc_whole_text(L, -1);
     if (!tags[i])
       return pc_fail(PC_EARG, "start: tags: tag %d is %s; a string without NUL bytes is expected", i + 1,
                      pc_describe(L, -1));
@@ -256,7 +250,7 @@ static int m_log(lua_State *L, pc_args *a) {
   int n = 0, at = pc_arg_at(a, "values");
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     pc_tensor *t = pc_to_tensor(L, -1);
-    int ok = whole_text(L, -2) && n < 256 && (lua_type(L, -1) == LUA_TNUMBER || (t && pc_numel(t) == 1));
+    int ok = pc_whole_text(L, -2) && n < 256 && (lua_type(L, -1) == LUA_TNUMBER || (t && pc_numel(t) == 1));
     if (!ok)
       return pc_fail(
           PC_EARG,
@@ -376,119 +370,30 @@ static int run_newindex(lua_State *L) {
 
 /* ---- queries ---- */
 
-typedef struct rows_ctx {
-  lua_State *L;
-  int list, names; /* where on the stack the rows and the columns' names are gathered */
-  int n, n_names;
-} rows_ctx;
-
-/* Is the name among the first n of the list? */
-static int is_name(lua_State *L, int list, int n, const char *name) {
-  int found = 0;
-  for (int i = 1; i <= n && !found; i++) {
-    lua_rawgeti(L, list, i);
-    found = !strcmp(lua_tostring(L, -1), name);
-    lua_pop(L, 1);
-  }
-  return found;
-}
-
-/* Columns of one name stay apart, as in JSON: a, a_2. */
-static int rows_begin(void *ctx, int n, const char *const *names) {
-  rows_ctx *c = ctx;
-  for (int i = 0; i < n; i++) {
-    lua_pushstring(c->L, names[i]);
-    for (int k = 2; is_name(c->L, c->names, i, lua_tostring(c->L, -1)); k++) {
-      lua_pop(c->L, 1);
-      lua_pushfstring(c->L, "%s_%d", names[i], k);
-    }
-    lua_rawseti(c->L, c->names, i + 1);
-  }
-  for (int i = n; i < c->n_names; i++) lua_pushnil(c->L), lua_rawseti(c->L, c->names, i + 1);
-  c->n_names = n;
-  return PC_OK;
-}
-
-static int rows_row(void *ctx, int n, const pc_value *v) {
-  rows_ctx *c = ctx;
-  lua_createtable(c->L, 0, n);
-  for (int i = 0; i < n; i++) {
-    if (v[i].type == PC_SQL_NULL) continue;
-    lua_rawgeti(c->L, c->names, i + 1);
-    if (v[i].type == PC_SQL_INT && (v[i].i > 1LL << 53 || v[i].i < -(1LL << 53)))
-      return pc_fail(PC_EARG,
-                     "query: column %s holds %lld, more than a number of Lua holds exactly; select cast(%s as text)",
-                     lua_tostring(c->L, -1), (long long)v[i].i, lua_tostring(c->L, -1));
-    if (v[i].type == PC_SQL_INT || v[i].type == PC_SQL_REAL)
-      lua_pushnumber(c->L, v[i].d);
-    else
-      lua_pushlstring(c->L, v[i].text, v[i].size);
-    lua_rawset(c->L, -3);
-  }
-  lua_rawseti(c->L, c->list, ++c->n);
-  return PC_OK;
-}
-
-enum { MAX_PARAMS = 32 };
-
-static pc_value number_value(double d) { /* whole numbers as such: SQL divides them so */
-  if (d == floor(d) && fabs(d) < 9e15) return (pc_value){.type = PC_SQL_INT, .i = (int64_t)d, .d = d};
-  return (pc_value){.type = PC_SQL_REAL, .d = d};
-}
-
-static int read_params(lua_State *L, int at, pc_sql_param *p) {
-  int n = 0;
-  for (lua_pushnil(L); at && lua_next(L, at); lua_pop(L, 1)) {
-    size_t size;
-    const char *text;
-    if (!whole_text(L, -2) || n == MAX_PARAMS)
-      return pc_fail(PC_EARG, "query: parameters are values by name, at most %d", MAX_PARAMS);
-    p[n].name = lua_tostring(L, -2);
-    if (lua_type(L, -1) == LUA_TNUMBER) {
-      p[n].value = number_value(lua_tonumber(L, -1));
-    } else if (lua_type(L, -1) == LUA_TSTRING) {
-      text = lua_tolstring(L, -1, &size);
-      p[n].value = whole_text(L, -1) ? pc_value_parse(text) /* numbers as numbers */
-                                     : (pc_value){.type = PC_SQL_TEXT, .text = text, .size = size};
-    } else {
-      return pc_fail(PC_EARG, "query: parameter %s is %s; a number or a string is expected", p[n].name,
-                     pc_describe(L, -1));
-    }
-    n++;
-  }
-  return n;
-}
-
 static int open_for(pc_db **db, const char *path, int write) {
   return pc_db_open(db, path, write ? PC_DB_WRITE : PC_DB_READ);
 }
 
 static int f_query(lua_State *L, pc_args *a) {
-  pc_sql_param p[MAX_PARAMS];
+  pc_sql_param p[PC_MAX_PARAMS];
   pc_db *db;
-  rows_ctx c = {.L = L};
-  int n = read_params(L, pc_arg_at(a, "params"), p);
+  int n = pc_rows_params(L, pc_arg_at(a, "params"), p);
   if (n < 0) return n;
   int write = pc_arg_bool(a, "write"), rc = open_for(&db, pc_arg_str(a, "db"), write);
   if (rc < 0) return rc;
-  lua_newtable(L), c.list = lua_gettop(L);
-  lua_newtable(L), c.names = lua_gettop(L);
-  rc = pc_query_rows(db, pc_arg_str(a, "sql"), &(pc_query_opts){.params = p, .n_params = n, .write = write},
-                     &(pc_row_sink){.ctx = &c, .begin = rows_begin, .row = rows_row});
+  rc = pc_rows_query(L, db, pc_arg_str(a, "sql"), &(pc_query_opts){.params = p, .n_params = n, .write = write});
   pc_db_close(db);
-  if (rc < 0) return rc;
-  lua_settop(L, c.names);
-  return 2;
+  return rc < 0 ? rc : 2;
 }
 
 static int f_print(lua_State *L, pc_args *a) {
-  pc_sql_param p[MAX_PARAMS];
+  pc_sql_param p[PC_MAX_PARAMS];
   pc_db *db;
   pc_query_opts o = {.write = pc_arg_bool(a, "write"),
                      .params = p,
                      .bold = pc_arg_bool(a, "bold"),
                      .defuse = pc_arg_bool(a, "defuse")};
-  int n = read_params(L, pc_arg_at(a, "params"), p),
+  int n = pc_rows_params(L, pc_arg_at(a, "params"), p),
       rc = n < 0 ? n : pc_format_parse(&o.format, pc_arg_str(a, "format"));
   o.n_params = n;
   if (rc == PC_OK)

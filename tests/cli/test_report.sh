@@ -49,10 +49,11 @@ for _, width in ipairs{32, 64} do
     run:finish(width == 64 and seed == 2 and "failed" or "done", width == 64 and seed == 2 and "grid failure" or nil)
   end
 end
-local bad = recorder.start{db = db, experiment = "<script>alert(1)</script>", name = "evil", note = "\255\1x & <b>note</b>", seed = 7,
+local bad = recorder.start{db = db, experiment = "<script>alert(1)</script>", name = "evil", seed = 7,
   config = {["x<y"] = "<img src=http://example.com/x onerror=alert(1)>"}, tags = {"</title><i>"}}
 for step = 1, 3 do bad:log(step, {["<m>&\"'"] = step == 2 and 0 / 0 or step, nan = 0 / 0}) end
 bad:finish("failed", "x.lua:3: matmul: a <b> & c\nstack traceback:\n\tx.lua:3: in main chunk")
+recorder.query(db, "update run set note = cast(x'ff01' as text) || 'x & <b>note</b>' where name = 'evil'", {}, true)
 write("count.lua", [[
 -- every tag that is opened is closed, in order; nothing is loaded from anywhere
 local text = io.open(arg[1]):read "*a"
