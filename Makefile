@@ -12,13 +12,14 @@ PACKAGES = gcc make pkg-config libc6-dev luajit libluajit-5.1-dev libopenblas-op
            libedit-dev check git ca-certificates
 DEV_PACKAGES = clang libclang-rt-dev libomp-dev clang-tidy clang-format cppcheck lua-check valgrind tmux
 
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-unused-parameter \
           -Wno-missing-field-initializers
 OPT    ?= -O2 -g
 SAN    ?=
 CFLAGS  = -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(SAN) -fopenmp -fPIC -fno-math-errno -fno-trapping-math \
           -Iengine -I. -I$(BUILD)/gen $(shell pkg-config --cflags luajit libpng cairo jansson libedit sqlite3 2>/dev/null) \
-          -I/usr/include/x86_64-linux-gnu/openblas-openmp
+          -I/usr/include/$(MULTIARCH)/openblas-openmp
 LIBS    = -llapacke -lopenblas -lcairo -lpng -lz -lzstd -lxxhash -ljansson -lsqlite3 -ledit -lm
 LUALIB  = $(shell pkg-config --libs luajit 2>/dev/null)
 
@@ -28,7 +29,6 @@ BIND_SRC    := $(sort $(filter-out bindings/main.c,$(shell find bindings -name '
 LUA_SRC     := $(sort $(shell find scripts -name '*.lua'))
 SQL_SRC     := $(sort $(shell find db -name '*.sql'))
 TEST_SRC    := $(sort $(shell find tests -name 'test_*.c'))
-HEADERS     := $(sort $(shell find engine db bindings -name '*.h'))
 
 # `make V=1` shows commands; `make` alone uses every processor, `make -j N` is obeyed
 Q    = $(if $(filter 1,$(V)),,@)

@@ -340,7 +340,7 @@ int pc_call_declared(lua_State *L, const pc_decl *d) {
   lua_State *before = now;
   pc_args a;
   now = L;
-  int top = lua_gettop(L), rc = d->direct && top == d->nin ? pc_call_direct(L, d) : PC_NOT_DIRECT;
+  int top = lua_gettop(L), rc = d->direct && top == d->nin ? d->direct(L, d) : PC_NOT_DIRECT;
   for (int again = 0; rc == PC_NOT_DIRECT || rc == PC_ENOMEM; again = 1) {
     if ((rc = parse(L, d, &a)) == PC_OK) rc = d->call(L, &a);
     while (a.nown > 0) pc_tensor_release(a.own[--a.nown]);

@@ -40,6 +40,7 @@
 #include <lua.h>
 #include <lualib.h>
 
+#include "bindings/handle.h"
 #include "grad/op.h"
 
 #define PC_MAX_ARGS 24
@@ -96,6 +97,12 @@ typedef struct pc_args {
 
 typedef int pc_call(lua_State *L, pc_args *a);
 
+/* Runs a call that gives the function its tensors (or numbers for them), by position, and nothing else, without the
+ * general parser. Returns what a pc_call does, or PC_NOT_DIRECT: the call is of another form (or wrong: the parser says
+ * how). */
+typedef int pc_call_direct(lua_State *L, const pc_decl *d);
+#define PC_NOT_DIRECT INT_MAX
+
 enum { PC_RETRY = 1 }; /* may be called again after a collection when memory ran out */
 
 typedef struct pc_luafn {
@@ -103,6 +110,7 @@ typedef struct pc_luafn {
   pc_call *call;
   const char *help; /* one line */
   int flags;
+  pc_call_direct *direct; /* of an op, or NULL */
 } pc_luafn;
 
 struct pc_decl {
@@ -110,11 +118,11 @@ struct pc_decl {
   const char *help;
   pc_call *call;
   int flags;
-  int op;           /* pc_opcode, or -1 */
-  int n, nin, nv;   /* all arguments; tensors among them; others */
-  int direct;       /* an op whose tensors alone make a call: pc_call_direct() */
-  pc_val *left_out; /* of such an op: its other arguments when they are left out, nv of them */
-  int variadic;     /* ends in `...` */
+  int op;                 /* pc_opcode, or -1 */
+  int n, nin, nv;         /* all arguments; tensors among them; others */
+  pc_call_direct *direct; /* of an op whose tensors alone make a call; else NULL */
+  pc_val *left_out;       /* of such an op: its other arguments when they are left out, nv of them */
+  int variadic;           /* ends in `...` */
   pc_param p[PC_MAX_ARGS];
 };
 
@@ -130,12 +138,6 @@ void pc_register(lua_State *L, const char *module, const pc_luafn *fns);
 /* Calls a declared function with what is on the stack, as Lua would: for metamethods, which get their arguments from
  * Lua, too. Raises its errors. Something else must keep d. */
 int pc_call_declared(lua_State *L, const pc_decl *d);
-
-/* Runs an op that is given its tensors (or numbers for them), by position, and nothing else, without the general
- * parser. Returns what a pc_call does, or PC_NOT_DIRECT: the call is of another form (or wrong: the parser says how).
- */
-#define PC_NOT_DIRECT INT_MAX
-int pc_call_direct(lua_State *L, const pc_decl *d);
 
 /* The declaration of the function at idx, or NULL. */
 const pc_decl *pc_decl_of(lua_State *L, int idx);
@@ -185,14 +187,8 @@ const char *pc_lua_where(void);
 /* Advances the collector in proportion to the bytes allocated since the last call. */
 void pc_gc_pace(lua_State *L);
 
-/* ---- handles ---- */
-/* Pushes a userdata that takes over the reference t. NULL pushes nil. */
-void pc_push_tensor(lua_State *L, pc_tensor *t);
-pc_tensor *pc_to_tensor(lua_State *L, int idx); /* borrowed; NULL if the value is none */
+/* ---- classes ---- */
 /* Makes class "percept.<name>" with methods and a __gc (may be NULL); leaves its metatable on the stack. */
 void pc_class(lua_State *L, const char *name, const pc_luafn *methods, lua_CFunction gc);
-/* Pushes a zeroed object of a class. */
-void *pc_new_object(lua_State *L, const char *name, size_t bytes);
-void *pc_to_object(lua_State *L, int idx, const char *name); /* NULL if the value is none */
 
 #endif

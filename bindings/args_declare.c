@@ -146,9 +146,10 @@ enum { MAX_DIRECT = 8 };
 
 /* Tensors first, nothing else that must be given: then left_out lies at the next aligned place behind `at`. */
 static void declare_direct(pc_decl *d, char *at) {
-  d->direct = d->op >= 0 && d->nin > 0 && d->nin <= 4 && d->nv <= MAX_DIRECT && !d->variadic;
-  for (int i = 0; i < d->n && d->direct; i++)
-    d->direct = i < d->nin ? d->p[i].type <= PC_T_VALUE : d->p[i].type > PC_T_TENSORS && d->p[i].optional;
+  int may = d->nin > 0 && d->nin <= 4 && d->nv <= MAX_DIRECT && !d->variadic;
+  for (int i = 0; i < d->n && may; i++)
+    may = i < d->nin ? d->p[i].type <= PC_T_VALUE : d->p[i].type > PC_T_TENSORS && d->p[i].optional;
+  if (!may) d->direct = NULL;
   if (!d->direct) return;
   d->left_out = (pc_val *)(((uintptr_t)at + sizeof(pc_val) - 1) / _Alignof(pc_val) * _Alignof(pc_val));
   for (int i = 0; i < d->nv; i++) d->left_out[i] = d->p[d->nin + i].def;
@@ -157,7 +158,7 @@ static void declare_direct(pc_decl *d, char *at) {
 void pc_declare(lua_State *L, const char *module, const pc_luafn *fn, int op, int nup) {
   const char *sig = fn->sig ? fn->sig : "", *help = fn->help ? fn->help : "";
   size_t bytes = sizeof(pc_decl) + strlen(fn->name) + strlen(sig) + strlen(help) + (module ? strlen(module) : 0) + 8;
-  if (op >= 0) bytes += (MAX_DIRECT + 1) * sizeof(pc_val); /* left_out, aligned */
+  if (fn->direct) bytes += (MAX_DIRECT + 1) * sizeof(pc_val); /* left_out, aligned */
   pc_decl *d = memset(lua_newuserdata(L, bytes), 0, bytes);
   char *at = (char *)(d + 1), *rest;
   d->name = at;
@@ -167,6 +168,7 @@ void pc_declare(lua_State *L, const char *module, const pc_luafn *fn, int op, in
   rest = trim(put(&at, sig));
   d->call = fn->call;
   d->flags = fn->flags;
+  d->direct = fn->direct;
   d->op = op;
   while (rest && *rest) {
     char *s = rest;
@@ -238,4 +240,11 @@ void pc_push_usage(lua_State *L, const pc_decl *d) {
   if (d->variadic) luaL_addstring(&b, d->n ? ", ..." : "...");
   luaL_addchar(&b, ')');
   luaL_pushresult(&b);
+}
+
+void pc_class(lua_State *L, const char *name, const pc_luafn *methods, lua_CFunction gc) {
+  pc_plain_class(L, name, gc);
+  lua_newtable(L);
+  if (methods) pc_register(L, name, methods);
+  lua_setfield(L, -2, "__index");
 }

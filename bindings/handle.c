@@ -1,7 +1,7 @@
 /* handle.c: userdata that hold engine objects. */
-#include <string.h>
+#include "bindings/handle.h"
 
-#include "bindings/args.h"
+#include <string.h>
 
 static char tensor_key; /* registry[&tensor_key]: the metatable of tensors */
 
@@ -58,8 +58,6 @@ static int tensor_gc(lua_State *L) {
   return 0;
 }
 
-/* Pushes the metatable of tensors; made by the first call. */
-void pc_push_tensor_class(lua_State *L);
 void pc_push_tensor_class(lua_State *L) {
   lua_pushlightuserdata(L, &tensor_key);
   lua_rawget(L, LUA_REGISTRYINDEX);
@@ -83,19 +81,15 @@ void pc_push_tensor_class(lua_State *L) {
 
 static const char *class_name(lua_State *L, const char *name) { return lua_pushfstring(L, "percept.%s", name); }
 
-void pc_class(lua_State *L, const char *name, const pc_luafn *methods, lua_CFunction gc) {
+void pc_plain_class(lua_State *L, const char *name, lua_CFunction gc) {
   const char *full = class_name(L, name);
   luaL_newmetatable(L, full);
   lua_remove(L, -2);
   lua_pushfstring(L, "percept.%s", name);
   lua_setfield(L, -2, "__name");
-  lua_newtable(L);
-  if (methods) pc_register(L, name, methods);
-  lua_setfield(L, -2, "__index");
-  if (gc) {
-    lua_pushcfunction(L, gc);
-    lua_setfield(L, -2, "__gc");
-  }
+  if (!gc) return;
+  lua_pushcfunction(L, gc);
+  lua_setfield(L, -2, "__gc");
 }
 
 void *pc_new_object(lua_State *L, const char *name, size_t bytes) {

@@ -58,7 +58,7 @@ static void number_set(number *n, double x) {
   n->t = (pc_tensor){.storage = &n->storage, .refs = 1, .dtype = whole ? PC_I64 : PC_F64, .weak = 1};
 }
 
-int pc_call_direct(lua_State *L, const pc_decl *d) {
+static int call_direct(lua_State *L, const pc_decl *d) {
   pc_tensor *in[4], *out[PC_MAX_OUT] = {NULL};
   number few[2];
   int nfew = 0, tracked = 0; /* of few; whether an operand has a gradient */
@@ -82,7 +82,7 @@ void pc_open_ops(lua_State *L, int tf, int tm) {
   for (int i = 0; i < PC_OP_COUNT; i++) {
     const pc_op_info *row = &pc_ops[i];
     if (row->flags & PC_HIDDEN) continue;
-    pc_luafn fn = {row->name, row->sig, call_op, row->help, PC_RETRY};
+    pc_luafn fn = {row->name, row->sig, call_op, row->help, PC_RETRY, call_direct};
     pc_declare(L, NULL, &fn, i, 0);
     const pc_decl *d = pc_decl_of(L, -1);
     if (d->n && d->p[0].type <= PC_T_TENSORS) {

@@ -29,8 +29,6 @@ void pc_run_exit_functions(lua_State *L, const char *status, const char *message
 void pc_finish_open_runs(lua_State *L, const char *status, const char *message);
 /* Pushes a global as it was at the start, whatever was assigned to it since: package, require, tostring, ... */
 void pc_push_global(lua_State *L, const char *name);
-/* Pushes the metatable of tensors. */
-void pc_push_tensor_class(lua_State *L);
 
 /* ---- signals (front.c) ---- */
 /* SIGINT and SIGTERM stop the running op, then unwind Lua with the error "interrupted" or "terminated". */
