@@ -96,13 +96,13 @@ static int f_vit(lua_State *L, pc_args *a) {
 
 static int f_positions(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  pc_grid_opts o = {.from_h = pc_arg_val(a, "from")->l[0],
-                    .from_w = pc_arg_val(a, "from")->l[1],
-                    .to_h = pc_arg_val(a, "to")->l[0],
-                    .to_w = pc_arg_val(a, "to")->l[1],
-                    .prefix = pc_arg_int64(a, "prefix"),
-                    .antialias = pc_arg_bool(a, "antialias"),
-                    .offset = pc_arg_num(a, "offset")};
+  pc_vit_grid_opts o = {.from_h = pc_arg_val(a, "from")->l[0],
+                        .from_w = pc_arg_val(a, "from")->l[1],
+                        .to_h = pc_arg_val(a, "to")->l[0],
+                        .to_w = pc_arg_val(a, "to")->l[1],
+                        .prefix = pc_arg_int64(a, "prefix"),
+                        .antialias = pc_arg_bool(a, "antialias"),
+                        .offset = pc_arg_num(a, "offset")};
   int rc = pc_vit_positions(&t, pc_arg_tensor(a, "table"), &o);
   if (rc < 0) return rc;
   pc_push_tensor(L, t);
@@ -111,16 +111,16 @@ static int f_positions(lua_State *L, pc_args *a) {
 
 static int f_queries(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_query_opts o = {.slots = pc_arg_int64(a, "slots"),
-                     .slot_dim = pc_arg_int64(a, "slot_dim"),
-                     .tokens = pc_arg_int64(a, "tokens"),
-                     .width = pc_arg_int64(a, "width"),
-                     .heads = pc_arg_int64(a, "heads"),
-                     .layers = pc_arg_int64(a, "layers"),
-                     .ff = pc_arg_int64(a, "ff"),
-                     .query_sd = pc_arg_num(a, "query_sd"),
-                     .no_norm = !pc_arg_bool(a, "norm"),
-                     .no_vae = !pc_arg_bool(a, "vae")};
+  pc_query_head_opts o = {.slots = pc_arg_int64(a, "slots"),
+                          .slot_dim = pc_arg_int64(a, "slot_dim"),
+                          .tokens = pc_arg_int64(a, "tokens"),
+                          .width = pc_arg_int64(a, "width"),
+                          .heads = pc_arg_int64(a, "heads"),
+                          .layers = pc_arg_int64(a, "layers"),
+                          .ff = pc_arg_int64(a, "ff"),
+                          .query_sd = pc_arg_num(a, "query_sd"),
+                          .no_norm = !pc_arg_bool(a, "norm"),
+                          .no_vae = !pc_arg_bool(a, "vae")};
   return pc_made_module(L, pc_encoder_queries(&m, &o), &m);
 }
 

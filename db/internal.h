@@ -55,7 +55,7 @@ typedef struct pc_name {
 } pc_name;
 
 /* what one run knows of one metric */
-typedef struct pc_series {
+typedef struct pc_log_series {
   int64_t top;  /* largest step logged; a step above it is a new row */
   int seen;     /* top is valid */
   int rebuild;  /* a step came twice or late: metric_last and the blocks are counted anew from metric */
@@ -65,7 +65,7 @@ typedef struct pc_series {
   int64_t step, t_ms, n, n_nan;
   double last, min, max;
   int64_t tail_after; /* what `tail` will be when the transaction is in the file */
-} pc_series;
+} pc_log_series;
 
 typedef enum pc_stmt {
   PC_STMT_METRIC,
@@ -131,7 +131,7 @@ struct pc_run {
   int64_t seed;
   int other_data; /* a repeated run may use data that the first did not */
   pc_run_status status;
-  pc_series *series; /* by index into db->names */
+  pc_log_series *series; /* by index into db->names */
   int n_series;
 };
 

@@ -86,10 +86,10 @@ static int name_id(pc_db *db, pc_name *n) {
   return code;
 }
 
-static pc_series *series_of(pc_run *run, int32_t name) {
+static pc_log_series *series_of(pc_run *run, int32_t name) {
   if (name >= run->n_series) {
     int n = (name + 16) & ~15;
-    pc_series *s = pc_realloc(run->series, (size_t)n * sizeof *s);
+    pc_log_series *s = pc_realloc(run->series, (size_t)n * sizeof *s);
     if (!s) return NULL;
     memset(s + run->n_series, 0, (size_t)(n - run->n_series) * sizeof *s);
     run->series = s;
@@ -110,7 +110,7 @@ int pc_log_series_load(pc_run *run) {
   sqlite3_bind_int64(st, 1, run->id);
   while (code == PC_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
     int32_t name;
-    pc_series *s = NULL;
+    pc_log_series *s = NULL;
     code = pc_log_name(db, pc_col_text(st, 0), &name);
     if (code == PC_OK && !(s = series_of(run, name))) code = PC_ENOMEM;
     if (!s) break;
@@ -125,7 +125,7 @@ int pc_log_series_load(pc_run *run) {
 
 /* ---- the flush ---- */
 
-static void series_touch(pc_series *s, const pc_row *r) {
+static void series_touch(pc_log_series *s, const pc_row *r) {
   int nan = isnan(r->value);
   if (!s->touched) {
     s->touched = 1;
@@ -174,7 +174,7 @@ static int write_last(pc_db *db, const char *op) {
   int code = PC_OK;
   for (pc_run *run = db->runs; run && code == PC_OK; run = run->next) {
     for (int i = 0; i < run->n_series && code == PC_OK; i++) {
-      pc_series *s = &run->series[i];
+      pc_log_series *s = &run->series[i];
       sqlite3_stmt *st;
       int rc, some = s->n > s->n_nan;
       if (!s->touched) continue;
@@ -217,7 +217,7 @@ static int write_blocks(pc_db *db, const char *op) {
   int code = PC_OK;
   for (pc_run *run = db->runs; run && code == PC_OK; run = run->next) {
     for (int i = 0; i < run->n_series && code == PC_OK; i++) {
-      pc_series *s = &run->series[i];
+      pc_log_series *s = &run->series[i];
       if (!s->touched) continue;
       s->tail_after = s->tail + s->n;
       if (s->rebuild) code = step_series(db, PC_STMT_UNBLOCK, run, i, NULL, op);
@@ -417,7 +417,7 @@ void pc_log_thread_stop(pc_db *db) {
 
 static int row_add(pc_db *db, pc_run *run, int64_t step, const char *name, double value, int64_t now) {
   int32_t index;
-  pc_series *s;
+  pc_log_series *s;
   int code = pc_log_name(db, name, &index);
   if (code != PC_OK) return code;
   s = series_of(run, index);

@@ -20,6 +20,7 @@
 /* The call fails with this code and its message holds the text. */
 #define must_fail(call, code, text)                                                  \
   do {                                                                               \
+    pc_error_clear();                                                                \
     int rc_ = (call);                                                                \
     ck_assert_int_eq(rc_, code);                                                     \
     ck_assert_msg(strstr(pc_error_text(), text), "message is: %s", pc_error_text()); \
@@ -42,14 +43,16 @@ static inline pc_tensor *tensor_of(pc_dtype d, int nd, const int64_t *size, cons
   tensor_of(d, 1, (int64_t[]){(int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double))}, (double[]){__VA_ARGS__})
 #define MAT(d, r, c, ...) tensor_of(d, 2, (int64_t[]){r, c}, (double[]){__VA_ARGS__})
 
+static inline int run_suite(Suite *s) {
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_NORMAL);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 /* main() of a suite made by `static Suite *make(void)`. */
-#define SUITE_MAIN(make)                         \
-  int main(void) {                               \
-    SRunner *r = srunner_create(make());         \
-    srunner_run_all(r, CK_NORMAL);               \
-    int failed = srunner_ntests_failed(r);       \
-    srunner_free(r);                             \
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS; \
-  }
+#define SUITE_MAIN(make) \
+  int main(void) { return run_suite(make()); }
 
 #endif

@@ -1,21 +1,10 @@
-/* scratch.h: a temporary folder per test, and checks of error codes and sentences. */
+/* scratch.h: a temporary folder per test. */
 #ifndef PC_TESTS_SCRATCH_H
 #define PC_TESTS_SCRATCH_H
 
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/error.h"
-
-#define ok(e) ck_assert_msg((e) == PC_OK, "%s", pc_error_text())
-#define fails(code, e, part)                                                                 \
-  do {                                                                                       \
-    pc_error_clear();                                                                        \
-    ck_assert_int_eq((e), code);                                                             \
-    ck_assert_msg(strstr(pc_error_text(), part), "'%s' not in '%s'", part, pc_error_text()); \
-  } while (0)
+#include "check_main.h"
 
 static char dir[256];
 
@@ -47,18 +36,14 @@ static inline void put_bytes(const char *name, const void *data, size_t n) {
 
 static inline void put(const char *name, const char *text) { put_bytes(name, text, strlen(text)); }
 
-static inline int run_suite(const char *name, void (*add)(TCase *)) {
+static inline int run_in_scratch(const char *name, void (*add)(TCase *)) {
   Suite *s = suite_create(name);
   TCase *c = tcase_create("all");
   tcase_set_timeout(c, 120);
   tcase_add_checked_fixture(c, scratch_make, scratch_remove);
   add(c);
   suite_add_tcase(s, c);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return run_suite(s);
 }
 
 #endif

@@ -34,7 +34,7 @@ int pc_encoder_cnn(pc_module **out, const pc_cnn_opts *o);
  *   out = linear(norm q): width -> 2m; log_std = second half + log 0.5
  * The queries are told apart from the start, so that slot k means the same thing in
  * every image: replay recombines slots by their index. */
-typedef struct pc_query_opts {
+typedef struct pc_query_head_opts {
   int64_t slots, slot_dim; /* K, m: required */
   int64_t tokens;          /* width of the tokens: required */
   int64_t width;           /* of queries and attention; 0: 96 */
@@ -44,8 +44,8 @@ typedef struct pc_query_opts {
   double query_sd;         /* learned queries from N(0, sd^2); 0: U(0,1) */
   int no_norm;             /* tokens are read as they are */
   int no_vae;              /* the head gives means only */
-} pc_query_opts;
-int pc_encoder_queries(pc_module **out, const pc_query_opts *o);
+} pc_query_head_opts;
+int pc_encoder_queries(pc_module **out, const pc_query_head_opts *o);
 
 /* Head: Slot Attention on tokens (B,T,tokens) (Locatello et al. 2020, arXiv 2006.15055, Algorithm 1):
  *   t = norm(tokens); s = start (K,width), learned for every slot

@@ -30,11 +30,11 @@ pc_tensor *pc_stem_run(pc_scope *s, const pc_stem *e, pc_tensor *x);
 
 /* tokens (B,T,tokens) -> slots: norm_tokens (with o.norm), queries, block1.., norm_out, head */
 typedef struct pc_query_part {
-  pc_query_opts o;
+  pc_query_head_opts o;
   pc_module *norm_tokens, *blocks[PC_QUERY_LAYERS_MAX], *norm_out, *head;
   pc_tensor *queries;
 } pc_query_part;
-int pc_query_check(const char *who, pc_query_opts *o);
+int pc_query_check(const char *who, pc_query_head_opts *o);
 int pc_query_build(pc_module *m, pc_query_part *e);
 void pc_query_run(pc_scope *s, const pc_query_part *e, pc_tensor *tokens, pc_tensor **out);
 

@@ -4,7 +4,7 @@
 #include "encoders/parts.h"
 #include "grad/ops_shape.h"
 
-int pc_query_check(const char *who, pc_query_opts *o) {
+int pc_query_check(const char *who, pc_query_head_opts *o) {
   if (o->slots < 1 || o->slot_dim < 1) return pc_fail(PC_EARG, "%s: slots and slot_dim are required", who);
   if (o->tokens < 1) return pc_fail(PC_EARG, "%s: tokens, the width of the base's tokens, is required", who);
   if (!o->width) o->width = 96;
@@ -16,7 +16,7 @@ int pc_query_check(const char *who, pc_query_opts *o) {
 }
 
 int pc_query_build(pc_module *m, pc_query_part *e) {
-  const pc_query_opts *o = &e->o;
+  const pc_query_head_opts *o = &e->o;
   pc_module *part = NULL;
   int rc = PC_OK;
   if (!o->no_norm && (rc = pc_nn_layer_norm(&part, o->tokens, 0, 0)) == PC_OK)
@@ -66,8 +66,8 @@ static void fwd_queries(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin
 static const pc_module_class queries_class = {
     "queries", 1, 1, 2, fwd_queries, NULL, "tokens (B,T,width) -> slot means (B,K,m), log_std (B,K,m)"};
 
-int pc_encoder_queries(pc_module **out, const pc_query_opts *opts) {
-  pc_query_opts o = *opts;
+int pc_encoder_queries(pc_module **out, const pc_query_head_opts *opts) {
+  pc_query_head_opts o = *opts;
   int rc = pc_query_check("queries", &o);
   *out = NULL;
   if (rc < 0 || (rc = pc_module_new(out, &queries_class, sizeof(pc_query_part))) < 0) return rc;

@@ -24,16 +24,16 @@ int pc_encoder_slots(pc_module **out, const pc_slot_encoder_opts *o) {
                    .width = o->width,
                    .token_maps = o->token_maps,
                    .position_sd = o->position_sd};
-  pc_query_opts q = {.slots = o->slots,
-                     .slot_dim = o->slot_dim,
-                     .tokens = o->width ? o->width : 96,
-                     .width = o->width,
-                     .heads = o->heads,
-                     .layers = o->layers ? o->layers : 3,
-                     .ff = o->ff,
-                     .query_sd = o->query_sd,
-                     .no_norm = 1, /* the stem has one */
-                     .no_vae = o->no_vae};
+  pc_query_head_opts q = {.slots = o->slots,
+                          .slot_dim = o->slot_dim,
+                          .tokens = o->width ? o->width : 96,
+                          .width = o->width,
+                          .heads = o->heads,
+                          .layers = o->layers ? o->layers : 3,
+                          .ff = o->ff,
+                          .query_sd = o->query_sd,
+                          .no_norm = 1, /* the stem has one */
+                          .no_vae = o->no_vae};
   memcpy(c.conv_channels, o->conv_channels, sizeof c.conv_channels);
   memcpy(c.conv_kernel, o->conv_kernel, sizeof c.conv_kernel);
   memcpy(c.conv_stride, o->conv_stride, sizeof c.conv_stride);

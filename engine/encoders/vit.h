@@ -47,11 +47,11 @@ int pc_vit_preset(pc_vit_opts *o, const char *name);
  * shrinks. These are PyTorch's interpolate(mode = "bicubic", align_corners = false) with antialias off and on.
  * Cell i of n new ones looks at (i + 1/2) g / (n + offset) - 1/2 of g old ones: offset 0.1 is what DINO's own
  * code has, 0 what timm and transformers have. An unchanged grid is a copy. */
-typedef struct pc_grid_opts {
+typedef struct pc_vit_grid_opts {
   int64_t prefix, from_h, from_w, to_h, to_w;
   int antialias;
   double offset;
-} pc_grid_opts;
-int pc_vit_positions(pc_tensor **out, pc_tensor *table, const pc_grid_opts *o);
+} pc_vit_grid_opts;
+int pc_vit_positions(pc_tensor **out, pc_tensor *table, const pc_vit_grid_opts *o);
 
 #endif

@@ -82,7 +82,7 @@ static double cubic(double x, double a) {
 }
 
 /* r (to,from): weights of the old cells in each new one. */
-static void axis(double *r, int64_t from, int64_t to, const pc_grid_opts *o) {
+static void axis(double *r, int64_t from, int64_t to, const pc_vit_grid_opts *o) {
   double scale = (double)from / ((double)to + o->offset);
   memset(r, 0, sizeof *r * (size_t)(from * to));
   for (int64_t i = 0; i < to; i++, r += from) {
@@ -103,8 +103,8 @@ static void axis(double *r, int64_t from, int64_t to, const pc_grid_opts *o) {
 }
 
 /* y (to_h,to_w,d) = rows x columns^T for every number of a cell; t (to_h,from_w,d) between */
-static void blend(float *y, const float *x, double *t, const double *rows, const double *columns, const pc_grid_opts *o,
-                  int64_t d) {
+static void blend(float *y, const float *x, double *t, const double *rows, const double *columns,
+                  const pc_vit_grid_opts *o, int64_t d) {
   int64_t line = o->from_w * d;
   for (int64_t i = 0; i < o->to_h; i++)
     for (int64_t j = 0; j < o->from_h; j++) {
@@ -120,7 +120,7 @@ static void blend(float *y, const float *x, double *t, const double *rows, const
       }
 }
 
-int pc_vit_positions(pc_tensor **out, pc_tensor *table, const pc_grid_opts *o) {
+int pc_vit_positions(pc_tensor **out, pc_tensor *table, const pc_vit_grid_opts *o) {
   *out = NULL;
   if (o->prefix < 0 || o->from_h < 1 || o->from_w < 1 || o->to_h < 1 || o->to_w < 1 || o->to_h > 4096 ||
       o->to_w > 4096 || o->from_h > 4096 || o->from_w > 4096)

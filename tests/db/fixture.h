@@ -2,14 +2,11 @@
 #ifndef PC_TESTS_DB_FIXTURE_H
 #define PC_TESTS_DB_FIXTURE_H
 
-#include <check.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "base/error.h"
+#include "check_main.h"
 #include "db/recorder.h"
 
 static char dir[64], file[128];
@@ -25,18 +22,6 @@ static void teardown(void) {
   snprintf(command, sizeof command, "rm -rf '%s'", dir);
   ck_assert_int_eq(system(command), 0);
 }
-
-#define OK(call)                                                       \
-  do {                                                                 \
-    int ok_ = (call);                                                  \
-    ck_assert_msg(ok_ == 0, "%s: %d %s", #call, ok_, pc_error_text()); \
-  } while (0)
-
-#define FAILS(call, code, part)                                                        \
-  do {                                                                                 \
-    ck_assert_int_eq((call), (code));                                                  \
-    ck_assert_msg(strstr(pc_error_text(), part) != NULL, "text: %s", pc_error_text()); \
-  } while (0)
 
 /* first column of the first row, through a plain connection of its own: what another program would see */
 static inline const char *ask(const char *sql) {
@@ -60,28 +45,18 @@ static inline const char *ask(const char *sql) {
 
 static inline pc_db *open_db(void) {
   pc_db *db = NULL;
-  OK(pc_db_open(&db, file, PC_DB_CREATE));
+  must(pc_db_open(&db, file, PC_DB_CREATE));
   return db;
 }
 
 static inline pc_run *start(pc_db *db, const char *config) {
   pc_run *run = NULL;
-  OK(pc_run_start(&run, db, &(pc_run_config){.experiment = "test", .config_json = config, .no_git = 1}));
+  must(pc_run_start(&run, db, &(pc_run_config){.experiment = "test", .config_json = config, .no_git = 1}));
   return run;
 }
 
 static inline int log1(pc_run *run, int64_t step, const char *name, double value) {
   return pc_run_log(run, step, 1, &name, &value);
 }
-
-#define SUITE_MAIN(suite_fn)                      \
-  int main(void) {                                \
-    SRunner *runner = srunner_create(suite_fn()); \
-    int failed;                                   \
-    srunner_run_all(runner, CK_NORMAL);           \
-    failed = srunner_ntests_failed(runner);       \
-    srunner_free(runner);                         \
-    return failed != 0;                           \
-  }
 
 #endif

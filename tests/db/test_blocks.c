@@ -23,28 +23,28 @@ static double value_of(int64_t step) { return (double)(1000 - step) + (double)(s
 START_TEST(blocks_follow_the_rows) {
   pc_db *db = open_db();
   pc_run *run = start(db, "{}");
-  for (int64_t s = 0; s < 127; s++) OK(log1(run, 2 * s, "loss", value_of(2 * s)));
-  OK(pc_run_flush(run));
+  for (int64_t s = 0; s < 127; s++) must(log1(run, 2 * s, "loss", value_of(2 * s)));
+  must(pc_run_flush(run));
   ck_assert_str_eq(state(), "127 0 0 0 0");
-  OK(log1(run, 254, "loss", 1));
-  OK(pc_run_flush(run));
+  must(log1(run, 254, "loss", 1));
+  must(pc_run_flush(run));
   ck_assert_str_eq(state(), "128 1 128 0 0");
-  for (int64_t s = 128; s < 1000; s++) OK(log1(run, 2 * s, "loss", value_of(2 * s)));
-  OK(pc_run_flush(run));
+  for (int64_t s = 128; s < 1000; s++) must(log1(run, 2 * s, "loss", value_of(2 * s)));
+  must(pc_run_flush(run));
   ck_assert_str_eq(state(), "1000 7 896 0 0");
-  OK(log1(run, 301, "loss", -5)); /* late: between two rows */
-  OK(log1(run, 10, "loss", -6));  /* again */
-  OK(pc_run_flush(run));
+  must(log1(run, 301, "loss", -5)); /* late: between two rows */
+  must(log1(run, 10, "loss", -6));  /* again */
+  must(pc_run_flush(run));
   ck_assert_str_eq(state(), "1001 7 896 0 0");
   ASK("select min from metric_block order by step limit 1", "-6.0");
-  OK(pc_run_finish(run, PC_RUN_KILLED, NULL));
+  must(pc_run_finish(run, PC_RUN_KILLED, NULL));
   pc_run_free(run);
-  OK(pc_run_resume(&run, db, "", 501, &(pc_run_config){.no_git = 1})); /* rows behind go, blocks with them */
+  must(pc_run_resume(&run, db, "", 501, &(pc_run_config){.no_git = 1})); /* rows behind go, blocks with them */
   ck_assert_str_eq(state(), "252 0 0 0 0");
-  for (int64_t s = 502; s < 700; s++) OK(log1(run, s, "loss", 3));
-  OK(pc_run_flush(run));
+  for (int64_t s = 502; s < 700; s++) must(log1(run, s, "loss", 3));
+  must(pc_run_flush(run));
   ck_assert_str_eq(state(), "450 3 384 0 0");
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
   pc_run_free(run);
   pc_db_close(db);
 }
@@ -60,11 +60,11 @@ START_TEST(the_threshold_is_the_first_row_that_reached_it) {
   pc_db *db = open_db(), *reader;
   pc_run *run = start(db, "{}");
   pc_row_sink sink = {.row = keep_step};
-  for (int64_t s = 0; s < 1000; s++) OK(log1(run, s, "loss", value_of(s)));
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
+  for (int64_t s = 0; s < 1000; s++) must(log1(run, s, "loss", value_of(s)));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
   pc_run_free(run);
   pc_db_close(db);
-  OK(pc_db_open(&reader, file, PC_DB_READ));
+  must(pc_db_open(&reader, file, PC_DB_READ));
   for (int k = 0; k <= 1010; k += 7) {
     pc_sql_param p[3] = {{"metric", {.type = PC_SQL_TEXT, .text = "loss", .size = 4}},
                          {"value", {.type = PC_SQL_REAL, .d = k}},
@@ -73,7 +73,7 @@ START_TEST(the_threshold_is_the_first_row_that_reached_it) {
     for (int64_t s = 0; s < 1000 && want < 0; s++)
       if (k % 2 ? value_of(s) <= k : value_of(s) >= k) want = s;
     found = -2;
-    OK(pc_query_rows(reader, "@threshold", &(pc_query_opts){.params = p, .n_params = 3}, &sink));
+    must(pc_query_rows(reader, "@threshold", &(pc_query_opts){.params = p, .n_params = 3}, &sink));
     ck_assert_msg(found == want, "%s %d: step %lld, not %lld", k % 2 ? "min" : "max", k, (long long)found,
                   (long long)want);
   }
@@ -114,7 +114,7 @@ START_TEST(version_1_becomes_the_present_one) {
   load_fixture("tests/db/fixtures/v1.sql");
   ASK("pragma user_version", "1");
   ck_assert_str_ne(structure(), fresh);
-  OK(pc_db_open(&db, file, PC_DB_READ)); /* whoever opens it first brings it up to date */
+  must(pc_db_open(&db, file, PC_DB_READ)); /* whoever opens it first brings it up to date */
   pc_db_close(db);
   ASK("pragma user_version", "2");
   ck_assert_str_eq(structure(), fresh);
@@ -126,10 +126,10 @@ START_TEST(version_1_becomes_the_present_one) {
   ASK("select tags from run_list where name = 'long'", "kept");
   ASK("pragma integrity_check", "ok");
   ASK("select count(*) from pragma_foreign_key_check", "0");
-  OK(pc_db_open(&db, file, PC_DB_WRITE));
-  OK(pc_run_resume(&run, db, "short", 5, &(pc_run_config){.no_git = 1})); /* and it can be gone on with */
-  OK(log1(run, 6, "loss", 6));
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
+  must(pc_db_open(&db, file, PC_DB_WRITE));
+  must(pc_run_resume(&run, db, "short", 5, &(pc_run_config){.no_git = 1})); /* and it can be gone on with */
+  must(log1(run, 6, "loss", 6));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
   pc_run_free(run);
   pc_db_close(db);
   ASK("select n || ' ' || last from metric_last where run_id = 2", "2 6.0");
@@ -141,14 +141,14 @@ START_TEST(merging_and_thinning_keep_ends_and_blocks) {
   pc_db *db = open_db(), *to;
   pc_run *run = start(db, "{}");
   pc_merge_counts n;
-  for (int64_t s = 0; s < 1000; s++) OK(log1(run, s, "loss", value_of(s)));
-  for (int64_t s = 0; s < 5; s++) OK(log1(run, s, "few", 1));
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
+  for (int64_t s = 0; s < 1000; s++) must(log1(run, s, "loss", value_of(s)));
+  for (int64_t s = 0; s < 5; s++) must(log1(run, s, "few", 1));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
   pc_run_free(run);
   pc_db_close(db);
   snprintf(other, sizeof other, "%s/thin.db", dir);
-  OK(pc_db_open(&to, other, PC_DB_CREATE));
-  OK(pc_db_merge(to, file, &(pc_merge_opts){.thin = 50}, &n));
+  must(pc_db_open(&to, other, PC_DB_CREATE));
+  must(pc_db_merge(to, file, &(pc_merge_opts){.thin = 50}, &n));
   ck_assert_int_eq(n.added, 1);
   pc_db_close(to);
   snprintf(file, sizeof file, "%s/thin.db", dir);
@@ -161,14 +161,14 @@ START_TEST(merging_and_thinning_keep_ends_and_blocks) {
   ASK("select count(*) from metric m join metric_name n on n.id = m.name_id where n.name = 'few'", "5");
   ASK("select n || ' ' || last from metric_last l join metric_name n on n.id = l.name_id where n.name = 'loss'",
       "1000 4.0");
-  OK(pc_db_open(&to, file, PC_DB_WRITE));
+  must(pc_db_open(&to, file, PC_DB_WRITE));
   snprintf(other, sizeof other, "%s/t.db", dir);
-  OK(pc_db_merge(to, other, &(pc_merge_opts){.experiment = "none"}, &n));
+  must(pc_db_merge(to, other, &(pc_merge_opts){.experiment = "none"}, &n));
   ck_assert_int_eq(n.added + n.replaced + n.same, 0);
   pc_db_close(to);
   snprintf(file, sizeof file, "%s/whole.db", dir);
-  OK(pc_db_open(&to, file, PC_DB_CREATE));
-  OK(pc_db_merge(to, other, NULL, &n));
+  must(pc_db_open(&to, file, PC_DB_CREATE));
+  must(pc_db_merge(to, other, NULL, &n));
   pc_db_close(to);
   ck_assert_str_eq(state(), "1005 7 896 0 0");
 }
@@ -180,44 +180,44 @@ START_TEST(cells_of_a_sweep_are_claimed_once) {
   char digest[33];
   int added, got;
   pc_sweep sweep = {.name = "s", .experiment = "test", .script = "x.lua"};
-  OK(pc_config_digest(digest, "{\"lr\": 0.1, \"seed\": 5}"));
+  must(pc_config_digest(digest, "{\"lr\": 0.1, \"seed\": 5}"));
   pc_cell cells[] = {{digest, 1, "{}"}, {digest, 2, "{}"}};
-  OK(pc_sweep_add(db, &sweep, 2, cells, &added));
+  must(pc_sweep_add(db, &sweep, 2, cells, &added));
   ck_assert_int_eq(added, 2);
-  OK(pc_sweep_add(db, &sweep, 2, cells, &added));
+  must(pc_sweep_add(db, &sweep, 2, cells, &added));
   ck_assert_int_eq(added, 0);
   sweep.script = "y.lua";
-  FAILS(pc_sweep_add(db, &sweep, 2, cells, &added), PC_EARG, "the name s belongs to another script");
-  OK(pc_sweep_claim(db, "s", digest, 1, 0, &got));
+  must_fail(pc_sweep_add(db, &sweep, 2, cells, &added), PC_EARG, "the name s belongs to another script");
+  must(pc_sweep_claim(db, "s", digest, 1, 0, &got));
   ck_assert_int_eq(got, 1);
-  OK(pc_sweep_claim(db, "s", digest, 1, 0, &got));
+  must(pc_sweep_claim(db, "s", digest, 1, 0, &got));
   ck_assert_int_eq(got, 0);
-  OK(pc_sweep_release(db, "s", digest, 1));
-  OK(pc_run_start(
+  must(pc_sweep_release(db, "s", digest, 1));
+  must(pc_run_start(
       &run, db,
       &(pc_run_config){.experiment = "test", .sweep = "s", .config_json = "{\"seed\": 1, \"lr\": 0.1}", .no_git = 1}));
   ASK("select group_concat(status) from (select status from sweep_cell order by nth)", "running,queued");
-  OK(pc_sweep_claim(db, "s", digest, 1, 0, &got));
+  must(pc_sweep_claim(db, "s", digest, 1, 0, &got));
   ck_assert_int_eq(got, 0); /* its run is alive */
-  OK(pc_run_finish(run, PC_RUN_KILLED, NULL));
+  must(pc_run_finish(run, PC_RUN_KILLED, NULL));
   pc_run_free(run);
-  OK(pc_sweep_claim(db, "s", digest, 1, 0, &got));
+  must(pc_sweep_claim(db, "s", digest, 1, 0, &got));
   ck_assert_int_eq(got, 1);
-  OK(pc_run_start(
+  must(pc_run_start(
       &run, db,
       &(pc_run_config){.experiment = "test", .sweep = "s", .config_json = "{\"seed\": 1, \"lr\": 0.1}", .no_git = 1}));
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
   pc_run_free(run);
-  OK(pc_sweep_release(db, "s", digest, 1));
+  must(pc_sweep_release(db, "s", digest, 1));
   ASK("select group_concat(status || runs) from (select status, runs from sweep_cell order by nth)", "done2,queued0");
-  OK(pc_sweep_claim(db, "s", digest, 1, 0, &got));
+  must(pc_sweep_claim(db, "s", digest, 1, 0, &got));
   ck_assert_int_eq(got, 0);
-  OK(pc_sweep_claim(db, "s", digest, 1, 1, &got)); /* again */
+  must(pc_sweep_claim(db, "s", digest, 1, 1, &got)); /* again */
   ck_assert_int_eq(got, 1);
-  OK(pc_db_exec(db, "update cell set claim = 'elsewhere:1:1', claim_ms = 0", "test"));
-  OK(pc_sweep_claim(db, "s", digest, 2, 0, &got)); /* silent for long on another host */
+  must(pc_db_exec(db, "update cell set claim = 'elsewhere:1:1', claim_ms = 0", "test"));
+  must(pc_sweep_claim(db, "s", digest, 2, 0, &got)); /* silent for long on another host */
   ck_assert_int_eq(got, 1);
-  FAILS(pc_sweep_claim(db, "s", "nothing", 1, 0, &got), PC_ENOTFOUND, "s has no cell nothing with seed 1");
+  must_fail(pc_sweep_claim(db, "s", "nothing", 1, 0, &got), PC_ENOTFOUND, "s has no cell nothing with seed 1");
   pc_db_close(db);
 }
 END_TEST
@@ -225,23 +225,23 @@ END_TEST
 START_TEST(a_repeated_run_takes_the_same_data_alone) {
   pc_db *db = open_db();
   pc_run *first = start(db, "{}"), *second;
-  OK(pc_run_dataset(first, "d1", "scenes", 10, NULL, NULL));
-  OK(pc_run_finish(first, PC_RUN_DONE, NULL));
+  must(pc_run_dataset(first, "d1", "scenes", 10, NULL, NULL));
+  must(pc_run_finish(first, PC_RUN_DONE, NULL));
   pc_run_config again = {.experiment = "test", .repeats = pc_run_uid(first), .no_git = 1};
-  OK(pc_run_start(&second, db, &again));
-  OK(pc_run_dataset(second, "d1", "scenes", 10, NULL, NULL));
-  FAILS(pc_run_dataset(second, "d2", "scenes", 10, NULL, NULL), PC_ESTATE, "the data has changed");
-  OK(pc_run_dataset(second, "d3", "more", 10, NULL, "bank")); /* a role the first run did not have */
+  must(pc_run_start(&second, db, &again));
+  must(pc_run_dataset(second, "d1", "scenes", 10, NULL, NULL));
+  must_fail(pc_run_dataset(second, "d2", "scenes", 10, NULL, NULL), PC_ESTATE, "the data has changed");
+  must(pc_run_dataset(second, "d3", "more", 10, NULL, "bank")); /* a role the first run did not have */
   pc_run_free(second);
   again.other_data = 1;
-  OK(pc_run_start(&second, db, &again));
-  OK(pc_run_dataset(second, "d2", "scenes", 10, NULL, NULL));
+  must(pc_run_start(&second, db, &again));
+  must(pc_run_dataset(second, "d2", "scenes", 10, NULL, NULL));
   ASK("select r.uid = (select uid from run order by id limit 1) from run x join run r on r.id = x.repeats_id "
       "order by x.id desc limit 1",
       "1");
   pc_run_free(second);
   again.repeats = "nobody";
-  FAILS(pc_run_start(&second, db, &again), PC_ENOTFOUND, "the repeated run nobody is not in");
+  must_fail(pc_run_start(&second, db, &again), PC_ENOTFOUND, "the repeated run nobody is not in");
   pc_run_free(first);
   pc_db_close(db);
 }

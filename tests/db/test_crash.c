@@ -46,8 +46,8 @@ static int wait_for(pid_t pid) {
 static int count_stale(int reap) {
   pc_db *db;
   int n;
-  OK(pc_db_open(&db, file, PC_DB_WRITE));
-  OK(pc_db_stale(db, reap, NULL, NULL, &n));
+  must(pc_db_open(&db, file, PC_DB_WRITE));
+  must(pc_db_stale(db, reap, NULL, NULL, &n));
   pc_db_close(db);
   return n;
 }
@@ -104,8 +104,8 @@ START_TEST(a_fork_may_not_use_the_parents_handle) {
   ck_assert_int_eq(wait_for(pid), 0);
   ASK("select status from run", "running");
   ck_assert_int_eq(count_stale(0), 0);
-  OK(log1(run, 1, "x", 1));
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
+  must(log1(run, 1, "x", 1));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
   pc_run_free(run);
   pc_db_close(db);
   ASK("select status || (select count(*) from metric) from run", "done1");
@@ -132,14 +132,14 @@ START_TEST(resume_leaves_no_step_twice) {
   ck_assert_int_eq(wait_for(pid), -SIGKILL);
   db = open_db();
   snprintf(uid, sizeof uid, "%s", ask("select uid from run"));
-  OK(pc_db_checkpoint(db, uid, &step, path, sizeof path));
+  must(pc_db_checkpoint(db, uid, &step, path, sizeof path));
   ck_assert_int_eq(step, 16);
   ck_assert_str_eq(path, "b.ckpt");
-  FAILS(pc_run_resume(&run, db, uid, 8, &(pc_run_config){.config_json = "{\"lr\": 0.25}", .no_git = 1}), PC_EARG,
-        "parameter lr is recorded as 0.5 and cannot become 0.25");
+  must_fail(pc_run_resume(&run, db, uid, 8, &(pc_run_config){.config_json = "{\"lr\": 0.25}", .no_git = 1}), PC_EARG,
+            "parameter lr is recorded as 0.5 and cannot become 0.25");
   ASK("select count(*) from metric", "24"); /* a refused resume changes nothing */
   uid[17] = '\0';                           /* a beginning will do */
-  OK(pc_run_resume(&run, db, uid, 8, &(pc_run_config){.config_json = "{\"lr\": 0.5}", .no_git = 1}));
+  must(pc_run_resume(&run, db, uid, 8, &(pc_run_config){.config_json = "{\"lr\": 0.5}", .no_git = 1}));
   ck_assert_int_eq(pc_run_step(run), 8);
   ASK("select status || resumed || (pid <> 0) from run", "running11");
   ASK("select count(*) || ' ' || max(step) from metric", "9 8");
@@ -148,11 +148,11 @@ START_TEST(resume_leaves_no_step_twice) {
   ASK("select group_concat(path) from artifact", "a.ckpt");
   ASK("select text like 'resumed at step 8 on %' from event", "1");
   for (int i = 9; i <= 20; i++) {
-    OK(log1(run, i, "loss", -i));
-    if (i % 5 == 0) OK(log1(run, i, "val", i));
+    must(log1(run, i, "loss", -i));
+    if (i % 5 == 0) must(log1(run, i, "val", i));
   }
-  OK(pc_run_result(run, &(pc_result){.method = "m", .split = "id", .metric = "x", .value = 1}));
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
+  must(pc_run_result(run, &(pc_result){.method = "m", .split = "id", .metric = "x", .value = 1}));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
   pc_run_free(run);
   ASK("select count(*) || ' ' || count(distinct step) from metric where name_id = (select id from metric_name where "
       "name = 'loss')",
@@ -162,15 +162,15 @@ START_TEST(resume_leaves_no_step_twice) {
   ASK("select n from run_metric where metric = 'val'", "4");
   ASK("select status || seed || (error is null) from run join result using (seed)", "done31");
   /* from the newest checkpoint; and one that is finished may go on */
-  OK(pc_run_resume(&run, db, uid, -1, NULL));
+  must(pc_run_resume(&run, db, uid, -1, NULL));
   ck_assert_int_eq(pc_run_step(run), 8);
   pc_run_free(run);
-  FAILS(pc_run_resume(&run, db, "zzz", 0, NULL), PC_ENOTFOUND, "resume: no run in");
+  must_fail(pc_run_resume(&run, db, "zzz", 0, NULL), PC_ENOTFOUND, "resume: no run in");
   snprintf(text, sizeof text, "update run set pid = %d, pid_start = null, status = 'running'", (int)getppid());
-  OK(pc_db_exec(db, text, "test"));
-  FAILS(pc_run_resume(&run, db, uid, 0, NULL), PC_ESTATE, "is alive (process");
-  OK(pc_db_exec(db, "update run set host = 'elsewhere', heartbeat_ms = heartbeat_ms - 61000", "test"));
-  OK(pc_run_resume(&run, db, uid, 0, NULL));
+  must(pc_db_exec(db, text, "test"));
+  must_fail(pc_run_resume(&run, db, uid, 0, NULL), PC_ESTATE, "is alive (process");
+  must(pc_db_exec(db, "update run set host = 'elsewhere', heartbeat_ms = heartbeat_ms - 61000", "test"));
+  must(pc_run_resume(&run, db, uid, 0, NULL));
   pc_run_free(run);
   pc_db_close(db);
   ASK("select count(*) || (select count(*) from metric_last) from metric", "00");
@@ -191,30 +191,31 @@ START_TEST(a_full_file_loses_nothing) {
   int64_t i;
   n_said = 0;
   pc_db_say = listen;
-  for (i = 0; i < 1000; i++) OK(log1(run, i, "a", (double)i));
-  OK(pc_run_flush(run));
+  for (i = 0; i < 1000; i++) must(log1(run, i, "a", (double)i));
+  must(pc_run_flush(run));
   snprintf(before, sizeof before, "%s", ask("pragma page_count"));
-  OK(pc_db_run_sql(db, NULL, "test", "pragma max_page_count = 40", ""));
-  for (; i < 40000; i++) OK(log1(run, i, "a", (double)i)); /* the training goes on */
-  ck_assert_int_eq(n_said, 1);                             /* it is told once a minute, not at every call */
+  must(pc_db_run_sql(db, NULL, "test", "pragma max_page_count = 40", ""));
+  for (; i < 40000; i++) must(log1(run, i, "a", (double)i)); /* the training goes on */
+  ck_assert_int_eq(n_said, 1);                               /* it is told once a minute, not at every call */
   ck_assert_msg(
       strstr(said, file) && strstr(said, "full") && strstr(said, "free space") && strstr(said, "rows are kept"), "%s",
       said);
-  FAILS(pc_run_flush(run), PC_EIO, "what was written earlier is safe");
-  FAILS(pc_run_result(
-            run, &(pc_result){.method = "m", .split = "id", .metric = "x", .value = 1, .extra_json = "[0]"}) == PC_OK
-            ? pc_run_flush(run)
-            : PC_EIO,
-        PC_EIO, "full");
-  FAILS(pc_run_finish(run, PC_RUN_DONE, NULL), PC_EIO, "rows are kept");
+  must_fail(pc_run_flush(run), PC_EIO, "what was written earlier is safe");
+  must_fail(
+      pc_run_result(run, &(pc_result){.method = "m", .split = "id", .metric = "x", .value = 1, .extra_json = "[0]"}) ==
+              PC_OK
+          ? pc_run_flush(run)
+          : PC_EIO,
+      PC_EIO, "full");
+  must_fail(pc_run_finish(run, PC_RUN_DONE, NULL), PC_EIO, "rows are kept");
   ASK("select count(*) >= 1000 from metric", "1");
   ASK("select n = (select count(*) from metric) from metric_last", "1");
-  OK(pc_db_run_sql(db, NULL, "test", "pragma max_page_count = 1000000", ""));
-  OK(pc_run_flush(run));
+  must(pc_db_run_sql(db, NULL, "test", "pragma max_page_count = 1000000", ""));
+  must(pc_run_flush(run));
   ck_assert_msg(strstr(said, "written again") != NULL, "%s", said);
   ASK("select count(*) || ' ' || max(step) from metric", "40000 39999");
   ASK("select n || ' ' || last from metric_last", "40000 39999.0");
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
   pc_run_free(run);
   pc_db_close(db);
   ASK("select status from run", "done");
@@ -256,14 +257,14 @@ START_TEST(the_buffer_has_a_bound) {
   pc_db *db = open_db();
   pc_run *run = start(db, NULL);
   enum { N = PC_ROWS_MAX + 1000 };
-  OK(pc_db_run_sql(db, NULL, "test", "pragma max_page_count = 1", "")); /* what is there already is the floor */
+  must(pc_db_run_sql(db, NULL, "test", "pragma max_page_count = 1", "")); /* what is there already is the floor */
   pc_db_say = listen;
-  for (int i = 0; i < PC_ROWS_MAX; i++) OK(log1(run, i, "a", i));
-  for (int i = PC_ROWS_MAX; i < N; i++) FAILS(log1(run, i, "a", i), PC_EIO, "no room for more than");
-  FAILS(pc_run_flush(run), PC_EIO, "1000 later ones are lost");
-  OK(pc_db_run_sql(db, NULL, "test", "pragma max_page_count = 1000000", ""));
-  OK(pc_run_flush(run));
-  OK(log1(run, N, "a", 5));
+  for (int i = 0; i < PC_ROWS_MAX; i++) must(log1(run, i, "a", i));
+  for (int i = PC_ROWS_MAX; i < N; i++) must_fail(log1(run, i, "a", i), PC_EIO, "no room for more than");
+  must_fail(pc_run_flush(run), PC_EIO, "1000 later ones are lost");
+  must(pc_db_run_sql(db, NULL, "test", "pragma max_page_count = 1000000", ""));
+  must(pc_run_flush(run));
+  must(log1(run, N, "a", 5));
   pc_run_free(run);
   pc_db_close(db);
   ASK("select count(*) = 1048577 and max(step) = 1049576 from metric", "1");
@@ -282,7 +283,7 @@ START_TEST(another_writer_holds_the_lock) {
   for (int i = 0; i < 2000; i++) { /* training goes on: no error, no long wait */
     double ms;
     clock_gettime(CLOCK_MONOTONIC, &t0);
-    OK(log1(run, i, "a", i));
+    must(log1(run, i, "a", i));
     clock_gettime(CLOCK_MONOTONIC, &t1);
     ms = (double)(t1.tv_sec - t0.tv_sec) * 1e3 + (double)(t1.tv_nsec - t0.tv_nsec) / 1e6;
     if (ms > worst) worst = ms;
@@ -290,7 +291,7 @@ START_TEST(another_writer_holds_the_lock) {
   ck_assert_double_lt(worst, 1500);
   ck_assert_int_eq(sqlite3_exec(h, "commit", NULL, NULL, NULL), SQLITE_OK);
   sqlite3_close(h);
-  OK(pc_run_flush(run));
+  must(pc_run_flush(run));
   ASK("select count(*) from metric", "2000");
   pc_run_free(run);
   pc_db_close(db);
@@ -345,10 +346,10 @@ START_TEST(migrating_twice_and_at_once) {
   db = open_db();
   pc_db_close(db);
   ASK("select sum(length(sql)) || ' ' || count(*) || ' ' || max(rootpage) from sqlite_master", schema);
-  OK(pc_db_open(&db, file, PC_DB_WRITE));
-  OK(pc_db_exec(db, "pragma user_version = 99", "test"));
+  must(pc_db_open(&db, file, PC_DB_WRITE));
+  must(pc_db_exec(db, "pragma user_version = 99", "test"));
   pc_db_close(db);
-  FAILS(pc_db_open(&db, file, PC_DB_WRITE), PC_EFORMAT, "schema version 99, this percept knows up to 2; update");
+  must_fail(pc_db_open(&db, file, PC_DB_WRITE), PC_EFORMAT, "schema version 99, this percept knows up to 2; update");
 }
 END_TEST
 
@@ -358,14 +359,14 @@ START_TEST(files_of_others) {
   FILE *f = fopen(file, "w");
   for (int i = 0; i < 2000; i++) fputs("not a database", f);
   fclose(f);
-  FAILS(pc_db_open(&db, file, PC_DB_WRITE), PC_EFORMAT, "is not an SQLite database");
+  must_fail(pc_db_open(&db, file, PC_DB_WRITE), PC_EFORMAT, "is not an SQLite database");
   snprintf(file, sizeof file, "%s/other.db", dir);
   sqlite3_open(file, &h);
   sqlite3_exec(h, "create table notes(a)", NULL, NULL, NULL);
   sqlite3_close(h);
-  FAILS(pc_db_open(&db, file, PC_DB_CREATE), PC_EFORMAT, "of another program");
+  must_fail(pc_db_open(&db, file, PC_DB_CREATE), PC_EFORMAT, "of another program");
   ASK("select count(*) from sqlite_master", "1");
-  OK(pc_db_open(&db, file, PC_DB_READ));
+  must(pc_db_open(&db, file, PC_DB_READ));
   pc_db_close(db);
   snprintf(file, sizeof file, "%s/d.db", dir); /* as on a network file system */
   setenv("PERCEPT_JOURNAL", "delete", 1);
@@ -383,8 +384,8 @@ START_TEST(a_copied_file_is_complete) {
   pc_run *run = start(db, NULL);
   char wal[200];
   struct stat st;
-  for (int i = 0; i < 1000; i++) OK(log1(run, i, "a", i));
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
+  for (int i = 0; i < 1000; i++) must(log1(run, i, "a", i));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
   pc_run_free(run);
   pc_db_close(db);
   snprintf(wal, sizeof wal, "%s-wal", file);
@@ -395,17 +396,17 @@ END_TEST
 static void record(const char *name, int rows, const char *parent, char uid[64]) {
   pc_db *db = open_db();
   pc_run *run;
-  OK(pc_run_start(
+  must(pc_run_start(
       &run, db,
       &(pc_run_config){
           .experiment = "m", .name = name, .parent = parent, .no_git = 1, .config_json = "{\"seed\": 1, \"k\": 2}"}));
   snprintf(uid, 64, "%s", pc_run_uid(run));
-  for (int i = 0; i < rows; i++) OK(log1(run, i, i % 2 ? "odd" : "even", i));
-  OK(pc_run_result(run, &(pc_result){.method = "m", .split = "id", .metric = "x", .value = rows}));
-  OK(pc_run_source(run, "module", "m.lua", "return 1", 8));
-  OK(pc_run_dataset(run, "d", "data", 3, NULL, NULL));
-  OK(pc_run_tag(run, "t"));
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
+  for (int i = 0; i < rows; i++) must(log1(run, i, i % 2 ? "odd" : "even", i));
+  must(pc_run_result(run, &(pc_result){.method = "m", .split = "id", .metric = "x", .value = rows}));
+  must(pc_run_source(run, "module", "m.lua", "return 1", 8));
+  must(pc_run_dataset(run, "d", "data", 3, NULL, NULL));
+  must(pc_run_tag(run, "t"));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
   pc_run_free(run);
   pc_db_close(db);
 }
@@ -424,8 +425,8 @@ START_TEST(merging_is_idempotent) {
   record("child", 4, parent, child);
   snprintf(file, sizeof file, "%s", a);
   for (int pass = 0; pass < 2; pass++) {
-    OK(pc_db_open(&db, a, PC_DB_WRITE));
-    OK(pc_db_merge(db, b, NULL, &n));
+    must(pc_db_open(&db, a, PC_DB_WRITE));
+    must(pc_db_merge(db, b, NULL, &n));
     pc_db_close(db);
     ck_assert_int_eq(n.added, pass ? 0 : 3);
     ck_assert_int_eq(n.same, pass ? 3 : 0);
@@ -442,24 +443,24 @@ START_TEST(merging_is_idempotent) {
     ASK("pragma foreign_key_check", "(none)");
   }
   /* the other file goes on: its run is fresher and replaces ours, tags given here stay */
-  OK(pc_db_open(&db, a, PC_DB_WRITE));
-  OK(pc_db_exec(db, "insert into tag select id, 'mine' from run where name = 'parent'", "test"));
+  must(pc_db_open(&db, a, PC_DB_WRITE));
+  must(pc_db_exec(db, "insert into tag select id, 'mine' from run where name = 'parent'", "test"));
   pc_db_close(db);
   nap(5);
-  OK(pc_db_open(&db, b, PC_DB_WRITE));
-  OK(pc_run_resume(&run, db, parent, 10, NULL));
-  OK(log1(run, 11, "odd", 77));
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
+  must(pc_db_open(&db, b, PC_DB_WRITE));
+  must(pc_run_resume(&run, db, parent, 10, NULL));
+  must(log1(run, 11, "odd", 77));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
   pc_run_free(run);
   pc_db_close(db);
-  OK(pc_db_open(&db, a, PC_DB_WRITE));
-  OK(pc_db_merge(db, b, NULL, &n));
+  must(pc_db_open(&db, a, PC_DB_WRITE));
+  must(pc_db_merge(db, b, NULL, &n));
   ck_assert_int_eq(n.replaced, 1);
   ck_assert_int_eq(n.same, 2);
-  FAILS(pc_db_merge(db, a, NULL, &n), PC_EARG, "is the file to merge into");
-  FAILS(pc_db_merge(db, "/no/such.db", NULL, &n), PC_ENOTFOUND, "merge: open: there is no database");
-  OK(pc_db_archive(db, child, 1));
-  OK(pc_db_delete_run(db, third));
+  must_fail(pc_db_merge(db, a, NULL, &n), PC_EARG, "is the file to merge into");
+  must_fail(pc_db_merge(db, "/no/such.db", NULL, &n), PC_ENOTFOUND, "merge: open: there is no database");
+  must(pc_db_archive(db, child, 1));
+  must(pc_db_delete_run(db, third));
   pc_db_close(db);
   ASK("select group_concat(metric || last || n) from (select * from run_metric where name = 'parent' order by metric)",
       "even10.06,odd77.06");

@@ -15,29 +15,29 @@ static void sql(const char *text) {
 }
 
 static void result(pc_run *run, const char *method, double id, double ood) {
-  OK(pc_run_result(run, &(pc_result){.method = method, .split = "id", .metric = "accuracy", .value = id}));
-  OK(pc_run_result(run, &(pc_result){.method = method, .split = "ood", .metric = "accuracy", .value = ood}));
+  must(pc_run_result(run, &(pc_result){.method = method, .split = "id", .metric = "accuracy", .value = id}));
+  must(pc_run_result(run, &(pc_result){.method = method, .split = "ood", .metric = "accuracy", .value = ood}));
 }
 
 static void grid_run(pc_db *db, int dim, int seed, const double *loss, double encoder, double search) {
   char config[80];
   pc_run *run;
   snprintf(config, sizeof config, "{\"seed\": %d, \"model\": {\"dim\": %d}, \"act\": \"gelu\"}", seed, dim);
-  OK(pc_run_start(&run, db, &(pc_run_config){.experiment = "grid", .config_json = config, .no_git = 1}));
-  for (int step = 0; step < 5; step++) OK(log1(run, step, "loss", loss[step]));
+  must(pc_run_start(&run, db, &(pc_run_config){.experiment = "grid", .config_json = config, .no_git = 1}));
+  for (int step = 0; step < 5; step++) must(log1(run, step, "loss", loss[step]));
   result(run, "encoder", 0.95, encoder);
   result(run, "encoder+search", 0.97, search);
-  OK(pc_run_dataset(run, "d16e57", "spar", 120, NULL, NULL));
+  must(pc_run_dataset(run, "d16e57", "spar", 120, NULL, NULL));
   if (dim == 64) {
     char path[40];
     for (int step = 2; step <= 4; step += 2) {
       snprintf(path, sizeof path, "runs/%d/%d.ckpt", seed, step);
-      OK(pc_run_artifact(run, "checkpoint", step, path, step == 2 ? "c2" : "c4", 10));
+      must(pc_run_artifact(run, "checkpoint", step, path, step == 2 ? "c2" : "c4", 10));
     }
     snprintf(path, sizeof path, "runs/%d/grid.png", seed);
-    OK(pc_run_artifact(run, "figure", -1, path, seed == 1 ? "f1" : "f2", 10));
+    must(pc_run_artifact(run, "figure", -1, path, seed == 1 ? "f1" : "f2", 10));
   }
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
   pc_run_free(run);
 }
 
@@ -52,12 +52,12 @@ static void build(void) {
   grid_run(db, 64, 1, (double[]){4, 2, 1, 0.5, 0.25}, 0.5, 0.9);
   grid_run(db, 64, 2, (double[]){4, NAN, 2, 2, 2}, 0.7, 0.8);
   parent = ask("select uid from run where id = 3");
-  OK(pc_run_start(&run, db, &(pc_run_config){.experiment = "invert", .name = "kid", .parent = parent, .no_git = 1}));
-  OK(log1(run, 0, "mse", 0.125));
-  OK(pc_run_finish(run, PC_RUN_FAILED, "s.lua:3: boom\nstack traceback:\n\t[C]: ?"));
+  must(pc_run_start(&run, db, &(pc_run_config){.experiment = "invert", .name = "kid", .parent = parent, .no_git = 1}));
+  must(log1(run, 0, "mse", 0.125));
+  must(pc_run_finish(run, PC_RUN_FAILED, "s.lua:3: boom\nstack traceback:\n\t[C]: ?"));
   pc_run_free(run);
-  OK(pc_run_start(&run, db, &(pc_run_config){.experiment = "invert", .name = "dead", .no_git = 1}));
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
+  must(pc_run_start(&run, db, &(pc_run_config){.experiment = "invert", .name = "dead", .no_git = 1}));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
   pc_run_free(run);
   pc_db_close(db);
   /* names and times that the answers can state */
@@ -100,16 +100,16 @@ static int query(const char *text, const char **words) {
   for (; words[2 * n]; n++) params[n] = (pc_sql_param){words[2 * n], pc_value_parse(words[2 * n + 1])};
   used = 0;
   got[0] = '\0';
-  OK(pc_db_open(&db, file, PC_DB_READ));
+  must(pc_db_open(&db, file, PC_DB_READ));
   code = pc_query_rows(db, text, &(pc_query_opts){.params = params, .n_params = n}, &sink);
   pc_db_close(db);
   return code;
 }
 
-#define ANSWER(name, want, ...)                                 \
-  do {                                                          \
-    OK(query(name, (const char *[]){__VA_ARGS__, NULL, NULL})); \
-    ck_assert_str_eq(got, want);                                \
+#define ANSWER(name, want, ...)                                   \
+  do {                                                            \
+    must(query(name, (const char *[]){__VA_ARGS__, NULL, NULL})); \
+    ck_assert_str_eq(got, want);                                  \
   } while (0)
 
 static char *config_of(int id, char out[16]) {
@@ -191,13 +191,13 @@ START_TEST(curve) {
          "uid|name|seed|step|value|seconds\n"
          "u4||2|0|4|0\nu4||2|1||0.5\nu4||2|2|2|1\nu4||2|3|2|1.5\nu4||2|4|2|2\n",
          "metric", "loss", "run", "u4");
-  OK(query("@curve", (const char *[]){"metric", "loss", "points", "2", NULL, NULL}));
+  must(query("@curve", (const char *[]){"metric", "loss", "points", "2", NULL, NULL}));
   ck_assert_ptr_nonnull(strstr(got, "u1||1|0|5|0\nu1||1|4|1|2\nu2||2|0|5|0\n"));
 }
 END_TEST
 
 START_TEST(failures) {
-  OK(query("@failed", (const char *[]){NULL, NULL}));
+  must(query("@failed", (const char *[]){NULL, NULL}));
   ck_assert_ptr_nonnull(strstr(got, "u6|invert|dead|stale|"));
   ck_assert_ptr_nonnull(strstr(got, "|silent for "));
   ck_assert_ptr_nonnull(strstr(got, "u5|invert|kid|failed|"));
@@ -209,22 +209,22 @@ END_TEST
 
 START_TEST(origin) {
   const char *want = "runs/2/grid.png|f2|u4|grid|2|abc1|0|spar|d16e57|";
-  OK(query("@origin", (const char *[]){"file", "2/grid.png", NULL, NULL}));
+  must(query("@origin", (const char *[]){"file", "2/grid.png", NULL, NULL}));
   ck_assert_msg(strstr(got, want) != NULL, "%s", got);
-  OK(query("@origin", (const char *[]){"file", "f2", NULL, NULL}));
+  must(query("@origin", (const char *[]){"file", "f2", NULL, NULL}));
   ck_assert_msg(strstr(got, want) != NULL, "%s", got);
-  OK(query("@origin", (const char *[]){"file", "id.png", NULL, NULL})); /* an end, but not of a path */
+  must(query("@origin", (const char *[]){"file", "id.png", NULL, NULL})); /* an end, but not of a path */
   ck_assert_ptr_null(strstr(got, "u4"));
 }
 END_TEST
 
 START_TEST(checkpoints) {
-  OK(query("@checkpoints", (const char *[]){"run", "u3", NULL, NULL}));
+  must(query("@checkpoints", (const char *[]){"run", "u3", NULL, NULL}));
   ck_assert_msg(strstr(got, "u3|4|1|runs/1/4.ckpt|10|c4|1|") && strstr(got, "u3|2|0|runs/1/2.ckpt|10|c2|1|"), "%s",
                 got);
-  OK(query("@checkpoints", (const char *[]){"run", "u4", NULL, NULL})); /* step 4 was never completed */
+  must(query("@checkpoints", (const char *[]){"run", "u4", NULL, NULL})); /* step 4 was never completed */
   ck_assert_msg(strstr(got, "u4|4|0|") && strstr(got, "u4|2|1|"), "%s", got);
-  OK(query("@checkpoints", (const char *[]){NULL, NULL}));
+  must(query("@checkpoints", (const char *[]){NULL, NULL}));
   ck_assert_msg(strstr(got, "u3|4|1|") && strstr(got, "u4|2|1|") && !strstr(got, "u3|2|"), "%s", got);
 }
 END_TEST
@@ -307,7 +307,7 @@ START_TEST(paper) {
   snprintf(want, sizeof want, "experiment|config|factor|method|id|ood\n%s%s", first ? a : b, first ? b : a);
   ANSWER("@paper", want, "experiment", "grid");
   sql("update run set status = 'failed' where id = 2");
-  OK(query("@paper", (const char *[]){NULL, NULL}));
+  must(query("@paper", (const char *[]){NULL, NULL}));
   ck_assert_msg(strstr(got, "|encoder|0.950 (1)|0.200 (1)\n") != NULL, "%s", got);
 }
 END_TEST
@@ -332,9 +332,10 @@ START_TEST(there_are_twelve_and_plain_sqlite_reads_them) {
     sqlite3_close(h);
   }
   ck_assert_int_eq(n, 12);
-  FAILS(query("@best", (const char *[]){NULL, NULL}), PC_EARG, "parameter metric has no value; give metric=");
-  FAILS(query("@best", (const char *[]){"metric", "loss", "gaol", "max", NULL, NULL}), PC_EARG, "no parameter :gaol");
-  FAILS(query("@bets", (const char *[]){NULL, NULL}), PC_ENOTFOUND, "no query @bets; there are @best, ");
+  must_fail(query("@best", (const char *[]){NULL, NULL}), PC_EARG, "parameter metric has no value; give metric=");
+  must_fail(query("@best", (const char *[]){"metric", "loss", "gaol", "max", NULL, NULL}), PC_EARG,
+            "no parameter :gaol");
+  must_fail(query("@bets", (const char *[]){NULL, NULL}), PC_ENOTFOUND, "no query @bets; there are @best, ");
 }
 END_TEST
 

@@ -20,7 +20,7 @@ static char *print(const char *text, pc_format format, int write) {
   FILE *f = open_memstream(&out, &size);
   pc_db *db;
   int code;
-  OK(pc_db_open(&db, file, write ? PC_DB_WRITE : PC_DB_READ));
+  must(pc_db_open(&db, file, write ? PC_DB_WRITE : PC_DB_READ));
   code = pc_query_print(db, text, &(pc_query_opts){.format = format, .write = write}, f);
   pc_db_close(db);
   fclose(f);
@@ -147,10 +147,11 @@ START_TEST(parameters) {
   ck_assert_int_eq(pc_value_parse("nan").type, PC_SQL_TEXT);
   ck_assert_int_eq(pc_value_parse("").type, PC_SQL_TEXT);
   ck_assert_int_eq(pc_value_parse("99999999999999999999").type, PC_SQL_REAL);
-  OK(pc_db_open(&db, file, PC_DB_READ));
-  OK(pc_query_print(db, "select :x as x, $y as y, @x * 2 as z",
-                    &(pc_query_opts){.format = PC_FORMAT_CSV, .params = p, .n_params = 2}, f));
-  FAILS(pc_query_print(db, "select :x", &(pc_query_opts){.params = p, .n_params = 2}, f), PC_EARG, "no parameter :y");
+  must(pc_db_open(&db, file, PC_DB_READ));
+  must(pc_query_print(db, "select :x as x, $y as y, @x * 2 as z",
+                      &(pc_query_opts){.format = PC_FORMAT_CSV, .params = p, .n_params = 2}, f));
+  must_fail(pc_query_print(db, "select :x", &(pc_query_opts){.params = p, .n_params = 2}, f), PC_EARG,
+            "no parameter :y");
   fclose(f);
   ck_assert_str_eq(out, "x,y,z\r\n0.001,ab,0.002\r\n");
   free(out);
@@ -182,11 +183,11 @@ START_TEST(sources_are_read_back) {
   pc_run *run;
   char text[4992];
   for (size_t i = 0; i < sizeof text; i++) text[i] = "local x = 1\n"[i % 12];
-  OK(pc_db_open(&db, file, PC_DB_WRITE));
+  must(pc_db_open(&db, file, PC_DB_WRITE));
   run = start(db, NULL);
-  OK(pc_run_source(run, "module", "m.lua", text, sizeof text));
-  OK(pc_run_source(run, "module", "empty.lua", "", 0));
-  FAILS(pc_query_rows(db, "select 1", NULL, &(pc_row_sink){0}), PC_ESTATE, "open");
+  must(pc_run_source(run, "module", "m.lua", text, sizeof text));
+  must(pc_run_source(run, "module", "empty.lua", "", 0));
+  must_fail(pc_query_rows(db, "select 1", NULL, &(pc_row_sink){0}), PC_ESTATE, "open");
   pc_run_free(run);
   pc_db_close(db);
   PRINTS(

@@ -15,7 +15,7 @@ START_TEST(a_run_and_all_that_hangs_on_it) {
   f = fopen(script, "w");
   fputs("print 'hello'\n", f);
   fclose(f);
-  OK(pc_run_start(
+  must(pc_run_start(
       &run, db,
       &(pc_run_config){.experiment = "exp",
                        .name = "n1",
@@ -30,29 +30,29 @@ START_TEST(a_run_and_all_that_hangs_on_it) {
                        .n_env = 1}));
   ck_assert_int_eq((int)strlen(pc_run_uid(run)), 24);
   ck_assert_int_eq(pc_run_step(run), -1);
-  OK(pc_run_tag(run, "later"));
-  OK(pc_run_untag(run, "first"));
-  OK(pc_run_note(run, "a note"));
-  OK(pc_run_env(run, "simd", "avx2"));
-  OK(pc_run_event(run, "warning", "look"));
-  OK(pc_run_goal(run, "loss", "min"));
-  OK(pc_run_dataset(run, "d1", "spar", 120, "data/spar", NULL));
-  OK(pc_run_dataset(run, "d1", "spar", -1, NULL, "test"));
-  OK(pc_run_source(run, "module", "a.lua", "return 1", 8));
-  OK(pc_run_source(run, "module", "b.lua", "return 1", 8));
+  must(pc_run_tag(run, "later"));
+  must(pc_run_untag(run, "first"));
+  must(pc_run_note(run, "a note"));
+  must(pc_run_env(run, "simd", "avx2"));
+  must(pc_run_event(run, "warning", "look"));
+  must(pc_run_goal(run, "loss", "min"));
+  must(pc_run_dataset(run, "d1", "spar", 120, "data/spar", NULL));
+  must(pc_run_dataset(run, "d1", "spar", -1, NULL, "test"));
+  must(pc_run_source(run, "module", "a.lua", "return 1", 8));
+  must(pc_run_source(run, "module", "b.lua", "return 1", 8));
   snprintf(picture, sizeof picture, "%s/p.png", dir);
   f = fopen(picture, "w");
   fputs("pixels", f);
   fclose(f);
-  OK(pc_run_artifact(run, "figure", -1, picture, NULL, -1));
-  OK(pc_run_result(run,
-                   &(pc_result){.method = "encoder", .split = "ood", .metric = "accuracy", .value = 0.25, .n = 40}));
-  OK(pc_run_result(run,
-                   &(pc_result){.method = "encoder", .split = "ood", .metric = "accuracy", .value = 0.5, .n = 41}));
-  OK(pc_run_start(&child, db, &(pc_run_config){.experiment = "exp", .parent = pc_run_uid(run), .no_git = 1}));
-  OK(pc_run_finish(child, PC_RUN_FAILED, "boom\nstack traceback"));
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
+  must(pc_run_artifact(run, "figure", -1, picture, NULL, -1));
+  must(pc_run_result(run,
+                     &(pc_result){.method = "encoder", .split = "ood", .metric = "accuracy", .value = 0.25, .n = 40}));
+  must(pc_run_result(run,
+                     &(pc_result){.method = "encoder", .split = "ood", .metric = "accuracy", .value = 0.5, .n = 41}));
+  must(pc_run_start(&child, db, &(pc_run_config){.experiment = "exp", .parent = pc_run_uid(run), .no_git = 1}));
+  must(pc_run_finish(child, PC_RUN_FAILED, "boom\nstack traceback"));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
   pc_run_free(child);
   pc_run_free(run);
   pc_db_close(db);
@@ -90,20 +90,20 @@ END_TEST
 START_TEST(parameters_are_typed_and_do_not_change) {
   pc_db *db = open_db();
   pc_run *run = start(db, "{\"lr\": 0.5, \"name\": \"a\", \"on\": true, \"k\": 3}");
-  OK(pc_run_params(run, "{\"lr\": 0.5, \"k\": 3.0, \"on\": true, \"new\": {\"x\": 1}}"));
-  OK(pc_run_param_num(run, "lr", 0.5));
-  OK(pc_run_param_bool(run, "flag", 0));
-  OK(pc_run_param_text(run, "word", "1"));
-  FAILS(pc_run_param_num(run, "lr", 0.25), PC_EARG, "parameter lr is recorded as 0.5 and cannot become 0.25");
-  FAILS(pc_run_param_text(run, "name", "b"), PC_EARG, "recorded as \"a\" and cannot become \"b\"");
-  FAILS(pc_run_param_bool(run, "on", 0), PC_EARG, "recorded as true and cannot become false");
-  FAILS(pc_run_param_text(run, "k", "3"), PC_EARG, "recorded as 3 and cannot become \"3\"");
-  FAILS(pc_run_param_num(run, "word", 1), PC_EARG, "recorded as \"1\" and cannot become 1");
-  FAILS(pc_run_param_num(run, "bad", NAN), PC_EARG, "bad");
-  FAILS(pc_run_params(run, "[1]"), PC_EARG, "not an object");
-  FAILS(pc_run_params(run, "{\"a\": }"), PC_EARG, "line 1, column 7");
+  must(pc_run_params(run, "{\"lr\": 0.5, \"k\": 3.0, \"on\": true, \"new\": {\"x\": 1}}"));
+  must(pc_run_param_num(run, "lr", 0.5));
+  must(pc_run_param_bool(run, "flag", 0));
+  must(pc_run_param_text(run, "word", "1"));
+  must_fail(pc_run_param_num(run, "lr", 0.25), PC_EARG, "parameter lr is recorded as 0.5 and cannot become 0.25");
+  must_fail(pc_run_param_text(run, "name", "b"), PC_EARG, "recorded as \"a\" and cannot become \"b\"");
+  must_fail(pc_run_param_bool(run, "on", 0), PC_EARG, "recorded as true and cannot become false");
+  must_fail(pc_run_param_text(run, "k", "3"), PC_EARG, "recorded as 3 and cannot become \"3\"");
+  must_fail(pc_run_param_num(run, "word", 1), PC_EARG, "recorded as \"1\" and cannot become 1");
+  must_fail(pc_run_param_num(run, "bad", NAN), PC_EARG, "bad");
+  must_fail(pc_run_params(run, "[1]"), PC_EARG, "not an object");
+  must_fail(pc_run_params(run, "{\"a\": }"), PC_EARG, "line 1, column 7");
   /* all or nothing: the good key of a refused call is not there */
-  FAILS(pc_run_params(run, "{\"a0\": 1, \"lr\": 9}"), PC_EARG, "lr");
+  must_fail(pc_run_params(run, "{\"a0\": 1, \"lr\": 9}"), PC_EARG, "lr");
   pc_run_free(run);
   pc_db_close(db);
   ASK("select count(*) from param where key = 'a0'", "0");
@@ -132,11 +132,11 @@ START_TEST(metrics_and_their_last_values) {
   const char *names[] = {"loss", "acc"};
   for (int i = 1; i <= 1000; i++) {
     double values[] = {1.0 / i, i == 500 ? NAN : i};
-    OK(pc_run_log(run, i, 2, names, values));
+    must(pc_run_log(run, i, 2, names, values));
   }
-  OK(log1(run, 1001, "loss", INFINITY));
-  OK(log1(run, 1, "nan", NAN));
-  OK(pc_run_flush(run));
+  must(log1(run, 1001, "loss", INFINITY));
+  must(log1(run, 1, "nan", NAN));
+  must(pc_run_flush(run));
   ASK("select count(*) from metric", "2002");
   ASK("select value is null from metric join metric_name n on n.id = name_id where name = 'acc' and step = 500", "1");
   ASK("select value = 9e999 from metric where step = 1001", "1");
@@ -148,16 +148,16 @@ START_TEST(metrics_and_their_last_values) {
       "1000 1000.0 1.0 1000.0 1000 1");
   ASK("select (last is null) || (min is null) || n || n_nan from run_metric where metric = 'nan'", "1111");
   /* a step again and an earlier one: the value is replaced, the summary counted anew */
-  OK(log1(run, 1000, "acc", 5));
-  OK(log1(run, 0, "acc", -3));
-  OK(log1(run, 1001, "acc", 6));
-  OK(log1(run, 2, "nan", 4));
-  OK(pc_run_flush(run));
+  must(log1(run, 1000, "acc", 5));
+  must(log1(run, 0, "acc", -3));
+  must(log1(run, 1001, "acc", 6));
+  must(log1(run, 2, "nan", 4));
+  must(pc_run_flush(run));
   ASK("select step || ' ' || last || ' ' || min || ' ' || max || ' ' || n || ' ' || n_nan from run_metric where metric "
       "= 'acc'",
       "1001 6.0 -3.0 999.0 1002 1");
   ASK("select last || min || max || n || n_nan from run_metric where metric = 'nan'", "4.04.04.021");
-  OK(log1(run, 1002, "acc", 1));
+  must(log1(run, 1002, "acc", 1));
   pc_run_free(run);
   pc_db_close(db);
   ASK("select n || status || error from run_metric join run using (uid) where metric = 'acc'",
@@ -168,32 +168,32 @@ END_TEST
 START_TEST(refusals_name_the_remedy) {
   pc_db *db = open_db(), *reader = NULL;
   pc_run *run = NULL, *again = NULL;
-  FAILS(pc_run_start(&run, db, &(pc_run_config){.config_json = "{}"}), PC_EARG, "experiment is missing");
-  FAILS(pc_run_start(&run, db, &(pc_run_config){.experiment = "e", .parent = "zz", .no_git = 1}), PC_ENOTFOUND,
-        "parent zz");
+  must_fail(pc_run_start(&run, db, &(pc_run_config){.config_json = "{}"}), PC_EARG, "experiment is missing");
+  must_fail(pc_run_start(&run, db, &(pc_run_config){.experiment = "e", .parent = "zz", .no_git = 1}), PC_ENOTFOUND,
+            "parent zz");
   ASK("select count(*) from run", "0");
   run = start(db, NULL);
-  FAILS(pc_run_result(run, &(pc_result){.method = "m", .metric = "x"}), PC_EARG, "split is missing");
-  FAILS(pc_run_result(run, &(pc_result){.method = "m", .split = "id", .metric = "x", .extra_json = "{"}), PC_EARG,
-        "JSON");
-  FAILS(pc_run_artifact(run, "figure", -1, "/no/such/file", NULL, -1), PC_ENOTFOUND, "/no/such/file");
-  FAILS(pc_run_source(run, "book", "a", "b", 1), PC_EARG, "script, module");
-  FAILS(pc_run_event(run, "loud", "b"), PC_EARG, "info, warning, error");
-  FAILS(pc_run_goal(run, "loss", "down"), PC_EARG, "\"down\" is neither");
-  FAILS(log1(run, 1, "", 1), PC_EARG, "name is empty");
-  FAILS(pc_run_resume(&again, db, pc_run_uid(run), 0, NULL), PC_ESTATE, "open in this process");
-  OK(pc_run_finish(run, PC_RUN_DONE, NULL));
-  FAILS(log1(run, 1, "a", 1), PC_ESTATE, "is done; start a run or resume it");
-  OK(pc_db_open(&reader, file, PC_DB_READ));
-  FAILS(pc_run_start(&again, reader, &(pc_run_config){.experiment = "e", .no_git = 1}), PC_ESTATE, "reading alone");
+  must_fail(pc_run_result(run, &(pc_result){.method = "m", .metric = "x"}), PC_EARG, "split is missing");
+  must_fail(pc_run_result(run, &(pc_result){.method = "m", .split = "id", .metric = "x", .extra_json = "{"}), PC_EARG,
+            "JSON");
+  must_fail(pc_run_artifact(run, "figure", -1, "/no/such/file", NULL, -1), PC_ENOTFOUND, "/no/such/file");
+  must_fail(pc_run_source(run, "book", "a", "b", 1), PC_EARG, "script, module");
+  must_fail(pc_run_event(run, "loud", "b"), PC_EARG, "info, warning, error");
+  must_fail(pc_run_goal(run, "loss", "down"), PC_EARG, "\"down\" is neither");
+  must_fail(log1(run, 1, "", 1), PC_EARG, "name is empty");
+  must_fail(pc_run_resume(&again, db, pc_run_uid(run), 0, NULL), PC_ESTATE, "open in this process");
+  must(pc_run_finish(run, PC_RUN_DONE, NULL));
+  must_fail(log1(run, 1, "a", 1), PC_ESTATE, "is done; start a run or resume it");
+  must(pc_db_open(&reader, file, PC_DB_READ));
+  must_fail(pc_run_start(&again, reader, &(pc_run_config){.experiment = "e", .no_git = 1}), PC_ESTATE, "reading alone");
   pc_db_close(reader);
   pc_run_free(run);
   pc_db_close(db);
-  FAILS(pc_db_open(&db, "/no/such/folder/x.db", PC_DB_CREATE), PC_EIO, "does its folder exist");
-  FAILS(pc_db_open(&db, dir, PC_DB_CREATE), PC_EARG, "is a folder");
+  must_fail(pc_db_open(&db, "/no/such/folder/x.db", PC_DB_CREATE), PC_EIO, "does its folder exist");
+  must_fail(pc_db_open(&db, dir, PC_DB_CREATE), PC_EARG, "is a folder");
   snprintf(file, sizeof file, "%s/none.db", dir);
-  FAILS(pc_db_open(&db, file, PC_DB_READ), PC_ENOTFOUND, "there is no database");
-  FAILS(pc_db_open(&db, file, PC_DB_WRITE), PC_ENOTFOUND, "there is no database");
+  must_fail(pc_db_open(&db, file, PC_DB_READ), PC_ENOTFOUND, "there is no database");
+  must_fail(pc_db_open(&db, file, PC_DB_WRITE), PC_ENOTFOUND, "there is no database");
 }
 END_TEST
 
@@ -201,8 +201,8 @@ START_TEST(every_open_run_can_be_finished_at_once) {
   pc_db *db = open_db();
   pc_run *a = start(db, NULL), *b = start(db, NULL);
   ck_assert_int_eq(pc_db_open_runs(), 2);
-  OK(pc_run_finish(a, PC_RUN_DONE, NULL));
-  OK(log1(b, 1, "x", 1));
+  must(pc_run_finish(a, PC_RUN_DONE, NULL));
+  must(log1(b, 1, "x", 1));
   ck_assert_int_eq(pc_db_finish_open(PC_RUN_KILLED, "SIGTERM"), 1);
   ck_assert_int_eq(pc_db_finish_open(PC_RUN_KILLED, "SIGTERM"), 0);
   ck_assert_int_eq(pc_run_get_status(b), PC_RUN_KILLED);
@@ -223,16 +223,16 @@ START_TEST(git_is_asked) {
            dir);
   ck_assert_int_eq(system(command), 0);
   snprintf(script, sizeof script, "%s/s.lua", dir);
-  OK(pc_run_start(&run, db, &(pc_run_config){.experiment = "e", .script = script}));
+  must(pc_run_start(&run, db, &(pc_run_config){.experiment = "e", .script = script}));
   pc_run_free(run);
   ASK("select length(commit_id) || dirty from run", "400");
   snprintf(command, sizeof command, "echo two >> %s", script);
   ck_assert_int_eq(system(command), 0);
-  OK(pc_run_start(&run, db, &(pc_run_config){.experiment = "e", .script = script}));
+  must(pc_run_start(&run, db, &(pc_run_config){.experiment = "e", .script = script}));
   pc_run_free(run);
   ASK("select dirty from run where id = 2", "1");
   ASK("select bytes > 50 from source join run_source using (digest) where kind = 'diff' and run_id = 2", "1");
-  OK(pc_run_start(&run, db, &(pc_run_config){.experiment = "e", .script = "/proc/none.lua"}));
+  must(pc_run_start(&run, db, &(pc_run_config){.experiment = "e", .script = "/proc/none.lua"}));
   pc_run_free(run);
   ASK("select commit_id is null and dirty is null from run where id = 3", "1");
   pc_db_close(db);
@@ -247,8 +247,8 @@ START_TEST(logging_is_cheap) {
   double values[10] = {0}, us;
   struct timespec t0, t1;
   clock_gettime(CLOCK_MONOTONIC, &t0);
-  for (int i = 0; i < STEPS; i++) OK(pc_run_log(run, i, 10, names, values));
-  OK(pc_run_flush(run));
+  for (int i = 0; i < STEPS; i++) must(pc_run_log(run, i, 10, names, values));
+  must(pc_run_flush(run));
   clock_gettime(CLOCK_MONOTONIC, &t1);
   us = ((double)(t1.tv_sec - t0.tv_sec) * 1e6 + (double)(t1.tv_nsec - t0.tv_nsec) / 1e3) / STEPS;
   printf("logging 10 metrics: %.1f us a step\n", us);

@@ -87,7 +87,7 @@ static int new_buffer(const pc_conv_job *j, const frame *f, int64_t images, floa
 /* ---- forward, and the phases of the transpose ---- */
 
 typedef struct packed_piece {
-  pc_run runs[MAX_RUNS]; /* a: offset in the framed image */
+  pc_k_run runs[MAX_RUNS]; /* a: offset in the framed image */
   int nruns;
   int64_t k;
   float *panels; /* of group 0; the others follow, `group` floats apart */
@@ -106,7 +106,7 @@ static void set_runs(const window *w, const pc_grid_piece *p, packed_piece *k) {
   const pc_conv_job *j = w->j;
   for (const pc_taps *r = p->runs; r < p->runs + p->nruns; r++) {
     int64_t len = r->count * j->cin;
-    k->runs[k->nruns++] = (pc_run){((r->dy + w->f.top) * w->f.w + r->dx + w->f.left) * j->c, len};
+    k->runs[k->nruns++] = (pc_k_run){((r->dy + w->f.top) * w->f.w + r->dx + w->f.left) * j->c, len};
     k->k += len;
   }
 }
@@ -277,7 +277,7 @@ static void weight_chunk(const window *w, const chunk *c, const float *turned, i
                          int add) {
   const pc_conv_job *j = w->j;
   const int64_t nr = w->kernel->nr, mr = w->kernel->mr, k = w->pieces->k;
-  const pc_run pixels = {0, c->images * c->rows * j->pieces->gw};
+  const pc_k_run pixels = {0, c->images * c->rows * j->pieces->gw};
   const float *a[PC_MR_MAX];
   float *out[PC_MR_MAX];
   pc_block u = {.a = a, .c = out, .runs = &pixels, .nruns = 1, .b = panel, .add = add};

@@ -148,12 +148,12 @@ static void forward_block(const pc_wg_job *j, int64_t first, int64_t rows, float
     pc_wg_begin(j, soon, c, from, from + j->together, rows, o);
     for (int p = 0; p < PC_WG_POINTS; p++) {
       const float *b = NULL;
-      pc_run runs[PC_WG_RESIDUES];
+      pc_k_run runs[PC_WG_RESIDUES];
       int n = 0;
       for (int r = from; r < from + j->together; r++) {
         if (!pc_wg_active(j, r, p)) continue;
         if (!n) b = j->u + j->place[r][p];
-        runs[n++] = (pc_run){((r - from) * PC_WG_POINTS + p) * vp, c};
+        runs[n++] = (pc_k_run){((r - from) * PC_WG_POINTS + p) * vp, c};
       }
       if (n)
         pc_wg_product(j, rows, o, v, c, runs, n, b, j->panel[from][p], m + p * mp, o, from > 0, soon);
@@ -167,7 +167,7 @@ static void forward_block(const pc_wg_job *j, int64_t first, int64_t rows, float
 static void transpose_block(const pc_wg_job *j, int64_t first, int64_t rows, float *v, int64_t vp, float *m, int64_t mp,
                             pc_wg_ahead *soon) {
   const int64_t c = j->g->c, o = j->g->o;
-  const pc_run run = {0, o};
+  const pc_k_run run = {0, o};
   pc_wg_transform(j, &j->src, first, rows, 0, v, vp, j->kernel->nr, o);
   for (int r = 0; r < j->residues; r++) {
     soon->n = 0;

@@ -92,7 +92,7 @@ void pc_wg_fail(pc_wg_job *j);
 void pc_wg_transform(const pc_wg_job *j, const pc_wg_reader *s, int64_t first, int64_t rows, int r, float *to,
                      int64_t point, int64_t panel, int64_t apart);
 /* C (rows, cols) (+)= A B: rows of A lda floats apart, read by runs; B in panels. */
-void pc_wg_product(const pc_wg_job *j, int64_t rows, int64_t cols, const float *a, int64_t lda, const pc_run *runs,
+void pc_wg_product(const pc_wg_job *j, int64_t rows, int64_t cols, const float *a, int64_t lda, const pc_k_run *runs,
                    int nruns, const float *b, int64_t panel, float *c, int64_t ldc, int add, pc_wg_ahead *soon);
 
 /* Adds the middle of all windows of residue r. */

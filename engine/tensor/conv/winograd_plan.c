@@ -155,7 +155,7 @@ void pc_wg_transform(const pc_wg_job *j, const pc_wg_reader *s, int64_t first, i
   }
 }
 
-void pc_wg_product(const pc_wg_job *j, int64_t rows, int64_t cols, const float *a, int64_t lda, const pc_run *runs,
+void pc_wg_product(const pc_wg_job *j, int64_t rows, int64_t cols, const float *a, int64_t lda, const pc_k_run *runs,
                    int nruns, const float *b, int64_t panel, float *c, int64_t ldc, int add, pc_wg_ahead *soon) {
   const int64_t mr = j->kernel->mr, nr = j->kernel->nr;
   const float *ap[PC_MR_MAX];

@@ -18,7 +18,7 @@ typedef struct sums {
 
 static void weight_block(const pc_wg_job *j, int64_t first, int64_t rows, const sums *s, int add, pc_wg_ahead *soon) {
   const int64_t c = j->g->c, o = j->g->o, nr = j->kernel->nr;
-  const pc_run run = {0, rows};
+  const pc_k_run run = {0, rows};
   for (int64_t t = 0; t < rows; t += TURNED) {
     int64_t n = rows - t < TURNED ? rows - t : TURNED;
     pc_wg_transform(j, &j->gy, first + t, n, 0, s->few, s->fp, nr, o);

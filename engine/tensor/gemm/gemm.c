@@ -172,7 +172,7 @@ typedef struct piece {
 } piece;
 
 static void run_dots(const piece *p) {
-  const pc_run run = {p->a_off, p->k};
+  const pc_k_run run = {p->a_off, p->k};
   pc_block u = {
       .runs = &run, .nruns = 1, .b = p->panels, .ldb = p->k_all, .cols = (int)p->n, .init = p->init, .add = p->add};
   for (int64_t i = 0; i < p->rows; i += PC_DOT_ROWS) {
@@ -190,7 +190,7 @@ static void run_piece(const piece *p) {
     run_dots(p);
     return;
   }
-  const pc_run run = {p->a_off, p->k};
+  const pc_k_run run = {p->a_off, p->k};
   int64_t edge = p->n / nr * nr;
   if (p->init && edge < p->n) memcpy(pad, p->init + edge, sizeof *pad * (size_t)(p->n - edge));
   pc_block u = {.c = c, .runs = &run, .nruns = 1, .add = p->add};

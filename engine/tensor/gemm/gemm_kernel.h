@@ -17,14 +17,14 @@
 
 #include <stdint.h>
 
-typedef struct pc_run {
+typedef struct pc_k_run {
   int64_t off, len; /* floats */
-} pc_run;
+} pc_k_run;
 
 typedef struct pc_block {
   const float *const *a; /* rows of A */
   float *const *c;       /* rows of C */
-  const pc_run *runs;
+  const pc_k_run *runs;
   int nruns;
   const float *b;    /* at the first run's first k */
   int64_t ldb;       /* dot only */

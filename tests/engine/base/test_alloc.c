@@ -1,10 +1,10 @@
 /* test_alloc.c: counts, alignment, reuse, limits, injected failures, threads. */
-#include <check.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/parallel.h"
@@ -248,9 +248,5 @@ int main(void) {
   tcase_add_test(tc, the_nth_allocation_fails_once);
   tcase_add_test(tc, threads);
   suite_add_tcase(s, tc);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return run_suite(s);
 }

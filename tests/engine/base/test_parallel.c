@@ -1,9 +1,9 @@
 /* test_parallel.c: ranges are covered once, chunk bounds ignore the thread count; tiers by name. */
-#include <check.h>
 #include <cblas.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/parallel.h"
@@ -81,9 +81,5 @@ int main(void) {
   tcase_add_test(tc, thread_count);
   tcase_add_test(tc, tiers);
   suite_add_tcase(s, tc);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return run_suite(s);
 }

@@ -1,9 +1,9 @@
 /* test_rng.c: Philox against its published vectors, moments, independence of threads, saved state. */
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "base/parallel.h"
 #include "base/rng.h"
 
@@ -153,9 +153,5 @@ int main(void) {
   tcase_add_test(tc, arrays_are_blocks);
   tcase_add_test(tc, seeds_differ);
   suite_add_tcase(s, tc);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return run_suite(s);
 }

@@ -1,11 +1,11 @@
 /* test_vmath.c: every function in every tier against libm in double precision. */
-#include <check.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/vmath.h"
@@ -159,9 +159,5 @@ int main(void) {
   tcase_add_test(tc, gelu_slope);
   tcase_add_test(tc, gelu_both);
   suite_add_tcase(s, tc);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return run_suite(s);
 }

@@ -17,17 +17,17 @@ static void make(void) {
   static uint8_t pano[PH * PW * 3], cut[CUT * CUT * 4];
   ck_assert_int_eq(mkdir(at("panoramas"), 0777) | mkdir(at("emoji"), 0777), 0);
   for (int i = 0; i < PH * PW; i++) pano[3 * i] = (uint8_t)(i % PW), pano[3 * i + 1] = 0, pano[3 * i + 2] = 90;
-  ok(pc_png_write_pixels(at("panoramas/Ramp.png"), pano, PH, PW, 3, NULL));
+  must(pc_png_write_pixels(at("panoramas/Ramp.png"), pano, PH, PW, 3, NULL));
   memset(pano, 128, sizeof pano);
-  ok(pc_png_write_pixels(at("panoramas/Gray.png"), pano, PH, PW, 3, NULL));
+  must(pc_png_write_pixels(at("panoramas/Gray.png"), pano, PH, PW, 3, NULL));
   for (int shape = 0; shape < 3; shape++) {
     for (int i = 0; i < CUT * CUT; i++) {
       double x = i % CUT - CUT / 2 + .5, y = i / CUT - CUT / 2 + .5;
       int in = shape == 0 || (shape == 1 && hypot(x, y) < CUT / 2);
       cut[4 * i] = 200, cut[4 * i + 1] = 40, cut[4 * i + 2] = 20, cut[4 * i + 3] = (uint8_t)(in ? 255 : 0);
     }
-    ok(pc_png_write_pixels(at((const char *[]){"emoji/Box.png", "emoji/Disc.png", "emoji/Void.png"}[shape]), cut, CUT,
-                           CUT, 4, NULL));
+    must(pc_png_write_pixels(at((const char *[]){"emoji/Box.png", "emoji/Disc.png", "emoji/Void.png"}[shape]), cut, CUT,
+                             CUT, 4, NULL));
   }
 }
 
@@ -35,13 +35,13 @@ static const char *box[] = {"Box"}, *gone[] = {"Void"}, *gray[] = {"Gray"}, *ram
 
 static double number(const pc_scenes *ds, const char *name, int64_t i) {
   int c;
-  ok(pc_scenes_numeric_find(&c, ds, name));
+  must(pc_scenes_numeric_find(&c, ds, name));
   return pc_scenes_numeric_values(ds, c)[i];
 }
 
 START_TEST(test_columns) {
   pc_scenes *ds;
-  ok(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.count = 300, .size = 16, .occlusion = .5}));
+  must(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.count = 300, .size = 16, .occlusion = .5}));
   ck_assert_int_eq(pc_scenes_count(ds), 300);
   ck_assert(pc_scenes_height(ds) == 16 && pc_scenes_width(ds) == 16 && pc_scenes_has_masks(ds));
   const char *factor[] = {"world_name",     "character_name",    "character2_name",   "character1_pos",
@@ -74,7 +74,7 @@ START_TEST(test_columns) {
   for (int a = 0; a < 3; a++)
     for (int b = 0; b < 3; b++) ck_assert(seen[a][b] > 10 && seen[a][b] < 70); /* 33 each, give or take */
   pc_split *s;
-  ok(pc_split_cells(&s, ds, &(pc_split_opts){.preset = "object", .fraction = .3}));
+  must(pc_split_cells(&s, ds, &(pc_split_opts){.preset = "object", .fraction = .3}));
   pc_split_free(s);
   pc_scenes_free(ds);
 }
@@ -85,10 +85,10 @@ START_TEST(test_view) {
   pc_scenes *ds;
   pc_tensor *t;
   enum { S = 22 }; /* a panorama as wide as a view needs: nothing is reduced */
-  ok(pc_emoji_open(
+  must(pc_emoji_open(
       &ds, dir,
       &(pc_emoji_opts){.count = 40, .size = S, .animals = gone, .nanimals = 1, .places = ramp, .nplaces = 1}));
-  ok(pc_scenes_images(&t, ds, NULL, PC_U8));
+  must(pc_scenes_images(&t, ds, NULL, PC_U8));
   for (int i = 0; i < 40; i++) {
     double at_middle = fmod(.5 - (number(ds, "camera_azimuth", i) + 90) / 360 + 2, 1) * PW - .5;
     const uint8_t *p = pc_u8(t) + (size_t)i * S * S * 3;
@@ -111,12 +111,12 @@ START_TEST(test_animal) {
   pc_scenes *ds;
   pc_tensor *t, *m;
   enum { S = 64 };
-  ok(pc_emoji_open(
+  must(pc_emoji_open(
       &ds, dir,
       &(pc_emoji_opts){
           .count = 30, .size = S, .seed = 3, .animals = box, .nanimals = 1, .places = gray, .nplaces = 1}));
-  ok(pc_scenes_images(&t, ds, NULL, PC_U8));
-  ok(pc_scenes_masks(&m, ds, NULL));
+  must(pc_scenes_images(&t, ds, NULL, PC_U8));
+  must(pc_scenes_masks(&m, ds, NULL));
   for (int i = 0; i < 30; i++) {
     const uint8_t *p = pc_u8(t) + (size_t)i * S * S * 3, *mask = pc_u8(m) + (size_t)i * S * S;
     ck_assert(p[0] == 128 && p[1] == 128 && mask[0] == 0);
@@ -144,8 +144,8 @@ START_TEST(test_occlusion) { /* boxes: the hidden share is the area they share *
   pc_tensor *m;
   enum { S = 64, N = 60 };
   int hit = 0;
-  ok(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.count = N, .size = S, .animals = box, .nanimals = 1, .occlusion = 1}));
-  ok(pc_scenes_masks(&m, ds, NULL));
+  must(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.count = N, .size = S, .animals = box, .nanimals = 1, .occlusion = 1}));
+  must(pc_scenes_masks(&m, ds, NULL));
   for (int i = 0; i < N; i++) {
     double x[2], y[2], side[2], n = 0;
     for (int k = 0; k < 2; k++) {
@@ -174,24 +174,24 @@ START_TEST(test_determinism) { /* not of count, threads, keep; parts of one set;
   pc_tensor *a, *b, *index, *m, *n;
   const char *tex[] = {"Default", "Blue", "Stone"};
   pc_emoji_opts o = {.count = 50, .size = 24, .seed = 9, .occlusion = .7, .textures = tex, .ntextures = 3};
-  ok(pc_emoji_open(&all, dir, &o));
+  must(pc_emoji_open(&all, dir, &o));
   o.keep = -1;
   pc_set_num_threads(1);
-  ok(pc_emoji_open(&lazy, dir, &o));
+  must(pc_emoji_open(&lazy, dir, &o));
   pc_set_num_threads(2);
   ck_assert_str_eq(pc_scenes_digest(all), pc_scenes_digest(lazy));
   ck_assert_ptr_nonnull(strstr(pc_scenes_note(lazy), "drawn when they are asked for"));
   ck_assert_str_eq(pc_scenes_note(all), "");
-  ok(pc_scenes_images(&a, all, NULL, PC_U8));
-  ok(pc_scenes_images(&b, lazy, NULL, PC_U8));
+  must(pc_scenes_images(&a, all, NULL, PC_U8));
+  must(pc_scenes_images(&b, lazy, NULL, PC_U8));
   ck_assert_int_eq(memcmp(pc_u8(a), pc_u8(b), (size_t)pc_numel(a)), 0);
-  ok(pc_scenes_masks(&m, all, NULL));
-  ok(pc_scenes_masks(&n, lazy, NULL));
+  must(pc_scenes_masks(&m, all, NULL));
+  must(pc_scenes_masks(&n, lazy, NULL));
   ck_assert_int_eq(memcmp(pc_u8(m), pc_u8(n), (size_t)pc_numel(m)), 0);
   pc_tensor_release(b);
   int64_t three = 3, list[3] = {41, 2, 41};
-  ok(pc_tensor_from(&index, PC_I64, 1, &three, list));
-  ok(pc_scenes_images(&b, lazy, index, PC_F32));
+  must(pc_tensor_from(&index, PC_I64, 1, &three, list));
+  must(pc_scenes_images(&b, lazy, index, PC_F32));
   for (int64_t k = 0; k < 24 * 24 * 3; k++) {
     ck_assert_float_eq(pc_f32(b)[k], (float)pc_u8(a)[40 * 24 * 24 * 3 + k] / 255.0f);
     ck_assert_float_eq(pc_f32(b)[k], pc_f32(b)[2 * 24 * 24 * 3 + k]);
@@ -199,27 +199,27 @@ START_TEST(test_determinism) { /* not of count, threads, keep; parts of one set;
   pc_tensor_release(b);
   o.keep = 0;
   o.count = 7;
-  ok(pc_emoji_open(&few, dir, &o));
+  must(pc_emoji_open(&few, dir, &o));
   o.first = 30;
-  ok(pc_emoji_open(&part, dir, &o));
-  ok(pc_scenes_images(&b, few, NULL, PC_U8));
+  must(pc_emoji_open(&part, dir, &o));
+  must(pc_scenes_images(&b, few, NULL, PC_U8));
   ck_assert_int_eq(memcmp(pc_u8(a), pc_u8(b), (size_t)pc_numel(b)), 0);
   pc_tensor_release(b);
-  ok(pc_scenes_images(&b, part, NULL, PC_U8));
+  must(pc_scenes_images(&b, part, NULL, PC_U8));
   ck_assert_int_eq(memcmp(pc_u8(a) + 30 * 24 * 24 * 3, pc_u8(b), (size_t)pc_numel(b)), 0);
   ck_assert_str_eq(pc_scenes_filename(part, 0), pc_scenes_filename(all, 30));
   pc_tensor_release(b);
   o = (pc_emoji_opts){.count = 50, .size = 24, .seed = 10, .occlusion = .7, .textures = tex, .ntextures = 3};
-  ok(pc_emoji_open(&other, dir, &o));
+  must(pc_emoji_open(&other, dir, &o));
   ck_assert_str_ne(pc_scenes_digest(other), pc_scenes_digest(all));
   pc_scenes *one[] = {all, few, part, lazy, other};
   for (int i = 0; i < 5; i++) pc_scenes_free(one[i]);
   pc_tensor *t[] = {a, index, m, n};
   for (int i = 0; i < 4; i++) pc_tensor_release(t[i]);
   uint8_t px[CUT * CUT * 4] = {0}; /* other pixels under the same name: another digest */
-  ok(pc_emoji_open(&all, dir, &(pc_emoji_opts){.count = 3, .size = 8}));
-  ok(pc_png_write_pixels(at("emoji/Box.png"), px, CUT, CUT, 4, NULL));
-  ok(pc_emoji_open(&other, dir, &(pc_emoji_opts){.count = 3, .size = 8}));
+  must(pc_emoji_open(&all, dir, &(pc_emoji_opts){.count = 3, .size = 8}));
+  must(pc_png_write_pixels(at("emoji/Box.png"), px, CUT, CUT, 4, NULL));
+  must(pc_emoji_open(&other, dir, &(pc_emoji_opts){.count = 3, .size = 8}));
   ck_assert_str_ne(pc_scenes_digest(other), pc_scenes_digest(all));
   pc_scenes_free(other);
   pc_scenes_free(all);
@@ -231,9 +231,9 @@ START_TEST(test_sizes) { /* the smallest, odd ones, larger than the assets */
   for (int k = 0; k < 4; k++) {
     pc_scenes *ds;
     pc_tensor *t;
-    ok(pc_emoji_open(&ds, dir,
-                     &(pc_emoji_opts){.count = 5, .size = size[k], .occlusion = 1, .animals = box, .nanimals = 1}));
-    ok(pc_scenes_masks(&t, ds, NULL));
+    must(pc_emoji_open(&ds, dir,
+                       &(pc_emoji_opts){.count = 5, .size = size[k], .occlusion = 1, .animals = box, .nanimals = 1}));
+    must(pc_scenes_masks(&t, ds, NULL));
     int64_t on = 0;
     for (int64_t i = 0; i < pc_numel(t); i++) on += pc_u8(t)[i] > 0;
     double share = (double)on / (double)pc_numel(t);
@@ -248,25 +248,26 @@ START_TEST(test_mistakes) {
   pc_scenes *ds;
   uint8_t px[30 * 20 * 4] = {0};
   const char *dog[] = {"Dog"}, *twice[] = {"Box", "Box"}, *pink[] = {"Pink"};
-  fails(PC_ENOTFOUND, pc_emoji_open(&ds, at("nowhere"), NULL),
-        "assets names the folder that holds emoji/ and panoramas/");
-  fails(PC_ENOTFOUND, pc_emoji_open(&ds, dir, &(pc_emoji_opts){.animals = dog, .nanimals = 1}),
-        "no animal 'Dog'; there are: Box, Disc, Void");
-  fails(PC_ENOTFOUND, pc_emoji_open(&ds, dir, &(pc_emoji_opts){.places = dog, .nplaces = 1}),
-        "no place 'Dog'; there are: Gray, Ramp");
-  fails(PC_ENOTFOUND, pc_emoji_open(&ds, dir, &(pc_emoji_opts){.textures = pink, .ntextures = 1}),
-        "no texture 'Pink'; there are: Default, Blue, Red, Grass, Stone");
-  fails(PC_EARG, pc_emoji_open(&ds, dir, &(pc_emoji_opts){.animals = twice, .nanimals = 2}), "'Box' is named twice");
-  fails(PC_EARG, pc_emoji_open(&ds, dir, &(pc_emoji_opts){.size = 4}), "8 to 1024, not 4");
-  fails(PC_EARG, pc_emoji_open(&ds, dir, &(pc_emoji_opts){.occlusion = 1.5}), "not 1.5");
-  fails(PC_EARG, pc_emoji_open(&ds, dir, &(pc_emoji_opts){.occlusion = NAN}), "emoji: occlusion");
-  fails(PC_EARG, pc_emoji_open(&ds, dir, &(pc_emoji_opts){.count = -1}), "1 or more, not -1");
-  ok(pc_png_write_pixels(at("emoji/Aa.png"), px, 20, 30, 4, NULL));
-  fails(PC_EFORMAT, pc_emoji_open(&ds, dir, NULL), "a cut-out is square");
-  ok(pc_png_write_pixels(at("emoji/Aa.png"), px, 20, 20, 4, NULL));
-  fails(PC_EFORMAT, pc_emoji_open(&ds, dir, NULL), "is 40 pixels high, those before it 20");
+  must_fail(pc_emoji_open(&ds, at("nowhere"), NULL), PC_ENOTFOUND,
+            "assets names the folder that holds emoji/ and panoramas/");
+  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.animals = dog, .nanimals = 1}), PC_ENOTFOUND,
+            "no animal 'Dog'; there are: Box, Disc, Void");
+  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.places = dog, .nplaces = 1}), PC_ENOTFOUND,
+            "no place 'Dog'; there are: Gray, Ramp");
+  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.textures = pink, .ntextures = 1}), PC_ENOTFOUND,
+            "no texture 'Pink'; there are: Default, Blue, Red, Grass, Stone");
+  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.animals = twice, .nanimals = 2}), PC_EARG,
+            "'Box' is named twice");
+  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.size = 4}), PC_EARG, "8 to 1024, not 4");
+  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.occlusion = 1.5}), PC_EARG, "not 1.5");
+  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.occlusion = NAN}), PC_EARG, "emoji: occlusion");
+  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.count = -1}), PC_EARG, "1 or more, not -1");
+  must(pc_png_write_pixels(at("emoji/Aa.png"), px, 20, 30, 4, NULL));
+  must_fail(pc_emoji_open(&ds, dir, NULL), PC_EFORMAT, "a cut-out is square");
+  must(pc_png_write_pixels(at("emoji/Aa.png"), px, 20, 20, 4, NULL));
+  must_fail(pc_emoji_open(&ds, dir, NULL), PC_EFORMAT, "is 40 pixels high, those before it 20");
   put("emoji/Aa.png", "no picture");
-  fails(PC_EFORMAT, pc_emoji_open(&ds, dir, NULL), "Aa.png");
+  must_fail(pc_emoji_open(&ds, dir, NULL), PC_EFORMAT, "Aa.png");
 }
 END_TEST
 
@@ -310,4 +311,4 @@ static void add(TCase *c) {
   tcase_add_test(c, test_faults);
 }
 
-int main(void) { return run_suite("emoji", add); }
+int main(void) { return run_in_scratch("emoji", add); }

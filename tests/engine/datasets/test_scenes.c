@@ -22,7 +22,7 @@ static void set_cache(void) { snprintf(cache, sizeof cache, "%s/cache", dir); }
 static void put_png(const char *name, int h, int w, int c, int value) {
   uint8_t *px = malloc((size_t)(h * w * c));
   memset(px, value, (size_t)(h * w * c));
-  ok(pc_png_write_pixels(at(name), px, h, w, c, NULL));
+  must(pc_png_write_pixels(at(name), px, h, w, c, NULL));
   free(px);
 }
 
@@ -48,7 +48,7 @@ START_TEST(test_small) {
   pc_tensor *t, *idx;
   small_folder();
   pc_scenes_opts o = opts();
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   ck_assert_int_eq(pc_scenes_count(ds), 4);
   ck_assert_int_eq(pc_scenes_height(ds), 4);
   ck_assert_int_eq(pc_scenes_width(ds), 6);
@@ -60,33 +60,33 @@ START_TEST(test_small) {
   const int64_t *color = pc_scenes_factor_index(ds, 0);
   ck_assert(color[0] == 2 && color[1] == 1 && color[2] == 2 && color[3] == 1);
   int64_t two = 2, list[2] = {4, 2};
-  ok(pc_tensor_from(&idx, PC_I64, 1, &two, list));
-  ok(pc_scenes_images(&t, ds, idx, PC_F32));
+  must(pc_tensor_from(&idx, PC_I64, 1, &two, list));
+  must(pc_scenes_images(&t, ds, idx, PC_F32));
   ck_assert_str_eq(pc_shape_str(t), "(2,4,6,3)");
   ck_assert_float_eq_tol(pc_f32(t)[0], 30 / 255.0f, 1e-7f);
   ck_assert_float_eq_tol(pc_f32(t)[4 * 6 * 3], 10 / 255.0f, 1e-7f);
   pc_tensor_release(t);
-  ok(pc_scenes_masks(&t, ds, idx));
+  must(pc_scenes_masks(&t, ds, idx));
   ck_assert_str_eq(pc_shape_str(t), "(2,4,6)");
   ck_assert_int_eq(pc_u8(t)[0], 3);
   ck_assert_int_eq(pc_u8(t)[24], 1);
   pc_tensor_release(t);
-  ok(pc_scenes_factor(&t, ds, 1, idx));
+  must(pc_scenes_factor(&t, ds, 1, idx));
   ck_assert(pc_i64(t)[0] == 1 && pc_i64(t)[1] == 2);
   pc_tensor_release(t);
   pc_i64(idx)[1] = 5;
-  fails(PC_EINDEX, pc_scenes_images(&t, ds, idx, PC_U8), "index 5 at position 2: the dataset has 4 images");
+  must_fail(pc_scenes_images(&t, ds, idx, PC_U8), PC_EINDEX, "index 5 at position 2: the dataset has 4 images");
   pc_i64(idx)[1] = 0;
-  fails(PC_EINDEX, pc_scenes_images(&t, ds, idx, PC_U8), "index 0 at position 2");
-  fails(PC_EDTYPE, pc_scenes_images(&t, ds, NULL, PC_F64), "u8 or f32, not f64");
+  must_fail(pc_scenes_images(&t, ds, idx, PC_U8), PC_EINDEX, "index 0 at position 2");
+  must_fail(pc_scenes_images(&t, ds, NULL, PC_F64), PC_EDTYPE, "u8 or f32, not f64");
   int f;
-  fails(PC_ENOTFOUND, pc_scenes_factor_find(&f, ds, "colour"), "no factor 'colour'; there are: color, shape");
+  must_fail(pc_scenes_factor_find(&f, ds, "colour"), PC_ENOTFOUND, "no factor 'colour'; there are: color, shape");
   int64_t v;
-  fails(PC_ENOTFOUND, pc_scenes_factor_value_find(&v, ds, 0, "green"), "no value 'green'; there are: blue, red");
+  must_fail(pc_scenes_factor_value_find(&v, ds, 0, "green"), PC_ENOTFOUND, "no value 'green'; there are: blue, red");
   const char *red[] = {"red"};
   pc_scenes_filter flt = {"color", red, 1, 0};
   pc_tensor *w;
-  ok(pc_scenes_where(&w, ds, &flt, 1));
+  must(pc_scenes_where(&w, ds, &flt, 1));
   ck_assert(pc_numel(w) == 2 && pc_i64(w)[0] == 1 && pc_i64(w)[1] == 3);
   pc_tensor_release(w);
   pc_tensor_release(idx);
@@ -102,23 +102,23 @@ START_TEST(test_filters) {
   pc_scenes_filter f[2] = {{"color", blue, 1, 1}, {"shape", cube, 1, 0}};
   o.filters = f;
   o.nfilters = 2;
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   ck_assert_int_eq(pc_scenes_count(ds), 1);
   ck_assert_str_eq(pc_scenes_filename(ds, 0), "a.png");
   ck_assert_int_eq(pc_scenes_factor_nvalues(ds, 0), 1);
   pc_scenes_free(ds);
   f[0].values = bad;
-  fails(PC_ENOTFOUND, pc_scenes_open(&ds, dir, &o), "column 'color' has no value 'green'; there are: blue, red");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_ENOTFOUND, "column 'color' has no value 'green'; there are: blue, red");
   f[0].column = "hue";
-  fails(PC_ENOTFOUND, pc_scenes_open(&ds, dir, &o),
-        "no column 'hue'; there are: filename, color, shape, size, maskname");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_ENOTFOUND,
+            "no column 'hue'; there are: filename, color, shape, size, maskname");
   f[0] = (pc_scenes_filter){"shape", cube, 1, 1};
-  fails(PC_EARG, pc_scenes_open(&ds, dir, &o), "none of the 4 rows passes the filters");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_EARG, "none of the 4 rows passes the filters");
   o = opts();
   const char *force[] = {"size"};
   o.factors = force;
   o.nfactors = 1;
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   ck_assert_int_eq(pc_scenes_nfactors(ds), 3);
   ck_assert_str_eq(pc_scenes_factor_value(ds, 2, 0), "-3e2"); /* numbers sort as numbers */
   ck_assert_int_eq(pc_scenes_factor_index(ds, 2)[0], 2);
@@ -131,11 +131,11 @@ START_TEST(test_resize_options) {
   small_folder();
   pc_scenes_opts o = opts();
   o.height = 2;
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   ck_assert(pc_scenes_height(ds) == 2 && pc_scenes_width(ds) == 3);
   pc_scenes_free(ds);
   o.height = -1;
-  fails(PC_EARG, pc_scenes_open(&ds, dir, &o), "height -1");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_EARG, "height -1");
 }
 END_TEST
 
@@ -155,12 +155,12 @@ START_TEST(test_cache) {
   o.progress = count_calls;
   o.progress_ctx = &calls;
   calls = 0;
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   ck_assert_int_eq(calls, 1);
   char *digest = first_digest(ds), *path = strdup(pc_scenes_cache_path(ds));
   ck_assert(*path);
   pc_scenes_free(ds);
-  ok(pc_scenes_open(&ds, dir, &o)); /* mapped: nothing decoded */
+  must(pc_scenes_open(&ds, dir, &o)); /* mapped: nothing decoded */
   ck_assert_int_eq(calls, 1);
   ck_assert_str_eq(pc_scenes_digest(ds), digest);
   pc_scenes_free(ds);
@@ -176,23 +176,23 @@ START_TEST(test_cache) {
     if (damage == 4) ck_assert_int_eq(ftruncate(fd, 3), 0);
     close(fd);
     calls = 0;
-    ok(pc_scenes_open(&ds, dir, &o));
+    must(pc_scenes_open(&ds, dir, &o));
     ck_assert_msg(calls == 1, "damage %d was not seen", damage);
     ck_assert_str_eq(pc_scenes_digest(ds), digest);
     pc_scenes_free(ds);
   }
   put_png("b.png", 4, 6, 3, 200); /* changed pictures are seen, too */
   calls = 0;
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   ck_assert_int_eq(calls, 1);
   ck_assert_str_ne(pc_scenes_digest(ds), digest);
   pc_scenes_free(ds);
   o.progress = stop_now;
   o.progress_ctx = NULL;
   put_png("b.png", 4, 6, 3, 10);
-  fails(PC_EINTR, pc_scenes_open(&ds, dir, &o), "stopped");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_EINTR, "stopped");
   o.progress = NULL;
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   ck_assert_str_eq(pc_scenes_digest(ds), digest); /* content, not time */
   pc_scenes_free(ds);
   free(digest);
@@ -204,9 +204,9 @@ START_TEST(test_no_cache) {
   pc_scenes *ds, *cached;
   small_folder();
   pc_scenes_opts o = opts();
-  ok(pc_scenes_open(&cached, dir, &o));
+  must(pc_scenes_open(&cached, dir, &o));
   o.cache_dir = "";
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   ck_assert_str_eq(pc_scenes_note(ds), "");
   ck_assert_str_eq(pc_scenes_cache_path(ds), "");
   ck_assert_str_eq(pc_scenes_digest(ds), pc_scenes_digest(cached));
@@ -215,7 +215,7 @@ START_TEST(test_no_cache) {
   char bad[600];
   snprintf(bad, sizeof bad, "%s/plain/cache", dir);
   o.cache_dir = bad;
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   ck_assert_msg(strstr(pc_scenes_note(ds), "no cache") && strstr(pc_scenes_note(ds), "kept in memory"), "%s",
                 pc_scenes_note(ds));
   ck_assert_str_eq(pc_scenes_digest(ds), pc_scenes_digest(cached));
@@ -230,28 +230,28 @@ START_TEST(test_unreadable) {
   put("b.png", "\x89PNG\r\n\x1a\n");
   unlink(at("c_m.png"));
   pc_scenes_opts o = opts();
-  fails(PC_EIO, pc_scenes_open(&ds, dir, &o), "1 of 4 pictures cannot be read");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_EIO, "1 of 4 pictures cannot be read");
   ck_assert_ptr_nonnull(strstr(pc_error_text(), "c_m.png: no such file"));
   put_png("c_m.png", 4, 5, 1, 2);
   put_png("d.png", 8, 6, 3, 30);
-  fails(PC_EIO, pc_scenes_open(&ds, dir, &o), "3 of 4 pictures cannot be read");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_EIO, "3 of 4 pictures cannot be read");
   ck_assert_ptr_nonnull(strstr(pc_error_text(), "\n  b.png: the PNG file is truncated"));
   ck_assert_ptr_nonnull(strstr(pc_error_text(), "\n  c_m.png: the mask has 4 x 5 pixels, its picture 4 x 6"));
   ck_assert_ptr_nonnull(
       strstr(pc_error_text(), "\n  d.png: 8 x 6 pixels, the first picture has 4 x 6; give height and width"));
   o.on_error = PC_SCENES_SKIP;
   for (int i = 0; i < 2; i++) { /* decoded, then from the cache: the same report */
-    ok(pc_scenes_open(&ds, dir, &o));
+    must(pc_scenes_open(&ds, dir, &o));
     ck_assert_int_eq(pc_scenes_count(ds), 1);
     ck_assert_ptr_nonnull(strstr(pc_scenes_note(ds), "3 of 4 pictures cannot be read and are left out:"));
     ck_assert_ptr_nonnull(strstr(pc_scenes_note(ds), "c_m.png"));
     pc_scenes_free(ds);
   }
   o.on_error = PC_SCENES_STOP; /* a cache with holes is still an error */
-  fails(PC_EIO, pc_scenes_open(&ds, dir, &o), "3 of 4 pictures");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_EIO, "3 of 4 pictures");
   put("a.png", "");
   o.on_error = PC_SCENES_SKIP;
-  fails(PC_EIO, pc_scenes_open(&ds, dir, &o), "4 of 4 pictures cannot be read:");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_EIO, "4 of 4 pictures cannot be read:");
   ck_assert_ptr_nonnull(strstr(pc_error_text(), "a.png: the file is empty"));
 }
 END_TEST
@@ -263,7 +263,7 @@ START_TEST(test_many_unreadable) {
   for (int i = 0; i < 50; i++) fprintf(f, "p%d.png,x\n", i);
   fclose(f);
   pc_scenes_opts o = opts();
-  fails(PC_EIO, pc_scenes_open(&ds, dir, &o), "... and 30 more");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_EIO, "... and 30 more");
   ck_assert_ptr_nonnull(strstr(pc_error_text(), "p19.png"));
   ck_assert_ptr_null(strstr(pc_error_text(), "p20.png"));
 }
@@ -272,17 +272,17 @@ END_TEST
 START_TEST(test_table_mistakes) {
   pc_scenes *ds;
   pc_scenes_opts o = opts();
-  fails(PC_ENOTFOUND, pc_scenes_open(&ds, at("nowhere"), &o), "no folder");
-  fails(PC_ENOTFOUND, pc_scenes_open(&ds, dir, &o), "holds none of labels.csv");
+  must_fail(pc_scenes_open(&ds, at("nowhere"), &o), PC_ENOTFOUND, "no folder");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_ENOTFOUND, "holds none of labels.csv");
   put("labels.csv", "name,color\na.png,red\n");
-  fails(PC_ENOTFOUND, pc_scenes_open(&ds, dir, &o), "no column 'filename'; there are: name, color");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_ENOTFOUND, "no column 'filename'; there are: name, color");
   put("labels.csv", "filename,color\na.png,red\nb.png\n");
-  fails(PC_EFORMAT, pc_scenes_open(&ds, dir, &o), "labels.csv:3: the row has 1 field, the header has 2");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_EFORMAT, "labels.csv:3: the row has 1 field, the header has 2");
   put("labels.csv", "filename,color\n");
-  fails(PC_EFORMAT, pc_scenes_open(&ds, dir, &o), "a header and no rows");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_EFORMAT, "a header and no rows");
   put("labels.csv", "filename,color\n,red\n");
-  fails(PC_EIO, pc_scenes_open(&ds, dir, &o), "line 2: no filename");
-  fails(PC_EARG, pc_scenes_open(&ds, at("labels.csv"), &o), "is a file; give the folder");
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_EIO, "line 2: no filename");
+  must_fail(pc_scenes_open(&ds, at("labels.csv"), &o), PC_EARG, "is a file; give the folder");
 }
 END_TEST
 
@@ -295,23 +295,23 @@ START_TEST(test_animals_layout) { /* <root>/<character_name>/<filename>, labels_
   put_png("Cat/0.png", 2, 2, 3, 1);
   put_png("Dog/0.png", 2, 2, 3, 2);
   pc_scenes_opts o = opts();
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   pc_tensor *t;
-  ok(pc_scenes_images(&t, ds, NULL, PC_U8));
+  must(pc_scenes_images(&t, ds, NULL, PC_U8));
   ck_assert(pc_u8(t)[0] == 1 && pc_u8(t)[12] == 2);
   ck_assert_int_eq(pc_scenes_nfactors(ds), 3);
   ck_assert_int_eq(pc_scenes_nnumeric(ds), 2);
   ck_assert_int_eq(pc_scenes_licence(ds)->restricted, 1);
   pc_tensor_release(t);
-  fails(PC_ESTATE, pc_scenes_masks(&t, ds, NULL), "there are no masks");
+  must_fail(pc_scenes_masks(&t, ds, NULL), PC_ESTATE, "there are no masks");
   pc_scenes_free(ds);
   const char *as_factors[] = {"character_scale", "camera_yaw"}; /* sizes .7, 1, 1.3 and four yaws are few values */
   o.factors = as_factors;
   o.nfactors = 2;
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   ck_assert_int_eq(pc_scenes_nfactors(ds), 5);
   int f;
-  ok(pc_scenes_factor_find(&f, ds, "camera_yaw"));
+  must(pc_scenes_factor_find(&f, ds, "camera_yaw"));
   ck_assert_str_eq(pc_scenes_factor_value(ds, f, 1), "45");
   pc_scenes_free(ds);
 }
@@ -342,7 +342,7 @@ START_TEST(test_spar_layout) {
   pc_scenes *ds;
   pc_scenes_opts o = opts();
   o.height = o.width = 4;
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   ck_assert_int_eq(pc_scenes_count(ds), 43560);
   const char *factor[] = {"world_name",     "character_name",    "character2_name",    "character1_pos",
                           "character2_pos", "character_texture", "character2_texture", "relation"};
@@ -362,7 +362,7 @@ START_TEST(test_spar_layout) {
   pc_scenes_filter only[] = {{"character1_pos", left, 1, 0}, {"character2_name", blank, 1, 0}};
   o.filters = only;
   o.nfilters = 2;
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   ck_assert_int_eq(pc_scenes_count(ds), 10 * 33 * 3);
   ck_assert_int_eq(pc_scenes_nfactors(ds), 7);
   pc_scenes_free(ds);
@@ -382,18 +382,18 @@ START_TEST(test_licence) {
   put_png("a.png", 2, 2, 3, 1);
   snprintf(text, sizeof text, "%s%s%s", header, desert, row); /* Park is none of PUG's worlds */
   put("labels.csv", text);
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   ck_assert_str_eq(pc_scenes_licence(ds)->name, "unknown");
   ck_assert_int_eq(pc_scenes_first_use(ds, cache), 0);
   pc_scenes_free(ds);
   put("LICENSE", "\n# Own Terms 1.0\nBe kind.\n");
-  ok(pc_scenes_folder_licence(&l, dir));
+  must(pc_scenes_folder_licence(&l, dir));
   ck_assert_str_eq(l.name, "Own Terms 1.0");
   ck_assert(strstr(l.notice, "Be kind.") && !l.restricted);
   pc_licence_clear(&l);
   snprintf(text, sizeof text, "%s%s%s", header, desert, desert);
   put("labels.csv", text); /* PUG, whatever lies beside it */
-  ok(pc_scenes_open(&ds, dir, &o));
+  must(pc_scenes_open(&ds, dir, &o));
   ck_assert_ptr_nonnull(strstr(pc_scenes_licence(ds)->notice, "must not be used to train generative"));
   ck_assert_int_eq(pc_scenes_first_use(ds, cache), 1); /* shown once */
   ck_assert_int_eq(pc_scenes_first_use(ds, cache), 0);
@@ -408,18 +408,18 @@ START_TEST(test_licence) {
     ck_assert_int_eq(mkdir(at(folder[k]), 0777), 0);
     snprintf(path, sizeof path, "%s/labels.csv", folder[k]);
     put(path, text);
-    ok(pc_scenes_folder_licence(&l, at(folder[k])));
+    must(pc_scenes_folder_licence(&l, at(folder[k])));
     ck_assert_int_eq(l.restricted, k < 2);
     pc_licence_clear(&l);
   }
   ck_assert_int_eq(mkdir(at("spare"), 0777), 0);
   put("spare/PUG_SPARE.csv", text);
-  ok(pc_scenes_folder_licence(&l, at("spare")));
+  must(pc_scenes_folder_licence(&l, at("spare")));
   ck_assert(l.restricted && !strcmp(l.name, "PUG:SPARE"));
   pc_licence_clear(&l);
-  fails(PC_ENOTFOUND, pc_scenes_folder_licence(&l, at("nowhere")), "no folder");
+  must_fail(pc_scenes_folder_licence(&l, at("nowhere")), PC_ENOTFOUND, "no folder");
   if (access(REAL, F_OK)) return;
-  ok(pc_scenes_folder_licence(&l, REAL));
+  must(pc_scenes_folder_licence(&l, REAL));
   ck_assert_str_eq(l.name, "CC BY 4.0");
   ck_assert_int_eq(l.restricted, 0);
   pc_licence_clear(&l);
@@ -463,7 +463,7 @@ START_TEST(test_real) {
   if (access(REAL, F_OK)) return;
   pc_scenes_opts o = opts();
   for (int i = 0; i < 2; i++) {
-    ok(pc_scenes_open(&ds, REAL, &o));
+    must(pc_scenes_open(&ds, REAL, &o));
     ck_assert_int_eq(pc_scenes_count(ds), 4210);
     ck_assert_int_eq(pc_scenes_nfactors(ds), 7);
     ck_assert_int_eq(pc_scenes_nnumeric(ds), 10);
@@ -473,13 +473,13 @@ START_TEST(test_real) {
     ck_assert_str_eq(pc_scenes_note(ds), "");
     if (!i) pc_scenes_free(ds);
   }
-  ok(pc_scenes_images(&t, ds, NULL, PC_U8));
-  ok(pc_scenes_masks(&m, ds, NULL));
+  must(pc_scenes_images(&t, ds, NULL, PC_U8));
+  must(pc_scenes_masks(&m, ds, NULL));
   ck_assert_str_eq(pc_shape_str(t), "(4210,64,64,3)");
   pc_image one;
   char path[600];
   snprintf(path, sizeof path, "%s/%s", REAL, pc_scenes_filename(ds, 1234));
-  ok(pc_png_decode(&one, path, 3));
+  must(pc_png_decode(&one, path, 3));
   ck_assert_int_eq(memcmp(one.data, pc_u8(t) + 1234 * 64 * 64 * 3, 64 * 64 * 3), 0);
   pc_image_clear(&one);
   int64_t worst = 0;
@@ -508,4 +508,4 @@ static void add(TCase *c) {
   tcase_add_test(c, test_real);
 }
 
-int main(void) { return run_suite("scenes", add); }
+int main(void) { return run_in_scratch("scenes", add); }

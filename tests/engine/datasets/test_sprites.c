@@ -9,7 +9,7 @@
 static pc_tensor *latents(int64_t k, const float *v) {
   pc_tensor *t;
   int64_t size[3] = {1, k, 6};
-  ok(pc_tensor_from(&t, PC_F32, 3, size, v));
+  must(pc_tensor_from(&t, PC_F32, 3, size, v));
   return t;
 }
 
@@ -28,7 +28,7 @@ START_TEST(test_areas) { /* the mean of the red channel is the shape's area */
     for (int turn = 0; turn < 3; turn++) {
       pc_sprites_opts o = {.objects = 1, .shapes = names, .nshapes = 8, .height = 60, .width = 80, .samples = 4};
       pc_tensor *z = latents(1, (float[]){(float)(s + 1), .4f, .55f, .5f, 0, 25.f * (float)turn}), *im, *m;
-      ok(pc_sprites_render(&im, &m, z, PC_F32, &o));
+      must(pc_sprites_render(&im, &m, z, PC_F32, &o));
       double sum = 0, mask = 0;
       for (int64_t i = 0; i < 60 * 80; i++) {
         sum += pc_f32(im)[3 * i];
@@ -49,7 +49,7 @@ START_TEST(test_position_occlusion) {
   /* 10 x 10 pixels; a green square over a red one; y counts from the top */
   pc_sprites_opts o = {.objects = 2, .height = 10, .width = 10, .background = {0, 0, 1}};
   pc_tensor *z = latents(2, (float[]){1, .3f, .2f, .4f, 0, 0, /**/ 1, .5f, .2f, .4f, 1 / 3.f, 0}), *im, *m;
-  ok(pc_sprites_render(&im, &m, z, PC_U8, &o));
+  must(pc_sprites_render(&im, &m, z, PC_U8, &o));
   for (int y = 0; y < 10; y++)
     for (int x = 0; x < 10; x++) {
       int who = y >= 4 || x < 1 || x >= 7 ? 0 : x < 3 ? 1 : 2;
@@ -63,7 +63,7 @@ START_TEST(test_position_occlusion) {
   pc_tensor_release(z);
   z = latents(2, (float[]){2, .5f, .5f, .6f, 0, 0, /**/ 1, 5, 5, .1f, 0,
                            0}); /* triangle: its corner is up; the other one far outside */
-  ok(pc_sprites_render(&im, &m, z, PC_U8, &o));
+  must(pc_sprites_render(&im, &m, z, PC_U8, &o));
   int first = -1, last = -1, top = 0, bottom = 0;
   for (int y = 0; y < 10; y++) {
     int n = 0;
@@ -85,10 +85,10 @@ START_TEST(test_samplers) {
   for (int K = 2; K <= 4; K++) {
     pc_sprites_opts o = {.objects = K, .seed = 3, .sampler = PC_SPRITES_DIAGONAL, .delta = .1};
     pc_split_latents_opts lo = {.delta = .1, .shift_dim = PC_SPRITES_X};
-    ok(pc_sprites_sample(&u, N, &o));
+    must(pc_sprites_sample(&u, N, &o));
     /* all are inside the band: the split finds no OOD image */
-    fails(PC_EARG, pc_split_latents(&s, u, &lo), "none of the 300 images is out-of-domain");
-    ok(pc_sprites_latents(&z, u, &o));
+    must_fail(pc_split_latents(&s, u, &lo), PC_EARG, "none of the 300 images is out-of-domain");
+    must(pc_sprites_latents(&z, u, &o));
     for (int64_t i = 0; i < N * K; i++) {
       const float *p = pc_f32(z) + i * 6;
       ck_assert(p[0] == 1 || p[0] == 2 || p[0] == 3);
@@ -98,9 +98,9 @@ START_TEST(test_samplers) {
     pc_tensor_release(z);
     pc_tensor_release(u);
     o.sampler = PC_SPRITES_OFF_DIAGONAL;
-    ok(pc_sprites_sample(&u, N, &o));
-    fails(PC_EARG, pc_split_latents(&s, u, &lo), "no image is left to train on"); /* all are OOD */
-    ok(pc_sprites_latents(&z, u, &o));
+    must(pc_sprites_sample(&u, N, &o));
+    must_fail(pc_split_latents(&s, u, &lo), PC_EARG, "no image is left to train on"); /* all are OOD */
+    must(pc_sprites_latents(&z, u, &o));
     for (int64_t i = 0; i < N; i++)
       for (int a = 0; a < K; a++)
         for (int b = 0; b < a; b++) {
@@ -111,18 +111,17 @@ START_TEST(test_samplers) {
     pc_tensor_release(u);
     for (int gap = 0; gap < 2; gap++) {
       o.sampler = gap ? PC_SPRITES_PLANES_GAP : PC_SPRITES_PLANES;
-      ok(pc_sprites_sample(&u, N, &o));
-      fails(PC_EARG,
-            pc_split_latents(&s, u,
-                             &(pc_split_latents_opts){.rule = gap ? PC_LATENT_GAP : PC_LATENT_PLANES, .anchor = .5}),
-            "none of the 300 images");
+      must(pc_sprites_sample(&u, N, &o));
+      must_fail(pc_split_latents(
+                    &s, u, &(pc_split_latents_opts){.rule = gap ? PC_LATENT_GAP : PC_LATENT_PLANES, .anchor = .5}),
+                PC_EARG, "none of the 300 images");
       int inside = 0;
       for (int64_t i = 0; i < N * K * 6; i++) inside += pc_f32(u)[i] > .06f && pc_f32(u)[i] < .44f;
       ck_assert_int_eq(inside > 0, !gap);
       pc_tensor_release(u);
     }
     o.sampler = PC_SPRITES_RANDOM;
-    ok(pc_sprites_sample(&u, N, &o));
+    must(pc_sprites_sample(&u, N, &o));
     double mean = 0;
     for (int64_t i = 0; i < N * K; i++) mean += pc_f32(u)[i * 6 + 2] / (N * K);
     ck_assert_double_eq_tol(mean, .5, .05);
@@ -136,15 +135,15 @@ START_TEST(test_determinism) {
   pc_sprites_opts o = {.objects = 3, .seed = 11, .angle = {0, 360}, .height = 24, .width = 32};
   int threads = pc_num_threads();
   pc_set_num_threads(1);
-  ok(pc_sprites_sample(&a, 100, &o));
-  ok(pc_sprites_latents(&za, a, &o));
-  ok(pc_sprites_render(&ia, &ma, za, PC_F32, &o));
+  must(pc_sprites_sample(&a, 100, &o));
+  must(pc_sprites_latents(&za, a, &o));
+  must(pc_sprites_render(&ia, &ma, za, PC_F32, &o));
   pc_set_num_threads(2);
   o.first = 40; /* images 40.. of the same endless set */
-  ok(pc_sprites_sample(&b, 60, &o));
+  must(pc_sprites_sample(&b, 60, &o));
   ck_assert_int_eq(memcmp(pc_f32(a) + 40 * 18, pc_f32(b), 60 * 18 * sizeof(float)), 0);
-  ok(pc_sprites_latents(&zb, b, &o));
-  ok(pc_sprites_render(&ib, &mb, zb, PC_F32, &o));
+  must(pc_sprites_latents(&zb, b, &o));
+  must(pc_sprites_render(&ib, &mb, zb, PC_F32, &o));
   int64_t px = 24 * 32;
   ck_assert_int_eq(memcmp(pc_f32(ia) + 40 * px * 3, pc_f32(ib), (size_t)(60 * px * 3) * sizeof(float)), 0);
   ck_assert_int_eq(memcmp(pc_u8(ma) + 40 * px, pc_u8(mb), (size_t)(60 * px)), 0);
@@ -157,24 +156,24 @@ END_TEST
 START_TEST(test_mistakes) {
   pc_tensor *t, *im;
   static const char *const bad[] = {"squircle"};
-  fails(PC_EARG, pc_sprites_sample(&t, 1, &(pc_sprites_opts){.objects = 17}), "17 objects; 1 to 16");
-  fails(PC_EARG, pc_sprites_sample(&t, 1, &(pc_sprites_opts){.shapes = bad, .nshapes = 1}),
-        "no shape 'squircle'; there are: square");
-  fails(PC_EARG, pc_sprites_sample(&t, 1, &(pc_sprites_opts){.x = {.9, .1}}), "x goes from 0.9 to 0.1");
-  fails(PC_EARG, pc_sprites_sample(&t, 1, &(pc_sprites_opts){.min_distance = 3}), "no image was found");
-  fails(PC_EARG, pc_sprites_sample(&t, 1, &(pc_sprites_opts){.objects = 1, .sampler = PC_SPRITES_DIAGONAL}),
-        "one object");
+  must_fail(pc_sprites_sample(&t, 1, &(pc_sprites_opts){.objects = 17}), PC_EARG, "17 objects; 1 to 16");
+  must_fail(pc_sprites_sample(&t, 1, &(pc_sprites_opts){.shapes = bad, .nshapes = 1}), PC_EARG,
+            "no shape 'squircle'; there are: square");
+  must_fail(pc_sprites_sample(&t, 1, &(pc_sprites_opts){.x = {.9, .1}}), PC_EARG, "x goes from 0.9 to 0.1");
+  must_fail(pc_sprites_sample(&t, 1, &(pc_sprites_opts){.min_distance = 3}), PC_EARG, "no image was found");
+  must_fail(pc_sprites_sample(&t, 1, &(pc_sprites_opts){.objects = 1, .sampler = PC_SPRITES_DIAGONAL}), PC_EARG,
+            "one object");
   pc_sprites_sampler s;
-  fails(PC_EARG, pc_sprites_sampler_parse(&s, "diag"), "no sampler 'diag'; there are: random, diagonal");
+  must_fail(pc_sprites_sampler_parse(&s, "diag"), PC_EARG, "no sampler 'diag'; there are: random, diagonal");
   pc_tensor *z = latents(2, (float[]){1, .5f, .5f, .1f, 0, 0, 4, .5f, .5f, .1f, 0, 0});
-  fails(PC_EARG, pc_sprites_render(&im, NULL, z, PC_U8, NULL),
-        "shape is 4 in image 1, object 2; shapes go from 1 to 3");
+  must_fail(pc_sprites_render(&im, NULL, z, PC_U8, NULL), PC_EARG,
+            "shape is 4 in image 1, object 2; shapes go from 1 to 3");
   pc_f32(z)[6] = 1;
   pc_f32(z)[2] = NAN;
-  fails(PC_EARG, pc_sprites_render(&im, NULL, z, PC_U8, NULL), "y is ");
-  fails(PC_ESHAPE, pc_sprites_render(&im, NULL, z, PC_U8, &(pc_sprites_opts){.objects = 3}),
-        "latents have shape (1,2,6)");
-  fails(PC_EDTYPE, pc_sprites_render(&im, NULL, z, PC_I64, NULL), "u8 or f32, not i64");
+  must_fail(pc_sprites_render(&im, NULL, z, PC_U8, NULL), PC_EARG, "y is ");
+  must_fail(pc_sprites_render(&im, NULL, z, PC_U8, &(pc_sprites_opts){.objects = 3}), PC_ESHAPE,
+            "latents have shape (1,2,6)");
+  must_fail(pc_sprites_render(&im, NULL, z, PC_I64, NULL), PC_EDTYPE, "u8 or f32, not i64");
   pc_tensor_release(z);
 }
 END_TEST
@@ -187,4 +186,4 @@ static void add(TCase *c) {
   tcase_add_test(c, test_mistakes);
 }
 
-int main(void) { return run_suite("sprites", add); }
+int main(void) { return run_in_scratch("sprites", add); }

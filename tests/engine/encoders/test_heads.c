@@ -3,7 +3,7 @@
 #include "encoders/encoder.h"
 #include "engine/nn/modules.h"
 
-static const pc_query_opts queries = {
+static const pc_query_head_opts queries = {
     .slots = 3, .slot_dim = 2, .tokens = 5, .width = 4, .heads = 2, .layers = 1, .ff = 5};
 static const pc_slot_attention_opts attention = {
     .slots = 3, .slot_dim = 2, .tokens = 5, .width = 4, .iterations = 2, .hidden = 3, .through = 1};
@@ -75,7 +75,7 @@ END_TEST
 
 START_TEST(messages) {
   pc_module *m;
-  pc_query_opts q = queries;
+  pc_query_head_opts q = queries;
   q.tokens = 0;
   must_fail(pc_encoder_queries(&m, &q), PC_EARG, "tokens, the width of the base's tokens, is required");
   ck_assert_ptr_null(m);

@@ -76,7 +76,7 @@ START_TEST(positions) {
   must(pc_tensor_empty(&t, PC_F32, 2, (int64_t[]){8 * 8, 2}));
   for (int i = 0; i < 64; i++) pc_f32(t)[2 * i] = (float)(i / 8), pc_f32(t)[2 * i + 1] = (float)(i % 8);
   for (int antialias = 0; antialias < 2; antialias++) {
-    pc_grid_opts o = {.from_h = 8, .from_w = 8, .to_h = 16, .to_w = 12, .antialias = antialias};
+    pc_vit_grid_opts o = {.from_h = 8, .from_w = 8, .to_h = 16, .to_w = 12, .antialias = antialias};
     double tol = antialias ? 1e-5 : 0.06;
     must(pc_vit_positions(&y, t, &o));
     shape_is(y, "(192,2)");
@@ -87,9 +87,10 @@ START_TEST(positions) {
       }
     pc_tensor_release(y);
   }
-  must_fail(pc_vit_positions(&y, t, &(pc_grid_opts){.prefix = 1, .from_h = 8, .from_w = 8, .to_h = 2, .to_w = 2}),
+  must_fail(pc_vit_positions(&y, t, &(pc_vit_grid_opts){.prefix = 1, .from_h = 8, .from_w = 8, .to_h = 2, .to_w = 2}),
             PC_ESHAPE, "(1 + 8 x 8, width) is expected, got (64,2)");
-  must_fail(pc_vit_positions(&y, t, &(pc_grid_opts){.from_h = 8, .from_w = 8, .to_w = 2}), PC_EARG, "1 to 4096 a side");
+  must_fail(pc_vit_positions(&y, t, &(pc_vit_grid_opts){.from_h = 8, .from_w = 8, .to_w = 2}), PC_EARG,
+            "1 to 4096 a side");
   pc_tensor_release(t);
 }
 END_TEST

@@ -7,7 +7,7 @@ static int parse(pc_csv **t, const char *s) { return pc_csv_parse(t, s, strlen(s
 
 START_TEST(test_plain) {
   pc_csv *t;
-  ok(parse(&t, "a,b,c\r\n1,,x y\r\n\"q,\"\"q\"\"\",\"two\r\nlines\",last"));
+  must(parse(&t, "a,b,c\r\n1,,x y\r\n\"q,\"\"q\"\"\",\"two\r\nlines\",last"));
   ck_assert_int_eq(pc_csv_rows(t), 2);
   ck_assert_int_eq(pc_csv_cols(t), 3);
   ck_assert_str_eq(pc_csv_header(t, 2), "c");
@@ -19,16 +19,16 @@ START_TEST(test_plain) {
   ck_assert_int_eq(pc_csv_find(t, "b"), 1);
   ck_assert_int_eq(pc_csv_find(t, "B"), -1);
   int c;
-  fails(PC_ENOTFOUND, pc_csv_column(&c, t, "z"), "t.csv: no column 'z'; there are: a, b, c");
+  must_fail(pc_csv_column(&c, t, "z"), PC_ENOTFOUND, "t.csv: no column 'z'; there are: a, b, c");
   pc_csv_free(t);
-  ok(parse(&t, "\xef\xbb\xbfname,n\n\n\n\"x\",1\n\ny,\n"));
+  must(parse(&t, "\xef\xbb\xbfname,n\n\n\n\"x\",1\n\ny,\n"));
   ck_assert_str_eq(pc_csv_header(t, 0), "name");
   ck_assert_int_eq(pc_csv_rows(t), 2);
   ck_assert_int_eq(pc_csv_line(t, 0), 4);
   ck_assert_int_eq(pc_csv_line(t, 1), 6);
   ck_assert_str_eq(pc_csv_cell(t, 1, 1), "");
   pc_csv_free(t);
-  ok(parse(&t, "a,b\n1,"));
+  must(parse(&t, "a,b\n1,"));
   ck_assert_str_eq(pc_csv_cell(t, 0, 1), "");
   pc_csv_free(t);
 }
@@ -36,18 +36,18 @@ END_TEST
 
 START_TEST(test_errors) {
   pc_csv *t;
-  fails(PC_EFORMAT, parse(&t, ""), "t.csv: the file is empty");
-  fails(PC_EFORMAT, parse(&t, "\n\r\n\n"), "t.csv: the file is empty");
-  fails(PC_EFORMAT, parse(&t, "a,b\n1,2\n1,2,3\n"), "t.csv:3: the row has 3 fields, the header has 2");
-  fails(PC_EFORMAT, parse(&t, "a,b\n\"1\n2\",x\n7\n"), "t.csv:4: the row has 1 field, the header has 2");
-  fails(PC_EFORMAT, parse(&t, "a,b\n1,2\n3,\"x\n\n"), "t.csv:3: a quote is opened here and never closed");
-  fails(PC_EFORMAT, parse(&t, "a,b\n\"1\"x,2\n"), "t.csv:2: 'x' after a closing quote");
-  fails(PC_EFORMAT, parse(&t, "a,,c\n"), "column 2 has no name");
-  fails(PC_EFORMAT, parse(&t, "a,b,a\n"), "columns 1 and 3 are both named 'a'");
-  fails(PC_EFORMAT, pc_csv_parse(&t, "a,b\n1,\0\n", 8, "t.csv"), "t.csv:2: a zero byte");
-  fails(PC_ENOTFOUND, pc_csv_read(&t, at("x.csv")), "x.csv: No such file");
+  must_fail(parse(&t, ""), PC_EFORMAT, "t.csv: the file is empty");
+  must_fail(parse(&t, "\n\r\n\n"), PC_EFORMAT, "t.csv: the file is empty");
+  must_fail(parse(&t, "a,b\n1,2\n1,2,3\n"), PC_EFORMAT, "t.csv:3: the row has 3 fields, the header has 2");
+  must_fail(parse(&t, "a,b\n\"1\n2\",x\n7\n"), PC_EFORMAT, "t.csv:4: the row has 1 field, the header has 2");
+  must_fail(parse(&t, "a,b\n1,2\n3,\"x\n\n"), PC_EFORMAT, "t.csv:3: a quote is opened here and never closed");
+  must_fail(parse(&t, "a,b\n\"1\"x,2\n"), PC_EFORMAT, "t.csv:2: 'x' after a closing quote");
+  must_fail(parse(&t, "a,,c\n"), PC_EFORMAT, "column 2 has no name");
+  must_fail(parse(&t, "a,b,a\n"), PC_EFORMAT, "columns 1 and 3 are both named 'a'");
+  must_fail(pc_csv_parse(&t, "a,b\n1,\0\n", 8, "t.csv"), PC_EFORMAT, "t.csv:2: a zero byte");
+  must_fail(pc_csv_read(&t, at("x.csv")), PC_ENOTFOUND, "x.csv: No such file");
   put("r.csv", "k\nv\n");
-  ok(pc_csv_read(&t, at("r.csv")));
+  must(pc_csv_read(&t, at("r.csv")));
   ck_assert_str_eq(pc_csv_cell(t, 0, 0), "v");
   pc_csv_free(t);
 }
@@ -82,4 +82,4 @@ static void add(TCase *c) {
   tcase_add_test(c, test_any_bytes);
 }
 
-int main(void) { return run_suite("csv", add); }
+int main(void) { return run_in_scratch("csv", add); }

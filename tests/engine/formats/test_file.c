@@ -16,7 +16,7 @@ static int exists(const char *name) { return access(at(name), F_OK) == 0; }
 static void holds(const char *name, const char *text) {
   char *got;
   size_t n;
-  ok(pc_file_read(&got, &n, at(name), 0));
+  must(pc_file_read(&got, &n, at(name), 0));
   ck_assert_str_eq(got, text);
   pc_free(got);
 }
@@ -29,9 +29,9 @@ static int leftovers(void) {
 
 START_TEST(test_replaces) {
   struct stat st;
-  ok(pc_file_save(at("a"), "one", 3));
+  must(pc_file_save(at("a"), "one", 3));
   ck_assert_int_eq(chmod(at("a"), 0640), 0);
-  ok(pc_file_save(at("a"), "two", 3));
+  must(pc_file_save(at("a"), "two", 3));
   holds("a", "two");
   ck_assert_int_eq(stat(at("a"), &st), 0);
   ck_assert_int_eq(st.st_mode & 07777, 0640); /* permissions stay */
@@ -49,15 +49,15 @@ START_TEST(test_links) {
   ck_assert_int_eq(symlink(at("sub/new"), at("dangling")), 0);
   ck_assert_int_eq(symlink("circle2", at("circle1")), 0);
   ck_assert_int_eq(symlink("circle1", at("circle2")), 0);
-  ok(pc_file_save(at("chain"), "new", 3));
+  must(pc_file_save(at("chain"), "new", 3));
   holds("sub/target", "new");
-  ok(pc_file_save(at("dangling"), "made", 4));
+  must(pc_file_save(at("dangling"), "made", 4));
   holds("sub/new", "made");
   for (int i = 0; i < 3; i++) {
     ck_assert_int_eq(lstat(at((const char *[]){"link", "chain", "dangling"}[i]), &st), 0);
     ck_assert(S_ISLNK(st.st_mode));
   }
-  fails(PC_EIO, pc_file_save(at("circle1"), "x", 1), "cannot be written");
+  must_fail(pc_file_save(at("circle1"), "x", 1), PC_EIO, "cannot be written");
 }
 END_TEST
 
@@ -65,17 +65,17 @@ START_TEST(test_not_replaced) {
   struct stat st;
   char got[16] = "";
   ck_assert_int_eq(mkdir(at("folder"), 0777), 0);
-  fails(PC_EIO, pc_file_save(at("folder"), "x", 1), "it is a folder");
-  fails(PC_EIO, pc_file_save(at("no/such"), "x", 1), "cannot be written");
-  fails(PC_EIO, pc_file_save("/dev/full", "x", 1), "No space left");
-  ok(pc_file_save("/dev/null", "x", 1));
+  must_fail(pc_file_save(at("folder"), "x", 1), PC_EIO, "it is a folder");
+  must_fail(pc_file_save(at("no/such"), "x", 1), PC_EIO, "cannot be written");
+  must_fail(pc_file_save("/dev/full", "x", 1), PC_EIO, "No space left");
+  must(pc_file_save("/dev/null", "x", 1));
   ck_assert_int_eq(stat("/dev/null", &st), 0);
   ck_assert(S_ISCHR(st.st_mode));
   ck_assert_int_eq(symlink("/dev/full", at("full")), 0);
-  fails(PC_EIO, pc_file_save(at("full"), "x", 1), "No space left");
+  must_fail(pc_file_save(at("full"), "x", 1), PC_EIO, "No space left");
   ck_assert_int_eq(mkfifo(at("fifo"), 0666), 0);
   int fd = open(at("fifo"), O_RDONLY | O_NONBLOCK);
-  ok(pc_file_save(at("fifo"), "through", 7));
+  must(pc_file_save(at("fifo"), "through", 7));
   ck_assert_int_eq(read(fd, got, sizeof got), 7);
   ck_assert_str_eq(got, "through");
   close(fd);
@@ -127,7 +127,7 @@ START_TEST(test_leftovers) {
   put("notes.tmp-", "");
   int fd = open(at(locked), O_RDONLY);
   ck_assert_int_eq(flock(fd, LOCK_EX), 0);
-  ok(pc_file_save(at("a"), "x", 1));
+  must(pc_file_save(at("a"), "x", 1));
   char dead[64];
   snprintf(dead, sizeof dead, "dead.tmp-%ld-0", (long)child);
   ck_assert(!exists(dead));
@@ -143,14 +143,14 @@ START_TEST(test_reads_regular_files_alone) {
   ck_assert_int_eq(mkfifo(at("fifo"), 0666), 0);
   ck_assert_int_eq(symlink("fifo", at("link")), 0);
   alarm(20);
-  fails(PC_EIO, pc_file_read(&text, &n, at("fifo"), 0), "it is a FIFO");
-  fails(PC_EIO, pc_file_read(&text, &n, at("link"), 0), "it is a FIFO");
-  fails(PC_EIO, pc_file_read(&text, &n, "/dev/zero", 0), "it is a device");
-  fails(PC_EIO, pc_file_read(&text, &n, dir, 0), "it is a folder");
-  fails(PC_ENOTFOUND, pc_file_read(&text, &n, at("none"), 0), "No such file");
+  must_fail(pc_file_read(&text, &n, at("fifo"), 0), PC_EIO, "it is a FIFO");
+  must_fail(pc_file_read(&text, &n, at("link"), 0), PC_EIO, "it is a FIFO");
+  must_fail(pc_file_read(&text, &n, "/dev/zero", 0), PC_EIO, "it is a device");
+  must_fail(pc_file_read(&text, &n, dir, 0), PC_EIO, "it is a folder");
+  must_fail(pc_file_read(&text, &n, at("none"), 0), PC_ENOTFOUND, "No such file");
   alarm(0);
   put("big", "0123456789");
-  fails(PC_EFORMAT, pc_file_read(&text, &n, at("big"), 9), "10 bytes are more than");
+  must_fail(pc_file_read(&text, &n, at("big"), 9), PC_EFORMAT, "10 bytes are more than");
 }
 END_TEST
 
@@ -163,4 +163,4 @@ static void add(TCase *c) {
   tcase_add_test(c, test_reads_regular_files_alone);
 }
 
-int main(void) { return run_suite("file", add); }
+int main(void) { return run_in_scratch("file", add); }

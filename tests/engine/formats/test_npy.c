@@ -13,7 +13,7 @@
 static pc_tensor *make(pc_dtype d, int ndim, const int64_t *size) {
   pc_tensor *t;
   pc_rng g = {17, (uint64_t)d};
-  ok(pc_tensor_empty(&t, d, ndim, size));
+  must(pc_tensor_empty(&t, d, ndim, size));
   for (int64_t i = 0; i < pc_numel(t); i++) {
     double v = floor(pc_rng_uniform(&g) * 200);
     if (d == PC_F32) pc_f32(t)[i] = (float)v / 3;
@@ -38,17 +38,17 @@ START_TEST(test_npy_round_trip) {
   for (int d = 0; d < PC_DTYPE_COUNT; d++)
     for (int s = 0; s < 5; s++) {
       pc_tensor *t = make((pc_dtype)d, ndims[s], shapes[s]), *r;
-      ok(pc_npy_write(at("a.npy"), t));
-      ok(pc_npy_read(&r, at("a.npy")));
+      must(pc_npy_write(at("a.npy"), t));
+      must(pc_npy_read(&r, at("a.npy")));
       same(t, r);
       pc_tensor_release(r);
       pc_tensor_release(t);
     }
   pc_tensor *t = make(PC_F32, 2, shapes[3]), *v, *c, *r;
-  ok(pc_view_permute(&v, t, (int[]){1, 0})); /* a view is written as what it shows */
-  ok(pc_clone(&c, v));
-  ok(pc_npy_write(at("v.npy"), v));
-  ok(pc_npy_read(&r, at("v.npy")));
+  must(pc_view_permute(&v, t, (int[]){1, 0})); /* a view is written as what it shows */
+  must(pc_clone(&c, v));
+  must(pc_npy_write(at("v.npy"), v));
+  must(pc_npy_read(&r, at("v.npy")));
   same(c, r);
   pc_tensor_release(r);
   pc_tensor_release(c);
@@ -76,28 +76,28 @@ START_TEST(test_npy_variants) {
   pc_tensor *t;
   float f[6] = {1, 2, 3, 4, 5, 6};
   size_t n = build(b, 2, "{'shape': (2, 3), 'fortran_order': True, 'descr': '<f4'}\n", f, sizeof f);
-  ok(pc_npy_parse(&t, b, n, "f"));
+  must(pc_npy_parse(&t, b, n, "f"));
   ck_assert_str_eq(pc_shape_str(t), "(2,3)");
   for (int i = 0; i < 2; i++)
     for (int j = 0; j < 3; j++) ck_assert_float_eq(pc_f32(t)[i * 3 + j], f[j * 2 + i]);
   ck_assert(pc_is_contiguous(t));
   pc_tensor_release(t);
   n = build(b, 3, "{\"descr\": \">i4\", \"fortran_order\": False, \"shape\": (2L,), }", "\0\0\1\2\xff\xff\xff\xfe", 8);
-  ok(pc_npy_parse(&t, b, n, "f"));
+  must(pc_npy_parse(&t, b, n, "f"));
   ck_assert(((int32_t *)pc_data(t))[0] == 258 && ((int32_t *)pc_data(t))[1] == -2);
   pc_tensor_release(t);
   n = build(b, 1, "{'descr': '<f2', 'fortran_order': False, 'shape': (6,), }", "\0\x3c\0\xc0\1\0\0\x7c\xff\x7b\1\x7e",
             12);
-  ok(pc_npy_parse(&t, b, n, "f"));
+  must(pc_npy_parse(&t, b, n, "f"));
   ck_assert(pc_f32(t)[0] == 1 && pc_f32(t)[1] == -2 && pc_f32(t)[2] == 0x1p-24f && isinf(pc_f32(t)[3]) &&
             pc_f32(t)[4] == 65504 && isnan(pc_f32(t)[5]));
   pc_tensor_release(t);
   n = build(b, 1, "{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }", "\0\1\7", 3);
-  ok(pc_npy_parse(&t, b, n, "f"));
+  must(pc_npy_parse(&t, b, n, "f"));
   ck_assert(t->dtype == PC_U8 && pc_u8(t)[0] == 0 && pc_u8(t)[1] == 1 && pc_u8(t)[2] == 1);
   pc_tensor_release(t);
   n = build(b, 1, "{'descr': '>i2', 'fortran_order': False, 'shape': (1,), }", "\xff\xfe", 2);
-  ok(pc_npy_parse(&t, b, n, "f"));
+  must(pc_npy_parse(&t, b, n, "f"));
   ck_assert(t->dtype == PC_I32 && *(int32_t *)pc_data(t) == -2);
   pc_tensor_release(t);
 }
@@ -131,7 +131,7 @@ START_TEST(test_npy_hostile) {
   pc_tensor *t;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     size_t n = build(b, 1, bad[i].dict, "12345678", 8);
-    fails(PC_EFORMAT, pc_npy_parse(&t, b, n, "x.npy"), bad[i].say);
+    must_fail(pc_npy_parse(&t, b, n, "x.npy"), PC_EFORMAT, bad[i].say);
     ck_assert_ptr_nonnull(strstr(pc_error_text(), "x.npy: "));
   }
   size_t n = build(b, 1, "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }", "12345678", 8);
@@ -143,21 +143,21 @@ START_TEST(test_npy_hostile) {
     free(exact);
   }
   b[8] = b[9] = 255;
-  fails(PC_EFORMAT, pc_npy_parse(&t, b, n, "x.npy"), "its header is cut");
+  must_fail(pc_npy_parse(&t, b, n, "x.npy"), PC_EFORMAT, "its header is cut");
   b[6] = 9;
-  fails(PC_EFORMAT, pc_npy_parse(&t, b, n, "x.npy"), "npy version 9.0");
+  must_fail(pc_npy_parse(&t, b, n, "x.npy"), PC_EFORMAT, "npy version 9.0");
 }
 END_TEST
 
 static pc_bundle *some(void) {
   pc_bundle *b;
-  ok(pc_bundle_new(&b));
+  must(pc_bundle_new(&b));
   for (int d = 0; d < PC_DTYPE_COUNT; d++)
     for (int s = 0; s < 5; s++) {
       char name[32];
       snprintf(name, sizeof name, "%s/%d", pc_dtype_name((pc_dtype)d), s);
       pc_tensor *t = make((pc_dtype)d, ndims[s], shapes[s]);
-      ok(pc_bundle_add(b, name, t));
+      must(pc_bundle_add(b, name, t));
       pc_tensor_release(t);
     }
   return b;
@@ -166,8 +166,8 @@ static pc_bundle *some(void) {
 START_TEST(test_npz_round_trip) {
   pc_bundle *b = some(), *r;
   for (int kind = 0; kind < 4; kind++) {
-    ok(pc_npz_write(at("a.npz"), b, &(pc_npz_opts){.deflate = kind & 1, .zip64 = kind >> 1}));
-    ok(pc_npz_read(&r, at("a.npz")));
+    must(pc_npz_write(at("a.npz"), b, &(pc_npz_opts){.deflate = kind & 1, .zip64 = kind >> 1}));
+    must(pc_npz_read(&r, at("a.npz")));
     ck_assert_int_eq(pc_bundle_count(r), pc_bundle_count(b));
     for (int64_t i = 0; i < pc_bundle_count(b); i++) {
       ck_assert_str_eq(pc_bundle_name(r, i), pc_bundle_name(b, i));
@@ -176,16 +176,16 @@ START_TEST(test_npz_round_trip) {
     pc_bundle_free(r);
     char *one, *two;
     size_t n1, n2;
-    ok(pc_file_read(&one, &n1, at("a.npz"), 0));
-    ok(pc_npz_write(at("b.npz"), b, &(pc_npz_opts){.deflate = kind & 1, .zip64 = kind >> 1}));
-    ok(pc_file_read(&two, &n2, at("b.npz"), 0));
+    must(pc_file_read(&one, &n1, at("a.npz"), 0));
+    must(pc_npz_write(at("b.npz"), b, &(pc_npz_opts){.deflate = kind & 1, .zip64 = kind >> 1}));
+    must(pc_file_read(&two, &n2, at("b.npz"), 0));
     ck_assert(n1 == n2 && !memcmp(one, two, n1));
     pc_free(one);
     pc_free(two);
   }
   pc_tensor *t;
-  fails(PC_ENOTFOUND, pc_bundle_get(&t, b, "f32"), "no tensor 'f32'; there are: f32/0, f32/1");
-  fails(PC_EARG, pc_bundle_add(b, "f64/1", pc_bundle_tensor(b, 0)), "two tensors are named 'f64/1'");
+  must_fail(pc_bundle_get(&t, b, "f32"), PC_ENOTFOUND, "no tensor 'f32'; there are: f32/0, f32/1");
+  must_fail(pc_bundle_add(b, "f64/1", pc_bundle_tensor(b, 0)), PC_EARG, "two tensors are named 'f64/1'");
   pc_bundle_free(b);
 }
 END_TEST
@@ -194,16 +194,16 @@ END_TEST
 START_TEST(test_npz_hostile) {
   pc_bundle *b, *r;
   pc_alloc_stats before, after;
-  ok(pc_bundle_new(&b));
+  must(pc_bundle_new(&b));
   pc_tensor *t = make(PC_F32, 1, shapes[1]);
-  ok(pc_bundle_add(b, "one", t));
-  ok(pc_bundle_add(b, "two", t));
+  must(pc_bundle_add(b, "one", t));
+  must(pc_bundle_add(b, "two", t));
   pc_tensor_release(t);
   for (int kind = 0; kind < 4; kind++) {
-    ok(pc_npz_write(at("a.npz"), b, &(pc_npz_opts){.deflate = kind & 1, .zip64 = kind >> 1}));
+    must(pc_npz_write(at("a.npz"), b, &(pc_npz_opts){.deflate = kind & 1, .zip64 = kind >> 1}));
     char *d;
     size_t n;
-    ok(pc_file_read(&d, &n, at("a.npz"), 0));
+    must(pc_file_read(&d, &n, at("a.npz"), 0));
     pc_alloc_get_stats(&before);
     for (size_t cut = 0; cut < n; cut++) {
       char *exact = malloc(cut ? cut : 1);
@@ -232,21 +232,21 @@ START_TEST(test_npz_hostile) {
       char *x = malloc(n);
       memcpy(x, d, n);
       x[150] ^= 1; /* a byte of the first array */
-      fails(PC_EFORMAT, pc_npz_parse(&r, x, n, "bad.npz"), "entry 'one' has the wrong checksum");
+      must_fail(pc_npz_parse(&r, x, n, "bad.npz"), PC_EFORMAT, "entry 'one' has the wrong checksum");
       memcpy(x, d, n);
       char *two = memmem(x + n / 2, n - n / 2, "two.npy", 7);
       memcpy(two, "one.npy", 7);
-      fails(PC_EFORMAT, pc_npz_parse(&r, x, n, "bad.npz"), "two entries are named 'one'");
+      must_fail(pc_npz_parse(&r, x, n, "bad.npz"), PC_EFORMAT, "two entries are named 'one'");
       memcpy(x, d, n);
       two = memmem(x + n / 2, n - n / 2, "two.npy", 7);
       memset(two - 4, 0, 4); /* the second entry's place: that of the first */
-      fails(PC_EFORMAT, pc_npz_parse(&r, x, n, "bad.npz"), "overlap");
+      must_fail(pc_npz_parse(&r, x, n, "bad.npz"), PC_EFORMAT, "overlap");
       free(x);
     }
     pc_free(d);
   }
   put("no.npz", "certainly no archive");
-  fails(PC_EFORMAT, pc_npz_read(&r, at("no.npz")), "no.npz: not an npz file");
+  must_fail(pc_npz_read(&r, at("no.npz")), PC_EFORMAT, "no.npz: not an npz file");
   pc_bundle_free(b);
 }
 END_TEST
@@ -255,13 +255,13 @@ START_TEST(test_numpy) { /* only where python3 and numpy are */
   char cmd[4096];
   if (system("/usr/bin/python3 -c 'import numpy' 2>/dev/null")) return;
   pc_bundle *b = some(), *r;
-  ok(pc_npz_write(at("s.npz"), b, NULL));
-  ok(pc_npz_write(at("d.npz"), b, &(pc_npz_opts){.deflate = 1}));
-  ok(pc_npz_write(at("w.npz"), b, &(pc_npz_opts){.zip64 = 1}));
+  must(pc_npz_write(at("s.npz"), b, NULL));
+  must(pc_npz_write(at("d.npz"), b, &(pc_npz_opts){.deflate = 1}));
+  must(pc_npz_write(at("w.npz"), b, &(pc_npz_opts){.zip64 = 1}));
   for (int64_t i = 0; i < pc_bundle_count(b); i++) {
     char name[32];
     snprintf(name, sizeof name, "%d.npy", (int)i);
-    ok(pc_npy_write(at(name), pc_bundle_tensor(b, i)));
+    must(pc_npy_write(at(name), pc_bundle_tensor(b, i)));
   }
   put("t.py",
       "import numpy as np, sys\n"
@@ -281,7 +281,7 @@ START_TEST(test_numpy) { /* only where python3 and numpy are */
   snprintf(cmd, sizeof cmd, "/usr/bin/python3 '%s' '%s'", at("t.py"), dir);
   ck_assert_int_eq(system(cmd), 0);
   for (int f = 0; f < 2; f++) {
-    ok(pc_npz_read(&r, at(f ? "backc.npz" : "back.npz")));
+    must(pc_npz_read(&r, at(f ? "backc.npz" : "back.npz")));
     ck_assert_int_eq(pc_bundle_count(r), pc_bundle_count(b));
     for (int64_t i = 0; i < pc_bundle_count(b); i++) {
       char name[64];
@@ -305,4 +305,4 @@ static void add(TCase *c) {
   tcase_add_test(c, test_numpy);
 }
 
-int main(void) { return run_suite("npy", add); }
+int main(void) { return run_in_scratch("npy", add); }

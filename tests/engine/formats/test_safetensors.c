@@ -13,24 +13,24 @@ static pc_bundle *some(void) {
   static const pc_dtype d[4] = {PC_U8, PC_F32, PC_I64, PC_F64};
   static const char *const name[4] = {"mask", "layer.weight", "labels", "latents \"z\" \xc3\xa9"};
   pc_bundle *b;
-  ok(pc_bundle_new(&b));
+  must(pc_bundle_new(&b));
   for (int i = 0; i < 4; i++) {
     pc_tensor *t;
     int64_t size[2] = {i + 1, 3};
-    ok(pc_tensor_full(&t, d[i], i % 2 + 1, size, 10 + i));
-    ok(pc_bundle_add(b, name[i], t));
+    must(pc_tensor_full(&t, d[i], i % 2 + 1, size, 10 + i));
+    must(pc_bundle_add(b, name[i], t));
     pc_tensor_release(t);
   }
   pc_tensor *t;
   int64_t none[2] = {0, 5};
-  ok(pc_tensor_scalar(&t, PC_I32, -5));
-  ok(pc_bundle_add(b, "scalar", t));
+  must(pc_tensor_scalar(&t, PC_I32, -5));
+  must(pc_bundle_add(b, "scalar", t));
   pc_tensor_release(t);
-  ok(pc_tensor_zeros(&t, PC_F32, 2, none));
-  ok(pc_bundle_add(b, "empty", t));
+  must(pc_tensor_zeros(&t, PC_F32, 2, none));
+  must(pc_bundle_add(b, "empty", t));
   pc_tensor_release(t);
-  ok(pc_bundle_set(b, "note", "two\nlines and \"quotes\""));
-  ok(pc_bundle_setf(b, "step", "%d", 123));
+  must(pc_bundle_set(b, "note", "two\nlines and \"quotes\""));
+  must(pc_bundle_setf(b, "step", "%d", 123));
   return b;
 }
 
@@ -41,8 +41,8 @@ static void same(const pc_tensor *a, const pc_tensor *b) {
 
 START_TEST(test_round_trip) {
   pc_bundle *b = some(), *r;
-  ok(pc_safetensors_write(at("a.safetensors"), b));
-  ok(pc_safetensors_read(&r, at("a.safetensors")));
+  must(pc_safetensors_write(at("a.safetensors"), b));
+  must(pc_safetensors_read(&r, at("a.safetensors")));
   ck_assert_int_eq(pc_bundle_count(r), pc_bundle_count(b));
   for (int64_t i = 0; i < pc_bundle_count(b); i++)
     same(pc_bundle_tensor(b, i), pc_bundle_find(r, pc_bundle_name(b, i)));
@@ -51,10 +51,10 @@ START_TEST(test_round_trip) {
   pc_bundle_free(r);
   char *d;
   size_t n;
-  ok(pc_file_read(&d, &n, at("a.safetensors"), 0));
+  must(pc_file_read(&d, &n, at("a.safetensors"), 0));
   ck_assert_int_eq((uint8_t)d[0] % 8, 0); /* data starts at a multiple of 8 */
   pc_free(d);
-  fails(PC_EIO, pc_safetensors_write(at("no/folder.safetensors"), b), "cannot be written");
+  must_fail(pc_safetensors_write(at("no/folder.safetensors"), b), PC_EIO, "cannot be written");
   if (!system("/usr/bin/python3 -c 'import numpy' 2>/dev/null")) {
     char cmd[2000];
     put("t.py",
@@ -114,19 +114,19 @@ START_TEST(test_hostile) {
       {"{}x", "malformed safetensors header"},
   };
   pc_bundle *r;
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) fails(PC_EFORMAT, parse(&r, bad[i].json, 16), bad[i].say);
-  ok(parse(&r, "{\"h\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4));
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) must_fail(parse(&r, bad[i].json, 16), PC_EFORMAT, bad[i].say);
+  must(parse(&r, "{\"h\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4));
   ck_assert_int_eq(pc_bundle_tensor(r, 0)->dtype, PC_F32);
   pc_bundle_free(r);
-  ok(parse(&r, "{}", 0));
+  must(parse(&r, "{}", 0));
   pc_bundle_free(r);
   uint8_t huge[16] = {255, 255, 255, 255, 255, 255, 255, 255, '{'};
-  fails(PC_EFORMAT, pc_safetensors_parse(&r, huge, 16, "x"), "not a safetensors file");
+  must_fail(pc_safetensors_parse(&r, huge, 16, "x"), PC_EFORMAT, "not a safetensors file");
   pc_bundle *b = some();
-  ok(pc_safetensors_write(at("a.safetensors"), b));
+  must(pc_safetensors_write(at("a.safetensors"), b));
   char *d;
   size_t n;
-  ok(pc_file_read(&d, &n, at("a.safetensors"), 0));
+  must(pc_file_read(&d, &n, at("a.safetensors"), 0));
   pc_alloc_stats before, after;
   pc_alloc_get_stats(&before);
   for (size_t cut = 0; cut < n; cut++) {
@@ -157,31 +157,31 @@ START_TEST(test_checkpoint) {
   pc_bundle *b = some(), *r;
   pc_rng g = {0xfedcba9876543210u, 42}, h;
   double lr[2] = {.1, 1e-300}, lr2[2];
-  ok(pc_checkpoint_put_rng(b, "rng", &g));
-  ok(pc_bundle_set_f64(b, "lr", lr, 2));
-  ok(pc_checkpoint_write(at("c.ckpt"), b));
-  ok(pc_checkpoint_write(at("c.ckpt"), b)); /* over the old one */
-  ok(pc_checkpoint_read(&r, at("c.ckpt")));
-  ok(pc_checkpoint_get_rng(&h, r, "rng"));
+  must(pc_checkpoint_put_rng(b, "rng", &g));
+  must(pc_bundle_set_f64(b, "lr", lr, 2));
+  must(pc_checkpoint_write(at("c.ckpt"), b));
+  must(pc_checkpoint_write(at("c.ckpt"), b)); /* over the old one */
+  must(pc_checkpoint_read(&r, at("c.ckpt")));
+  must(pc_checkpoint_get_rng(&h, r, "rng"));
   ck_assert(h.seed == g.seed && h.counter == 42);
-  ok(pc_bundle_get_f64(lr2, 2, r, "lr"));
+  must(pc_bundle_get_f64(lr2, 2, r, "lr"));
   ck_assert(lr2[0] == lr[0] && lr2[1] == lr[1]);
   uint64_t u[3];
-  fails(PC_ENOTFOUND, pc_bundle_get_u64(u, 1, r, "epoch"), "no entry 'epoch'");
-  fails(PC_EFORMAT, pc_bundle_get_u64(u, 3, r, "rng"), "3 whole numbers are needed");
-  fails(PC_EFORMAT, pc_bundle_get_u64(u, 1, r, "note"), "whole numbers are needed");
+  must_fail(pc_bundle_get_u64(u, 1, r, "epoch"), PC_ENOTFOUND, "no entry 'epoch'");
+  must_fail(pc_bundle_get_u64(u, 3, r, "rng"), PC_EFORMAT, "3 whole numbers are needed");
+  must_fail(pc_bundle_get_u64(u, 1, r, "note"), PC_EFORMAT, "whole numbers are needed");
   pc_bundle_free(r);
   char *d;
   size_t n;
-  ok(pc_file_read(&d, &n, at("c.ckpt"), 0));
+  must(pc_file_read(&d, &n, at("c.ckpt"), 0));
   d[n - 5] ^= 1; /* a weight */
   put_bytes("bad.ckpt", d, n);
-  fails(PC_EFORMAT, pc_checkpoint_read(&r, at("bad.ckpt")), "the file is damaged");
+  must_fail(pc_checkpoint_read(&r, at("bad.ckpt")), PC_EFORMAT, "the file is damaged");
   pc_free(d);
   pc_bundle *plain = some();
-  ok(pc_safetensors_write(at("p.safetensors"), plain));
-  fails(PC_EFORMAT, pc_checkpoint_read(&r, at("p.safetensors")), "no checkpoint of percept");
-  fails(PC_ENOTFOUND, pc_checkpoint_read(&r, at("none.ckpt")), "none.ckpt: No such file");
+  must(pc_safetensors_write(at("p.safetensors"), plain));
+  must_fail(pc_checkpoint_read(&r, at("p.safetensors")), PC_EFORMAT, "no checkpoint of percept");
+  must_fail(pc_checkpoint_read(&r, at("none.ckpt")), PC_ENOTFOUND, "none.ckpt: No such file");
   char cmd[700];
   snprintf(cmd, sizeof cmd, "test -z \"$(ls '%s' | grep tmp)\"", dir); /* no temporary file is left */
   ck_assert_int_eq(system(cmd), 0);
@@ -195,9 +195,9 @@ START_TEST(test_disk_full) { /* as far as a limit on file sizes can play it: the
   pc_tensor *t;
   int64_t big = 100000;
   struct rlimit old, small;
-  ok(pc_checkpoint_write(at("c.ckpt"), b));
-  ok(pc_tensor_zeros(&t, PC_F64, 1, &big));
-  ok(pc_bundle_add(b, "big", t));
+  must(pc_checkpoint_write(at("c.ckpt"), b));
+  must(pc_tensor_zeros(&t, PC_F64, 1, &big));
+  must(pc_bundle_add(b, "big", t));
   ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
   small = old;
   small.rlim_cur = 50000;
@@ -208,7 +208,7 @@ START_TEST(test_disk_full) { /* as far as a limit on file sizes can play it: the
   signal(SIGXFSZ, before);
   ck_assert_int_eq(rc, PC_EIO);
   ck_assert_ptr_nonnull(strstr(pc_error_text(), "c.ckpt: writing failed: File too large"));
-  ok(pc_checkpoint_read(&r, at("c.ckpt")));
+  must(pc_checkpoint_read(&r, at("c.ckpt")));
   ck_assert_ptr_null(pc_bundle_find(r, "big"));
   char cmd[700];
   snprintf(cmd, sizeof cmd, "test -z \"$(ls '%s' | grep tmp)\"", dir);
@@ -223,26 +223,26 @@ START_TEST(test_restore) {
   pc_bundle *b;
   pc_tensor *t, *w, *v;
   int64_t size[2] = {2, 3}, other[2] = {3, 2};
-  ok(pc_bundle_new(&b));
-  ok(pc_tensor_full(&t, PC_F32, 2, size, 7));
-  ok(pc_bundle_add(b, "enc.w", t));
-  ok(pc_bundle_add(b, "enc.v", t));
-  ok(pc_bundle_add(b, "dec.w", t));
-  ok(pc_tensor_zeros(&w, PC_F32, 2, size));
-  ok(pc_tensor_zeros(&v, PC_F32, 2, other));
+  must(pc_bundle_new(&b));
+  must(pc_tensor_full(&t, PC_F32, 2, size, 7));
+  must(pc_bundle_add(b, "enc.w", t));
+  must(pc_bundle_add(b, "enc.v", t));
+  must(pc_bundle_add(b, "dec.w", t));
+  must(pc_tensor_zeros(&w, PC_F32, 2, size));
+  must(pc_tensor_zeros(&v, PC_F32, 2, other));
   const char *names[] = {"w", "v"};
   pc_tensor *dst[] = {w, v};
-  fails(PC_EARG, pc_checkpoint_restore(b, "enc.", names, dst, 2, 0),
-        "'enc.v' has shape (2,3) in the checkpoint, (3,2) here");
+  must_fail(pc_checkpoint_restore(b, "enc.", names, dst, 2, 0), PC_EARG,
+            "'enc.v' has shape (2,3) in the checkpoint, (3,2) here");
   ck_assert_float_eq(pc_f32(w)[0], 0); /* nothing was copied */
-  fails(PC_EARG, pc_checkpoint_restore(b, "enc.", names, dst, 1, 0), "'enc.v' is in the checkpoint, but not here");
-  fails(PC_EARG, pc_checkpoint_restore(b, "dec.", names, dst, 2, 0), "'dec.v' is not in the checkpoint");
+  must_fail(pc_checkpoint_restore(b, "enc.", names, dst, 1, 0), PC_EARG, "'enc.v' is in the checkpoint, but not here");
+  must_fail(pc_checkpoint_restore(b, "dec.", names, dst, 2, 0), PC_EARG, "'dec.v' is not in the checkpoint");
   pc_tensor_release(v);
-  ok(pc_tensor_zeros(&v, PC_F64, 2, size));
+  must(pc_tensor_zeros(&v, PC_F64, 2, size));
   dst[1] = v;
-  fails(PC_EARG, pc_checkpoint_restore(b, "enc.", names, dst, 2, 0), "'enc.v' is f32 in the checkpoint, f64 here");
+  must_fail(pc_checkpoint_restore(b, "enc.", names, dst, 2, 0), PC_EARG, "'enc.v' is f32 in the checkpoint, f64 here");
   uint32_t version = w->storage->version;
-  ok(pc_checkpoint_restore(b, "enc.", names, dst, 1, 1));
+  must(pc_checkpoint_restore(b, "enc.", names, dst, 1, 1));
   ck_assert_float_eq(pc_f32(w)[5], 7);
   ck_assert_uint_ne(version, w->storage->version);
   pc_tensor_release(v);
@@ -260,4 +260,4 @@ static void add(TCase *c) {
   tcase_add_test(c, test_restore);
 }
 
-int main(void) { return run_suite("safetensors", add); }
+int main(void) { return run_in_scratch("safetensors", add); }

@@ -5,6 +5,7 @@
 
 #include <check.h>
 
+#include "check_main.h"
 #include "base/rng.h"
 #include "engine/grad/cases.h"
 
@@ -32,8 +33,6 @@ typedef struct call {
   pc_tensor *in[MAX_IN];
   pc_val v[MAX_V];
 } call;
-
-static void must(int rc) { ck_assert_msg(rc == PC_OK, "%s", pc_error_text()); }
 
 static pc_tensor *spd(const spec *a, pc_rng *g) {
   pc_tensor *t;

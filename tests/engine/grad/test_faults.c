@@ -2,6 +2,7 @@
  * failing in turn: an error, no crash, nothing kept. */
 #include <stdlib.h>
 
+#include "check_main.h"
 #include "base/alloc.h"
 #include "engine/grad/calls.h"
 
@@ -67,9 +68,5 @@ int main(void) {
   tcase_set_timeout(tc, 120);
   tcase_add_loop_test(tc, allocations_fail, 0, PC_OP_COUNT);
   suite_add_tcase(s, tc);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return run_suite(s);
 }

@@ -197,22 +197,22 @@ START_TEST(messages) {
             *b = rnd(PC_F32, SIZES(5)), *z = rnd(PC_F32, SIZES(0)), *s0;
   must(pc_tensor_full(&s0, PC_F32, 0, NULL, 1));
   values(&shapes[0], 0, v);
-  fails(pc_fwd_mlp, 3, (pc_tensor *[]){x, NULL, NULL}, v, PC_EARG,
-        "mlp: 1 to 16 layers, each a weight and a bias or none, not 0 tensors");
-  fails(pc_fwd_mlp, 5, (pc_tensor *[]){x, NULL, NULL, u, NULL}, v, PC_ESHAPE,
-        "mlp: x (3,4) must end in the 7 inputs of its first weight (5,7) (out,in)");
-  fails(pc_fwd_mlp, 5, (pc_tensor *[]){s0, NULL, NULL, u, NULL}, v, PC_ESHAPE, "mlp: x () must be (...,in)");
-  fails(pc_fwd_mlp, 7, (pc_tensor *[]){x, NULL, NULL, w, NULL, u, NULL}, v, PC_ESHAPE,
-        "mlp: weight 2 (5,7) must be (out,6): what comes in is 6 wide");
-  fails(pc_fwd_mlp, 5, (pc_tensor *[]){x, NULL, NULL, w, b}, v, PC_ESHAPE,
-        "mlp: bias 1 (5) must be (6): the outputs of weight (6,4)");
-  fails(pc_fwd_mlp, 5, (pc_tensor *[]){x, b, NULL, w, NULL}, v, PC_ESHAPE,
-        "mlp: norm's weight (5) must be (4): the width of x");
+  refuses(pc_fwd_mlp, 3, (pc_tensor *[]){x, NULL, NULL}, v, PC_EARG,
+          "mlp: 1 to 16 layers, each a weight and a bias or none, not 0 tensors");
+  refuses(pc_fwd_mlp, 5, (pc_tensor *[]){x, NULL, NULL, u, NULL}, v, PC_ESHAPE,
+          "mlp: x (3,4) must end in the 7 inputs of its first weight (5,7) (out,in)");
+  refuses(pc_fwd_mlp, 5, (pc_tensor *[]){s0, NULL, NULL, u, NULL}, v, PC_ESHAPE, "mlp: x () must be (...,in)");
+  refuses(pc_fwd_mlp, 7, (pc_tensor *[]){x, NULL, NULL, w, NULL, u, NULL}, v, PC_ESHAPE,
+          "mlp: weight 2 (5,7) must be (out,6): what comes in is 6 wide");
+  refuses(pc_fwd_mlp, 5, (pc_tensor *[]){x, NULL, NULL, w, b}, v, PC_ESHAPE,
+          "mlp: bias 1 (5) must be (6): the outputs of weight (6,4)");
+  refuses(pc_fwd_mlp, 5, (pc_tensor *[]){x, b, NULL, w, NULL}, v, PC_ESHAPE,
+          "mlp: norm's weight (5) must be (4): the width of x");
   v[PC_MLP_RESIDUAL].i = 1;
-  fails(pc_fwd_mlp, 5, (pc_tensor *[]){x, NULL, NULL, w, NULL}, v, PC_ESHAPE,
-        "mlp: x (3,4) goes around the layers, so they must end 4 wide, not 6");
+  refuses(pc_fwd_mlp, 5, (pc_tensor *[]){x, NULL, NULL, w, NULL}, v, PC_ESHAPE,
+          "mlp: x (3,4) goes around the layers, so they must end 4 wide, not 6");
   v[PC_MLP_ACT].i = 99;
-  fails(pc_fwd_mlp, 5, (pc_tensor *[]){x, NULL, NULL, w, NULL}, v, PC_EARG, "mlp: no activation of number 99");
+  refuses(pc_fwd_mlp, 5, (pc_tensor *[]){x, NULL, NULL, w, NULL}, v, PC_EARG, "mlp: no activation of number 99");
   let_go((pc_tensor *[]){x, w, u, b, z, s0}, 6);
 }
 END_TEST

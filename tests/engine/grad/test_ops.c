@@ -1,11 +1,11 @@
 /* test_ops.c: one table drives every op through its cases: first- and second-
  * order gradients against differences in float64, and fast tiers against the
  * reference in float32. */
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "base/cpu.h"
 #include "engine/grad/calls.h"
 
@@ -90,9 +90,5 @@ int main(void) {
   tcase_add_loop_test(tc, gradients, 0, PC_OP_COUNT);
   tcase_add_loop_test(tc, tiers, 0, PC_OP_COUNT);
   suite_add_tcase(s, tc);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return run_suite(s);
 }

@@ -159,19 +159,19 @@ START_TEST(messages) {
   pc_tensor *x = rnd(PC_F32, SIZES(3, 4)), *w = rnd(PC_F32, SIZES(6, 4)), *u = rnd(PC_F32, SIZES(5, 7)),
             *b = rnd(PC_F32, SIZES(5)), *g = rnd(PC_F32, SIZES(4)), *s0;
   must(pc_tensor_full(&s0, PC_F32, 0, NULL, 1));
-  fails(pc_fwd_qkv, 3, (pc_tensor *[]){x, NULL, NULL}, v, PC_EARG, "qkv: 9 tensors are needed, not 3");
-  fails(pc_fwd_qkv, 9, (pc_tensor *[]){s0, NULL, NULL, w, NULL, w, NULL, w, NULL}, v, PC_ESHAPE,
-        "qkv: x () must be (...,in)");
-  fails(pc_fwd_qkv, 9, (pc_tensor *[]){x, NULL, NULL, w, NULL, u, NULL, w, NULL}, v, PC_ESHAPE,
-        "qkv: weight (5,7) must be (out,4): x is (3,4)");
-  fails(pc_fwd_qkv, 9, (pc_tensor *[]){x, NULL, NULL, w, NULL, NULL, NULL, w, NULL}, v, PC_ESHAPE,
-        "qkv: weight none must be (out,4): x is (3,4)");
-  fails(pc_fwd_qkv, 9, (pc_tensor *[]){x, NULL, NULL, w, b, w, NULL, w, NULL}, v, PC_ESHAPE,
-        "qkv: a bias (5) must be (6)");
-  fails(pc_fwd_qkv, 9, (pc_tensor *[]){x, b, NULL, w, NULL, w, NULL, w, NULL}, v, PC_ESHAPE,
-        "qkv: the norm's weight or bias (5) must be (4)");
-  fails(pc_fwd_qkv, 9, (pc_tensor *[]){x, g, NULL, w, NULL, w, NULL, w, NULL}, v, PC_EARG,
-        "qkv: a norm's weight or bias without a norm");
+  refuses(pc_fwd_qkv, 3, (pc_tensor *[]){x, NULL, NULL}, v, PC_EARG, "qkv: 9 tensors are needed, not 3");
+  refuses(pc_fwd_qkv, 9, (pc_tensor *[]){s0, NULL, NULL, w, NULL, w, NULL, w, NULL}, v, PC_ESHAPE,
+          "qkv: x () must be (...,in)");
+  refuses(pc_fwd_qkv, 9, (pc_tensor *[]){x, NULL, NULL, w, NULL, u, NULL, w, NULL}, v, PC_ESHAPE,
+          "qkv: weight (5,7) must be (out,4): x is (3,4)");
+  refuses(pc_fwd_qkv, 9, (pc_tensor *[]){x, NULL, NULL, w, NULL, NULL, NULL, w, NULL}, v, PC_ESHAPE,
+          "qkv: weight none must be (out,4): x is (3,4)");
+  refuses(pc_fwd_qkv, 9, (pc_tensor *[]){x, NULL, NULL, w, b, w, NULL, w, NULL}, v, PC_ESHAPE,
+          "qkv: a bias (5) must be (6)");
+  refuses(pc_fwd_qkv, 9, (pc_tensor *[]){x, b, NULL, w, NULL, w, NULL, w, NULL}, v, PC_ESHAPE,
+          "qkv: the norm's weight or bias (5) must be (4)");
+  refuses(pc_fwd_qkv, 9, (pc_tensor *[]){x, g, NULL, w, NULL, w, NULL, w, NULL}, v, PC_EARG,
+          "qkv: a norm's weight or bias without a norm");
   let_go((pc_tensor *[]){x, w, u, b, g, s0}, 6);
 }
 END_TEST

@@ -1,9 +1,9 @@
 /* test_shape_grad.c: second order through shape and index ops. They are linear,
  * so the table's check meets no second derivative; here each is followed by a
  * square, and what its backward is made of gets differentiated. */
-#include <check.h>
 #include <stdlib.h>
 
+#include "check_main.h"
 #include "base/rng.h"
 #include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
@@ -108,9 +108,5 @@ int main(void) {
   tcase_add_loop_test(tc, second_order, 0, (int)(sizeof formulas / sizeof *formulas));
   tcase_add_test(tc, promoted_parts);
   suite_add_tcase(s, tc);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return run_suite(s);
 }

@@ -8,8 +8,8 @@ START_TEST(test_palette) {
   uint8_t v[4] = {0, 1, 2, 13};
   int64_t size[2] = {2, 2};
   pc_tensor *t, *r;
-  ok(pc_tensor_from(&t, PC_U8, 2, size, v));
-  ok(pc_labels_to_rgb(&r, t));
+  must(pc_tensor_from(&t, PC_U8, 2, size, v));
+  must(pc_labels_to_rgb(&r, t));
   ck_assert_str_eq(pc_shape_str(r), "(2,2,3)");
   ck_assert_int_eq(memcmp(pc_u8(r) + 3, pc_u8(r) + 9, 3), 0); /* 13 is 1 again */
   ck_assert_int_ne(memcmp(pc_u8(r) + 3, pc_u8(r) + 6, 3), 0);
@@ -40,8 +40,8 @@ START_TEST(test_colorize) {
   float v[6] = {0, 2, 1, NAN, -5, 7};
   int64_t size[3] = {1, 2, 3};
   pc_tensor *t, *c;
-  ok(pc_tensor_from(&t, PC_F32, 3, size, v));
-  ok(pc_colorize(&c, t, 0, 2));
+  must(pc_tensor_from(&t, PC_F32, 3, size, v));
+  must(pc_colorize(&c, t, 0, 2));
   ck_assert_str_eq(pc_shape_str(c), "(1,2,3,3)");
   static const uint32_t want[6] = {0x440154, 0xfde725, 0x21908d, 0x808080, 0x440154, 0xfde725};
   for (int i = 0; i < 6; i++) {
@@ -49,12 +49,12 @@ START_TEST(test_colorize) {
     ck_assert_uint_eq((uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2], want[i]);
   }
   pc_tensor_release(c);
-  ok(pc_colorize(&c, t, 1, 1)); /* no span */
+  must(pc_colorize(&c, t, 1, 1)); /* no span */
   pc_tensor_release(c);
-  fails(PC_EARG, pc_colorize(&c, t, 2, 1), "limits 2 and 1");
+  must_fail(pc_colorize(&c, t, 2, 1), PC_EARG, "limits 2 and 1");
   pc_tensor_release(t);
-  ok(pc_tensor_zeros(&t, PC_F32, 1, size));
-  fails(PC_ESHAPE, pc_colorize(&c, t, 0, 1), "values have shape (1); (H,W) or (N,H,W)");
+  must(pc_tensor_zeros(&t, PC_F32, 1, size));
+  must_fail(pc_colorize(&c, t, 0, 1), PC_ESHAPE, "values have shape (1); (H,W) or (N,H,W)");
   pc_tensor_release(t);
 }
 END_TEST
@@ -65,4 +65,4 @@ static void add(TCase *c) {
   tcase_add_test(c, test_colorize);
 }
 
-int main(void) { return run_suite("color", add); }
+int main(void) { return run_in_scratch("color", add); }

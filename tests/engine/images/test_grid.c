@@ -11,8 +11,8 @@ START_TEST(test_layout) { /* 3 pictures of 1 x 2 gray, 2 columns, padding 1, twi
   uint8_t v[6] = {10, 20, 30, 40, 50, 60};
   int64_t size[4] = {3, 1, 2, 1};
   pc_tensor *t, *g;
-  ok(pc_tensor_from(&t, PC_U8, 4, size, v));
-  ok(pc_grid(&g, t, &(pc_grid_opts){.columns = 2, .padding = 1, .scale = 2}));
+  must(pc_tensor_from(&t, PC_U8, 4, size, v));
+  must(pc_grid(&g, t, &(pc_grid_opts){.columns = 2, .padding = 1, .scale = 2}));
   ck_assert_str_eq(pc_shape_str(g), "(7,11,3)");
   for (int y = 0; y < 7; y++)
     for (int x = 0; x < 11; x++) {
@@ -29,12 +29,12 @@ START_TEST(test_floats_and_alpha) {
   float v[8] = {1, .5f, -3, 1, /**/ 1, NAN, 0, 0};
   int64_t size[4] = {1, 1, 2, 4};
   pc_tensor *t, *g;
-  ok(pc_tensor_from(&t, PC_F32, 4, size, v));
-  ok(pc_grid(&g, t, &(pc_grid_opts){.padding = -1, .dark = 1}));
+  must(pc_tensor_from(&t, PC_F32, 4, size, v));
+  must(pc_grid(&g, t, &(pc_grid_opts){.padding = -1, .dark = 1}));
   ck_assert_str_eq(pc_shape_str(g), "(1,2,3)");
   ck_assert(px(g, 0, 0, 0) == 255 && px(g, 0, 0, 1) == 128 && px(g, 0, 0, 2) == 0 && px(g, 0, 1, 0) == 0);
   pc_tensor_release(g);
-  ok(pc_grid(&g, t, &(pc_grid_opts){.padding = -1}));
+  must(pc_grid(&g, t, &(pc_grid_opts){.padding = -1}));
   ck_assert(px(g, 0, 1, 0) == 255 && px(g, 0, 1, 1) == 255);
   pc_tensor_release(g);
   pc_tensor_release(t);
@@ -45,11 +45,11 @@ START_TEST(test_columns_and_labels) {
   int64_t a[4] = {2, 20, 30, 3}, b[4] = {1, 20, 30, 1}, c[4] = {2, 10, 30, 3};
   const char *cols[] = {"in", "a name that is too long"}, *rows[] = {"T", "x\xc3\xa9z"};
   pc_tensor *x, *y, *z, *g;
-  ok(pc_tensor_full(&x, PC_U8, 4, a, 100));
-  ok(pc_tensor_full(&y, PC_F32, 4, b, 1));
-  ok(pc_tensor_full(&z, PC_U8, 4, c, 0));
+  must(pc_tensor_full(&x, PC_U8, 4, a, 100));
+  must(pc_tensor_full(&y, PC_F32, 4, b, 1));
+  must(pc_tensor_full(&z, PC_U8, 4, c, 0));
   pc_grid_opts o = {.column_labels = cols, .ncolumn_labels = 2, .row_labels = rows, .nrow_labels = 2, .dark = 1};
-  ok(pc_grid_columns(&g, (const pc_tensor *[]){x, y}, 2, &o));
+  must(pc_grid_columns(&g, (const pc_tensor *[]){x, y}, 2, &o));
   int64_t left = 6 * 3 - 1 + 2, top = 9;
   ck_assert_int_eq(g->size[0], top + 2 + 2 * 22);
   ck_assert_int_eq(g->size[1], left + 2 + 2 * 32);
@@ -62,25 +62,25 @@ START_TEST(test_columns_and_labels) {
   ck_assert_int_eq(px(g, ty + 6, 3, 0), 255);
   for (int64_t yy = 0; yy < top; yy++) /* labels keep to their columns */
     for (int64_t xx = left + 2 + 30; xx < left + 2 + 32; xx++) ck_assert_int_eq(px(g, yy, xx, 0), 0);
-  ok(pc_png_write(at("g.png"), g, NULL));
+  must(pc_png_write(at("g.png"), g, NULL));
   pc_tensor_release(g);
-  fails(PC_ESHAPE, pc_grid_columns(&g, (const pc_tensor *[]){x, z}, 2, &o),
-        "one batch has pictures of 20 x 30, another (2,10,30,3)");
-  fails(PC_EARG, pc_grid(&g, x, &(pc_grid_opts){.scale = 100}), "scale 100");
+  must_fail(pc_grid_columns(&g, (const pc_tensor *[]){x, z}, 2, &o), PC_ESHAPE,
+            "one batch has pictures of 20 x 30, another (2,10,30,3)");
+  must_fail(pc_grid(&g, x, &(pc_grid_opts){.scale = 100}), PC_EARG, "scale 100");
   pc_tensor_release(z);
   c[0] = 0;
-  ok(pc_tensor_zeros(&z, PC_U8, 4, c));
-  fails(PC_ESHAPE, pc_grid(&g, z, NULL), "holds no picture");
+  must(pc_tensor_zeros(&z, PC_U8, 4, c));
+  must_fail(pc_grid(&g, z, NULL), PC_ESHAPE, "holds no picture");
   pc_tensor_release(z);
-  ok(pc_tensor_zeros(&z, PC_U8, 3, a));
-  fails(PC_ESHAPE, pc_grid(&g, z, NULL), "images have shape (2,20,30); (N,H,W,C)");
+  must(pc_tensor_zeros(&z, PC_U8, 3, a));
+  must_fail(pc_grid(&g, z, NULL), PC_ESHAPE, "images have shape (2,20,30); (N,H,W,C)");
   pc_tensor_release(z);
   c[0] = 20000;
   c[1] = 100;
   c[2] = 1;
   c[3] = 1;
-  ok(pc_tensor_zeros(&z, PC_U8, 4, c));
-  fails(PC_EARG, pc_grid(&g, z, &(pc_grid_opts){.columns = 1}), "too much; show fewer");
+  must(pc_tensor_zeros(&z, PC_U8, 4, c));
+  must_fail(pc_grid(&g, z, &(pc_grid_opts){.columns = 1}), PC_EARG, "too much; show fewer");
   pc_tensor_release(z);
   pc_tensor_release(y);
   pc_tensor_release(x);
@@ -93,4 +93,4 @@ static void add(TCase *c) {
   tcase_add_test(c, test_columns_and_labels);
 }
 
-int main(void) { return run_suite("grid", add); }
+int main(void) { return run_in_scratch("grid", add); }

@@ -48,7 +48,7 @@ START_TEST(test_draw) {
   static uint8_t p[H * W * 3];
   const uint8_t red[3] = {255, 0, 0};
   memset(p, 255, sizeof p);
-  ok(pc_label_draw(p, H, W, 28, 10, "HIH", 20, 0, red));
+  must(pc_label_draw(p, H, W, 28, 10, "HIH", 20, 0, red));
   double w = pc_label_width("HIH", 20, 0);
   int left = W, right = -1, top = H, bottom = -1;
   for (int y = 0; y < H; y++)
@@ -64,8 +64,8 @@ START_TEST(test_draw) {
   ck_assert_int_eq(bottom, 27); /* on the baseline */
   ck_assert(top >= 12 && top <= 15);
   for (int x = -60; x < W + 60; x += 30) /* over every border */
-    for (int y = -30; y < H + 60; y += 20) ok(pc_label_draw(p, H, W, y, x, "over the border", 20, 1, red));
-  ok(pc_label_draw(p, H, W, 10, 10, "", 20, 1, red));
+    for (int y = -30; y < H + 60; y += 20) must(pc_label_draw(p, H, W, y, x, "over the border", 20, 1, red));
+  must(pc_label_draw(p, H, W, 10, 10, "", 20, 1, red));
 }
 END_TEST
 
@@ -75,4 +75,4 @@ static void add(TCase *c) {
   tcase_add_test(c, test_draw);
 }
 
-int main(void) { return run_suite("label", add); }
+int main(void) { return run_in_scratch("label", add); }

@@ -7,7 +7,7 @@
 
 static pc_tensor *make(pc_dtype d, int nd, const int64_t *size, const void *data) {
   pc_tensor *t;
-  ok(pc_tensor_from(&t, d, nd, size, data));
+  must(pc_tensor_from(&t, d, nd, size, data));
   return t;
 }
 
@@ -18,15 +18,15 @@ static int mixed(int gray, int label, int c, double alpha) {
 START_TEST(test_labels) {
   uint8_t gray[4] = {100, 100, 100, 100}, label[4] = {0, 1, 1, 2};
   pc_tensor *x = make(PC_U8, 4, (int64_t[]){1, 1, 4, 1}, gray), *m = make(PC_U8, 3, (int64_t[]){1, 1, 4}, label), *y;
-  ok(pc_overlay(&y, x, m, NULL));
+  must(pc_overlay(&y, x, m, NULL));
   ck_assert_str_eq(pc_shape_str(y), "(1,1,4,3)");
   for (int i = 0; i < 4; i++)
     for (int c = 0; c < 3; c++) ck_assert(abs(pc_u8(y)[3 * i + c] - mixed(100, label[i], c, label[i] ? 0.5 : 0)) <= 1);
   pc_tensor_release(y);
   uint8_t wide[5] = {1, 1, 1, 1, 0};
   pc_tensor *m5 = make(PC_U8, 3, (int64_t[]){1, 1, 5}, wide), *x5;
-  ok(pc_tensor_full(&x5, PC_F32, 4, (int64_t[]){1, 1, 5, 3}, 0.5));
-  ok(pc_overlay(&y, x5, m5, &(pc_overlay_opts){.alpha = 0.25, .outline = 1}));
+  must(pc_tensor_full(&x5, PC_F32, 4, (int64_t[]){1, 1, 5, 3}, 0.5));
+  must(pc_overlay(&y, x5, m5, &(pc_overlay_opts){.alpha = 0.25, .outline = 1}));
   for (int i = 0; i < 5; i++)
     ck_assert(abs(pc_u8(y)[3 * i] - mixed(128, wide[i], 0, i == 4 ? 0 : i == 3 ? 1 : 0.25)) <= 1);
   pc_tensor_release(y);
@@ -40,8 +40,8 @@ END_TEST
 START_TEST(test_weights) { /* one place for 2 x 2 pixels */
   float w[6] = {0.75f, 0.25f, 0, 0, NAN, -1};
   pc_tensor *x, *m = make(PC_F32, 4, (int64_t[]){1, 1, 3, 2}, w), *y;
-  ok(pc_tensor_full(&x, PC_U8, 4, (int64_t[]){1, 2, 6, 4}, 50));
-  ok(pc_overlay(&y, x, m, &(pc_overlay_opts){.alpha = 1}));
+  must(pc_tensor_full(&x, PC_U8, 4, (int64_t[]){1, 2, 6, 4}, 50));
+  must(pc_overlay(&y, x, m, &(pc_overlay_opts){.alpha = 1}));
   for (int row = 0; row < 2; row++)
     for (int col = 0; col < 6; col++)
       for (int c = 0; c < 3; c++) {
@@ -56,21 +56,21 @@ END_TEST
 
 START_TEST(test_mistakes) {
   pc_tensor *x, *m, *y;
-  ok(pc_tensor_zeros(&x, PC_U8, 4, (int64_t[]){1, 4, 4, 3}));
-  ok(pc_tensor_zeros(&m, PC_U8, 3, (int64_t[]){1, 4, 5}));
-  fails(PC_ESHAPE, pc_overlay(&y, x, m, NULL), "images have shape (1,4,4,3), masks (1,4,5)");
-  fails(PC_ESHAPE, pc_overlay(&y, m, m, NULL), "images have shape (1,4,5); (N,H,W,C)");
+  must(pc_tensor_zeros(&x, PC_U8, 4, (int64_t[]){1, 4, 4, 3}));
+  must(pc_tensor_zeros(&m, PC_U8, 3, (int64_t[]){1, 4, 5}));
+  must_fail(pc_overlay(&y, x, m, NULL), PC_ESHAPE, "images have shape (1,4,4,3), masks (1,4,5)");
+  must_fail(pc_overlay(&y, m, m, NULL), PC_ESHAPE, "images have shape (1,4,5); (N,H,W,C)");
   pc_tensor_release(m);
-  ok(pc_tensor_zeros(&m, PC_F32, 3, (int64_t[]){1, 4, 4}));
-  fails(PC_EDTYPE, pc_overlay(&y, x, m, NULL), "dtype f32; labels u8 (N,H,W) or weights");
+  must(pc_tensor_zeros(&m, PC_F32, 3, (int64_t[]){1, 4, 4}));
+  must_fail(pc_overlay(&y, x, m, NULL), PC_EDTYPE, "dtype f32; labels u8 (N,H,W) or weights");
   pc_tensor_release(m);
-  ok(pc_tensor_zeros(&m, PC_F32, 4, (int64_t[]){1, 3, 2, 2}));
-  fails(PC_ESHAPE, pc_overlay(&y, x, m, NULL), "masks (1,3,2,2)");
+  must(pc_tensor_zeros(&m, PC_F32, 4, (int64_t[]){1, 3, 2, 2}));
+  must_fail(pc_overlay(&y, x, m, NULL), PC_ESHAPE, "masks (1,3,2,2)");
   pc_tensor_release(m);
-  ok(pc_tensor_zeros(&m, PC_F32, 4, (int64_t[]){1, 2, 2, 0}));
-  ok(pc_overlay(&y, x, m, NULL)); /* no slots: the picture */
+  must(pc_tensor_zeros(&m, PC_F32, 4, (int64_t[]){1, 2, 2, 0}));
+  must(pc_overlay(&y, x, m, NULL)); /* no slots: the picture */
   pc_tensor_release(y);
-  fails(PC_EARG, pc_overlay(&y, x, m, &(pc_overlay_opts){.alpha = 2}), "alpha = 2");
+  must_fail(pc_overlay(&y, x, m, &(pc_overlay_opts){.alpha = 2}), PC_EARG, "alpha = 2");
   pc_tensor_release(m);
   pc_tensor_release(x);
 }
@@ -82,4 +82,4 @@ static void add(TCase *c) {
   tcase_add_test(c, test_mistakes);
 }
 
-int main(void) { return run_suite("overlay", add); }
+int main(void) { return run_in_scratch("overlay", add); }

@@ -105,7 +105,7 @@ START_TEST(test_all_kinds) {
       for (int c = 1; c <= 4; c++) {
         pc_tensor *t;
         if (c == 2) continue;
-        ok(pc_png_read(&t, path, c));
+        must(pc_png_read(&t, path, c));
         ck_assert(t->size[0] == H && t->size[1] == W && t->size[2] == c && t->dtype == PC_U8);
         for (int y = 0; y < H; y++)
           for (int x = 0; x < W; x++) {
@@ -124,11 +124,11 @@ START_TEST(test_all_kinds) {
       }
       pc_tensor *m;
       if (kinds[i].color & PNG_COLOR_MASK_COLOR && kinds[i].color != PNG_COLOR_TYPE_PALETTE) {
-        fails(PC_EFORMAT, pc_png_read_labels(&m, path), "a mask has to be a gray or palette PNG");
+        must_fail(pc_png_read_labels(&m, path), PC_EFORMAT, "a mask has to be a gray or palette PNG");
       } else if (kinds[i].depth == 16) {
-        fails(PC_EFORMAT, pc_png_read_labels(&m, path), "labels go up to 255");
+        must_fail(pc_png_read_labels(&m, path), PC_EFORMAT, "labels go up to 255");
       } else {
-        ok(pc_png_read_labels(&m, path));
+        must(pc_png_read_labels(&m, path));
         for (int p = 0; p < H * W; p++) ck_assert_int_eq(pc_u8(m)[p], (int)stored(&kinds[i], p / W, p % W, 0));
         pc_tensor_release(m);
       }
@@ -172,16 +172,16 @@ END_TEST
 
 START_TEST(test_mistakes) {
   pc_tensor *t;
-  fails(PC_ENOTFOUND, pc_png_read(&t, at("none.png"), 3), "none.png: No such file");
+  must_fail(pc_png_read(&t, at("none.png"), 3), PC_ENOTFOUND, "none.png: No such file");
   put("text.png", "hello");
-  fails(PC_EFORMAT, pc_png_read(&t, at("text.png"), 3), "text.png: not a PNG file");
+  must_fail(pc_png_read(&t, at("text.png"), 3), PC_EFORMAT, "text.png: not a PNG file");
   put("photo.png", "\xff\xd8\xff\xe0 JFIF");
-  fails(PC_EFORMAT, pc_png_read(&t, at("photo.png"), 3), "it is a JPEG: convert it to PNG");
+  must_fail(pc_png_read(&t, at("photo.png"), 3), PC_EFORMAT, "it is a JPEG: convert it to PNG");
   put("empty.png", "");
-  fails(PC_EFORMAT, pc_png_read(&t, at("empty.png"), 3), "empty.png: the file is empty");
-  fails(PC_EIO, pc_png_read(&t, dir, 3), "not a regular file");
+  must_fail(pc_png_read(&t, at("empty.png"), 3), PC_EFORMAT, "empty.png: the file is empty");
+  must_fail(pc_png_read(&t, dir, 3), PC_EIO, "not a regular file");
   write_kind(at("ok.png"), &kinds[15], 0);
-  fails(PC_EARG, pc_png_read(&t, at("ok.png"), 2), "2 channels asked for; 1 (gray), 3 (RGB) or 4 (RGBA)");
+  must_fail(pc_png_read(&t, at("ok.png"), 2), PC_EARG, "2 channels asked for; 1 (gray), 3 (RGB) or 4 (RGBA)");
   /* a header that claims 30000 x 30000, its checksum set right */
   FILE *f = fopen(at("ok.png"), "r+b");
   uint8_t ihdr[17], crc[4];
@@ -203,7 +203,7 @@ START_TEST(test_mistakes) {
     pc_alloc_reset_peak();
     pc_alloc_stats st0, st;
     pc_alloc_get_stats(&st0);
-    fails(PC_EFORMAT, pc_png_read(&t, at("ok.png"), 3), big ? "the limit is 32768 a side" : "which ");
+    must_fail(pc_png_read(&t, at("ok.png"), 3), PC_EFORMAT, big ? "the limit is 32768 a side" : "which ");
     pc_alloc_get_stats(&st);
     ck_assert_int_lt(st.peak - st0.live, 10 << 20);
   }
@@ -215,18 +215,18 @@ START_TEST(test_round_trip) {
   for (int c = 1; c <= 4; c++) {
     int64_t size[3] = {9, 4, c};
     pc_tensor *t, *r, *f32;
-    ok(pc_tensor_empty(&t, PC_U8, 3, size));
+    must(pc_tensor_empty(&t, PC_U8, 3, size));
     for (int64_t i = 0; i < pc_numel(t); i++) pc_u8(t)[i] = (uint8_t)(i * 37);
     if (c != 2) {
       const char *text[] = {"Title", "a test", NULL};
-      ok(pc_png_write(at("r.png"), t, text));
-      ok(pc_png_read(&r, at("r.png"), c));
+      must(pc_png_write(at("r.png"), t, text));
+      must(pc_png_read(&r, at("r.png"), c));
       ck_assert_int_eq(memcmp(pc_u8(t), pc_u8(r), (size_t)pc_numel(t)), 0);
       pc_tensor_release(r);
-      ok(pc_tensor_empty(&f32, PC_F32, 3, size));
+      must(pc_tensor_empty(&f32, PC_F32, 3, size));
       for (int64_t i = 0; i < pc_numel(t); i++) pc_f32(f32)[i] = (float)pc_u8(t)[i] / 255.0f;
-      ok(pc_png_write(at("f.png"), f32, NULL));
-      ok(pc_png_read(&r, at("f.png"), c));
+      must(pc_png_write(at("f.png"), f32, NULL));
+      must(pc_png_read(&r, at("f.png"), c));
       ck_assert_int_eq(memcmp(pc_u8(t), pc_u8(r), (size_t)pc_numel(t)), 0);
       pc_tensor_release(r);
       pc_tensor_release(f32);
@@ -237,19 +237,19 @@ START_TEST(test_round_trip) {
   float v[4] = {-1, 2, 0.0f / 1, 0};
   v[2] = v[2] / v[3]; /* NaN */
   int64_t two[2] = {2, 2}, four[4] = {1, 2, 2, 3};
-  ok(pc_tensor_from(&t, PC_F32, 2, two, v));
-  ok(pc_png_write(at("c.png"), t, NULL));
-  ok(pc_png_read(&r, at("c.png"), 1));
+  must(pc_tensor_from(&t, PC_F32, 2, two, v));
+  must(pc_png_write(at("c.png"), t, NULL));
+  must(pc_png_read(&r, at("c.png"), 1));
   ck_assert(pc_u8(r)[0] == 0 && pc_u8(r)[1] == 255 && pc_u8(r)[2] == 0);
-  fails(PC_EIO, pc_png_write(at("no/such/folder.png"), t, NULL), "cannot be written");
+  must_fail(pc_png_write(at("no/such/folder.png"), t, NULL), PC_EIO, "cannot be written");
   pc_tensor_release(r);
   pc_tensor_release(t);
-  ok(pc_tensor_zeros(&t, PC_F32, 4, four));
-  fails(PC_ESHAPE, pc_png_write(at("x.png"), t, NULL), "image has shape (1,2,2,3)");
+  must(pc_tensor_zeros(&t, PC_F32, 4, four));
+  must_fail(pc_png_write(at("x.png"), t, NULL), PC_ESHAPE, "image has shape (1,2,2,3)");
   ck_assert_ptr_nonnull(strstr(pc_error_text(), "select one image, or use a grid"));
   pc_tensor_release(t);
-  ok(pc_tensor_zeros(&t, PC_I64, 2, two));
-  fails(PC_EDTYPE, pc_png_write(at("x.png"), t, NULL), "image is i64");
+  must(pc_tensor_zeros(&t, PC_I64, 2, two));
+  must_fail(pc_png_write(at("x.png"), t, NULL), PC_EDTYPE, "image is i64");
   pc_tensor_release(t);
 }
 END_TEST
@@ -261,4 +261,4 @@ static void add(TCase *c) {
   tcase_add_test(c, test_round_trip);
 }
 
-int main(void) { return run_suite("png", add); }
+int main(void) { return run_in_scratch("png", add); }

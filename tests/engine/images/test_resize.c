@@ -7,11 +7,11 @@
 
 START_TEST(test_box_by_hand) { /* 3 -> 2: weights (2/3, 1/3) and (1/3, 2/3) */
   float src[3] = {3, 6, 12}, dst[2];
-  ok(pc_resize_pixels_f32(dst, 1, 2, src, 1, 3, 1));
+  must(pc_resize_pixels_f32(dst, 1, 2, src, 1, 3, 1));
   ck_assert_float_eq_tol(dst[0], 4, 1e-5f);
   ck_assert_float_eq_tol(dst[1], 10, 1e-5f);
   uint8_t a[8] = {0, 10, 20, 31, 100, 110, 120, 130}, b[2]; /* (2,4) -> (1,2): means of 2 x 2 */
-  ok(pc_resize_pixels_u8(b, 1, 2, a, 2, 4, 1));
+  must(pc_resize_pixels_u8(b, 1, 2, a, 2, 4, 1));
   ck_assert(b[0] == 55 && b[1] == 75); /* 55, 75.25 */
 }
 END_TEST
@@ -22,7 +22,7 @@ START_TEST(test_box_property) {
   float src[S * S * C], dst[D * D * C], sum = 0, dsum = 0;
   pc_rng g = {3, 0};
   pc_rng_fill_uniform_f32(&g, src, S * S * C);
-  ok(pc_resize_pixels_f32(dst, D, D, src, S, S, C));
+  must(pc_resize_pixels_f32(dst, D, D, src, S, S, C));
   for (int i = 0; i < S * S * C; i++) sum += src[i] / (S * S);
   for (int i = 0; i < D * D * C; i++) dsum += dst[i] / (D * D);
   ck_assert_float_eq_tol(sum, dsum, 1e-4f); /* the mean is kept */
@@ -42,13 +42,13 @@ END_TEST
 
 START_TEST(test_up) {
   float src[2] = {0, 1}, dst[4];
-  ok(pc_resize_pixels_f32(dst, 1, 4, src, 1, 2, 1));
+  must(pc_resize_pixels_f32(dst, 1, 4, src, 1, 2, 1));
   ck_assert_float_eq_tol(dst[0], 0, 1e-6f);
   ck_assert_float_eq_tol(dst[1], .25f, 1e-6f);
   ck_assert_float_eq_tol(dst[2], .75f, 1e-6f);
   ck_assert_float_eq_tol(dst[3], 1, 1e-6f);
   uint8_t one = 200, big[6];
-  ok(pc_resize_pixels_u8(big, 2, 3, &one, 1, 1, 1));
+  must(pc_resize_pixels_u8(big, 2, 3, &one, 1, 1, 1));
   for (int i = 0; i < 6; i++) ck_assert_int_eq(big[i], 200);
   uint8_t lab[4] = {1, 2, 3, 4}, up[16], down[1];
   pc_resize_labels_u8(up, 4, 4, lab, 2, 2);
@@ -61,22 +61,22 @@ END_TEST
 START_TEST(test_tensors) {
   pc_tensor *t, *r;
   int64_t size[4] = {2, 4, 4, 3}, flat[2] = {4, 4}, none[3] = {0, 4, 3};
-  ok(pc_tensor_full(&t, PC_U8, 4, size, 77));
-  ok(pc_resize(&r, t, 3, 5));
+  must(pc_tensor_full(&t, PC_U8, 4, size, 77));
+  must(pc_resize(&r, t, 3, 5));
   ck_assert_str_eq(pc_shape_str(r), "(2,3,5,3)");
   for (int64_t i = 0; i < pc_numel(r); i++) ck_assert_int_eq(pc_u8(r)[i], 77);
   pc_tensor_release(r);
-  fails(PC_EARG, pc_resize(&r, t, 0, 5), "new size 0 x 5");
-  fails(PC_ESHAPE, pc_resize_labels(&r, t, 2, 2), "shape (2,4,4,3) is neither (H,W) nor (N,H,W)");
+  must_fail(pc_resize(&r, t, 0, 5), PC_EARG, "new size 0 x 5");
+  must_fail(pc_resize_labels(&r, t, 2, 2), PC_ESHAPE, "shape (2,4,4,3) is neither (H,W) nor (N,H,W)");
   pc_tensor_release(t);
-  ok(pc_tensor_zeros(&t, PC_F64, 4, size));
-  fails(PC_EDTYPE, pc_resize(&r, t, 2, 2), "the tensor is f64, not u8 or f32");
+  must(pc_tensor_zeros(&t, PC_F64, 4, size));
+  must_fail(pc_resize(&r, t, 2, 2), PC_EDTYPE, "the tensor is f64, not u8 or f32");
   pc_tensor_release(t);
-  ok(pc_tensor_zeros(&t, PC_U8, 3, none));
-  fails(PC_ESHAPE, pc_resize(&r, t, 2, 2), "has no pixels");
+  must(pc_tensor_zeros(&t, PC_U8, 3, none));
+  must_fail(pc_resize(&r, t, 2, 2), PC_ESHAPE, "has no pixels");
   pc_tensor_release(t);
-  ok(pc_tensor_full(&t, PC_U8, 2, flat, 3));
-  ok(pc_resize_labels(&r, t, 2, 7));
+  must(pc_tensor_full(&t, PC_U8, 2, flat, 3));
+  must(pc_resize_labels(&r, t, 2, 7));
   ck_assert(r->size[0] == 2 && r->size[1] == 7 && pc_u8(r)[13] == 3);
   pc_tensor_release(r);
   pc_tensor_release(t);
@@ -90,4 +90,4 @@ static void add(TCase *c) {
   tcase_add_test(c, test_tensors);
 }
 
-int main(void) { return run_suite("resize", add); }
+int main(void) { return run_in_scratch("resize", add); }

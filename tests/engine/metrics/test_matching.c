@@ -24,7 +24,7 @@ START_TEST(test_brute_force) {
       int cols = 1 + (int)pc_rng_below(&g, 6);
       for (int i = 0; i < rows * cols; i++)
         c[i] = round % 2 ? pc_rng_uniform(&g) * 10 - 5 : (double)pc_rng_below(&g, 4); /* ties, too */
-      ok(pc_hungarian(assign, &total, c, rows, cols));
+      must(pc_hungarian(assign, &total, c, rows, cols));
       double sum = 0;
       unsigned seen = 0;
       int matched = 0;
@@ -46,29 +46,29 @@ START_TEST(test_tensors) {
   float c[12] = {1, 9, 9, 9, 9, 1, /**/ 5, 1, 0, 3, 2, 2};
   int64_t size[3] = {2, 2, 3}, none[2] = {0, 4};
   pc_tensor *t, *a, *s;
-  ok(pc_tensor_from(&t, PC_F32, 3, size, c));
-  ok(pc_match(&a, &s, t, 0));
+  must(pc_tensor_from(&t, PC_F32, 3, size, c));
+  must(pc_match(&a, &s, t, 0));
   ck_assert_str_eq(pc_shape_str(a), "(2,2)");
   ck_assert(pc_i64(a)[0] == 1 && pc_i64(a)[1] == 3 && pc_i64(a)[2] == 3 && pc_i64(a)[3] == 2);
   ck_assert_double_eq(pc_f64(s)[0], 2);
   ck_assert_double_eq(pc_f64(s)[1], 2);
   pc_tensor_release(a);
   pc_tensor_release(s);
-  ok(pc_match(&a, &s, t, 1));
+  must(pc_match(&a, &s, t, 1));
   ck_assert_double_eq(pc_f64(s)[0], 18);
   ck_assert_double_eq(pc_f64(s)[1], 7);
   pc_tensor_release(a);
   pc_tensor_release(s);
   pc_f32(t)[7] = NAN;
-  fails(PC_EARG, pc_match(&a, &s, t, 0), "batch item 2: match: the cost at row 1, column 2 is");
+  must_fail(pc_match(&a, &s, t, 0), PC_EARG, "batch item 2: match: the cost at row 1, column 2 is");
   pc_tensor_release(t);
-  ok(pc_tensor_zeros(&t, PC_F64, 2, none));
-  ok(pc_match(&a, NULL, t, 0));
+  must(pc_tensor_zeros(&t, PC_F64, 2, none));
+  must(pc_match(&a, NULL, t, 0));
   ck_assert_int_eq(pc_numel(a), 0);
   pc_tensor_release(a);
   pc_tensor_release(t);
-  ok(pc_tensor_zeros(&t, PC_I64, 3, size));
-  fails(PC_EDTYPE, pc_match(&a, NULL, t, 0), "dtype i64");
+  must(pc_tensor_zeros(&t, PC_I64, 3, size));
+  must_fail(pc_match(&a, NULL, t, 0), PC_EDTYPE, "dtype i64");
   pc_tensor_release(t);
 }
 END_TEST
@@ -78,4 +78,4 @@ static void add(TCase *c) {
   tcase_add_test(c, test_tensors);
 }
 
-int main(void) { return run_suite("matching", add); }
+int main(void) { return run_in_scratch("matching", add); }

@@ -26,9 +26,9 @@ START_TEST(test_pixels) {
     for (int scale = 1; scale < 3; scale++) {
       pc_canvas *c;
       pc_tensor *t;
-      ok(pc_canvas_new(&c, 0, 100, 100, scale, dark, NULL));
+      must(pc_canvas_new(&c, 0, 100, 100, scale, dark, NULL));
       draw(c);
-      ok(pc_canvas_pixels(&t, c));
+      must(pc_canvas_pixels(&t, c));
       ck_assert_int_eq(t->size[0], 100 * scale);
       ck_assert_int_eq(t->size[1], 100 * scale);
       ck_assert_uint_eq(at_pixel(t, 25 * scale, 25 * scale), pc_ink_rgb(PC_INK_SERIES, dark));
@@ -47,9 +47,9 @@ END_TEST
 START_TEST(test_svg) {
   pc_canvas *c;
   char *s;
-  ok(pc_canvas_new(&c, 1, 100, 100, 1, 0, "title \"quoted\" <x>"));
+  must(pc_canvas_new(&c, 1, 100, 100, 1, 0, "title \"quoted\" <x>"));
   draw(c);
-  ok(pc_canvas_svg(&s, c));
+  must(pc_canvas_svg(&s, c));
   ck_assert_msg(!svg_fault(s), "%s in %s", svg_fault(s), s);
   ck_assert(strstr(s, "aria-label=\"title &quot;quoted&quot; &lt;x&gt;\""));
   ck_assert(strstr(s, ">a&lt;b&gt; &amp; &quot;c&quot;  \xef\xbf\xbd</text>"));
@@ -64,14 +64,14 @@ END_TEST
 
 START_TEST(test_mistakes) {
   pc_canvas *c;
-  fails(PC_EARG, pc_canvas_new(&c, 1, 10, 100, 1, 0, NULL), "10 x 100 pixels; sides of 60 to 8000");
-  fails(PC_EARG, pc_canvas_new(&c, 1, NAN, 100, 1, 0, NULL), "sides of 60 to 8000");
-  fails(PC_EARG, pc_canvas_new(&c, 0, 4000, 100, 100, 0, NULL), "scale 100");
+  must_fail(pc_canvas_new(&c, 1, 10, 100, 1, 0, NULL), PC_EARG, "10 x 100 pixels; sides of 60 to 8000");
+  must_fail(pc_canvas_new(&c, 1, NAN, 100, 1, 0, NULL), PC_EARG, "sides of 60 to 8000");
+  must_fail(pc_canvas_new(&c, 0, 4000, 100, 100, 0, NULL), PC_EARG, "scale 100");
   ck_assert_ptr_null(c);
-  ok(pc_canvas_new(&c, 1, 100, 100, 1, 0, NULL));
+  must(pc_canvas_new(&c, 1, 100, 100, 1, 0, NULL));
   char *s;
   pc_canvas_fail(c, pc_fail(PC_ENOMEM, "plot: no memory"));
-  fails(PC_ENOMEM, (draw(c), pc_fail(PC_ENOMEM, "plot: no memory"), pc_canvas_svg(&s, c)), "");
+  must_fail((draw(c), pc_fail(PC_ENOMEM, "plot: no memory"), pc_canvas_svg(&s, c)), PC_ENOMEM, "");
   ck_assert_ptr_null(s);
   pc_canvas_free(c);
   pc_canvas_free(NULL);
@@ -109,4 +109,4 @@ static void tests(TCase *tc) {
   tcase_add_test(tc, test_no_memory);
 }
 
-int main(void) { return run_suite("plot canvas", tests); }
+int main(void) { return run_in_scratch("plot canvas", tests); }

@@ -28,4 +28,4 @@ END_TEST
 
 static void tests(TCase *tc) { tcase_add_test(tc, test_colors); }
 
-int main(void) { return run_suite("plot ink", tests); }
+int main(void) { return run_in_scratch("plot ink", tests); }

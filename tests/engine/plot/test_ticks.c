@@ -124,4 +124,4 @@ static void tests(TCase *tc) {
   tcase_add_test(tc, test_format);
 }
 
-int main(void) { return run_suite("plot ticks", tests); }
+int main(void) { return run_in_scratch("plot ticks", tests); }

@@ -3,13 +3,9 @@
 #ifndef PC_TESTS_BRUTE_H
 #define PC_TESTS_BRUTE_H
 
-#include <check.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/cpu.h"
 #include "base/rng.h"
+#include "check_main.h"
 #include "tensor/kernel.h"
 
 #define UNUSED __attribute__((unused))
@@ -17,8 +13,6 @@
   (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]) { __VA_ARGS__ }
 
 static pc_rng brute_rng = {.seed = 7};
-
-UNUSED static void must(int rc) { ck_assert_msg(rc == PC_OK, "%s", pc_error_text()); }
 
 /* Contiguous, normal numbers. */
 UNUSED static pc_tensor *rnd(pc_dtype d, int n, const int64_t *size) {
@@ -86,20 +80,13 @@ UNUSED static void tiers_agree(pc_forward_fn *f, int nin, pc_tensor *const *in, 
   pc_tensor_release(ref);
 }
 
-UNUSED static void fails(pc_forward_fn *f, int nin, pc_tensor *const *in, const pc_val *v, int code, const char *text) {
+UNUSED static void refuses(pc_forward_fn *f, int nin, pc_tensor *const *in, const pc_val *v, int code,
+                           const char *text) {
   pc_tensor *out[4] = {NULL};
   int rc = f(out, in, nin, v);
   ck_assert_int_eq(rc, code);
   ck_assert_str_eq(pc_error_text(), text);
   ck_assert_ptr_null(out[0]);
-}
-
-UNUSED static int run_suite(Suite *s) {
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 #endif

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "tensor/shape.h"
 
 #define DIMS(...) \
@@ -16,8 +17,6 @@
   (pc_val[8]) { __VA_ARGS__ }
 #define EXPECT(t, shape, ...) \
   expect(t, shape, (int)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (double[]){__VA_ARGS__})
-
-static inline void must(int rc) { ck_assert_msg(rc == PC_OK, "%s", pc_error_text()); }
 
 /* 1, 2, 3, ... */
 static inline pc_tensor *counting(pc_dtype d, int ndim, const int64_t *size) {

@@ -6,16 +6,7 @@
 
 #include "engine/tensor/brute.h"
 
-static pc_tensor *of(pc_dtype d, int n, const int64_t *size, const double *v) {
-  pc_tensor *t, *c;
-  must(pc_tensor_from(&t, PC_F64, n, size, v));
-  must(pc_to_dtype(&c, t, d));
-  pc_tensor_release(t);
-  return c;
-}
-#define MAT(d, r, c, ...) of(d, 2, (int64_t[]){r, c}, (double[]){__VA_ARGS__})
-#define ROW(d, ...)       of(d, 1, (int64_t[]){sizeof((double[]){__VA_ARGS__}) / sizeof(double)}, (double[]){__VA_ARGS__})
-#define IN(...)           ((pc_tensor *[]){__VA_ARGS__})
+#define IN(...) ((pc_tensor *[]){__VA_ARGS__})
 
 static void holds(const pc_tensor *t, const char *shape, const double *want, const char *what) {
   ck_assert_msg(!strcmp(pc_shape_str(t), shape), "%s: shape %s, expected %s", what, pc_shape_str(t), shape);
@@ -30,8 +21,8 @@ static void drop(int n, pc_tensor *const *t) {
 }
 
 START_TEST(assigning) {
-  pc_tensor *x = MAT(PC_F32, 2, 3, 1, 2, 3, 4, 5, 6), *m = MAT(PC_U8, 2, 3, 1, 0, 0, 0, 0, 1), *r = ROW(PC_U8, 0, 1);
-  pc_tensor *two = ROW(PC_F64, 7, 8), *i = ROW(PC_I64, 3, 1), *n, *t;
+  pc_tensor *x = MAT(PC_F32, 2, 3, 1, 2, 3, 4, 5, 6), *m = MAT(PC_U8, 2, 3, 1, 0, 0, 0, 0, 1), *r = VEC(PC_U8, 0, 1);
+  pc_tensor *two = VEC(PC_F64, 7, 8), *i = VEC(PC_I64, 3, 1), *n, *t;
   must(pc_tensor_scalar(&n, PC_F64, 9));
   uint32_t version = x->storage->version;
   must(pc_assign_mask(x, m, two));
@@ -44,7 +35,7 @@ START_TEST(assigning) {
   must(pc_view_permute(&t, x, (int[]){1, 0}));
   must(pc_assign_index(t, 0, i, n));
   HOLDS(x, "(2,3)", "through a transpose", 9, 2, 9, 9, 9, 9);
-  pc_tensor *same_ = ROW(PC_I64, 2, 2);
+  pc_tensor *same_ = VEC(PC_I64, 2, 2);
   must(pc_assign_index(t, 1, same_, two));
   HOLDS(x, "(2,3)", "the last of equals stays", 9, 2, 9, 8, 8, 8);
   drop(8, IN(x, m, r, two, i, n, t, same_));
@@ -52,7 +43,7 @@ START_TEST(assigning) {
 END_TEST
 
 START_TEST(a_bad_index_writes_nothing) {
-  pc_tensor *x = ROW(PC_F32, 1, 2, 3), *i = ROW(PC_I64, 1, 4), *z = ROW(PC_I64, 1, 0), *v = ROW(PC_F32, 8, 9);
+  pc_tensor *x = VEC(PC_F32, 1, 2, 3), *i = VEC(PC_I64, 1, 4), *z = VEC(PC_I64, 1, 0), *v = VEC(PC_F32, 8, 9);
   ck_assert_int_eq(pc_assign_index(x, 0, i, v), PC_EINDEX);
   ck_assert_str_eq(pc_error_text(), "assignment: position 4 is out of bounds for dimension 1 of (3)");
   ck_assert_int_eq(pc_assign_index(x, 0, z, v), PC_EINDEX);

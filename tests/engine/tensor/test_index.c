@@ -1,6 +1,7 @@
 /* test_index.c: taking and adding by index tensors and masks, against values worked out by hand. */
 #include <stdlib.h>
 
+#include "check_main.h"
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "engine/tensor/shape_help.h"
@@ -149,9 +150,5 @@ int main(void) {
   tcase_add_test(tc, threads_agree);
   tcase_add_test(tc, messages);
   suite_add_tcase(s, tc);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return run_suite(s);
 }

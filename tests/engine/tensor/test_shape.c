@@ -1,6 +1,7 @@
 /* test_shape.c: views, joining, repeating, padding against values worked out by hand. */
 #include <stdlib.h>
 
+#include "check_main.h"
 #include "engine/tensor/shape_help.h"
 
 static pc_tensor *m23(void) { return counting(PC_F32, DIMS(2, 3)); }
@@ -180,9 +181,5 @@ int main(void) {
   tcase_add_test(tc, transposed_maps);
   tcase_add_test(tc, messages);
   suite_add_tcase(s, tc);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return run_suite(s);
 }

@@ -1,21 +1,15 @@
 /* test_tensor.c: life, views, reshape rules, broadcasting, promotion, copies. */
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "base/alloc.h"
 #include "tensor/kernel.h"
 
 #define SZ(...) \
   ((int)(sizeof((int64_t[]){__VA_ARGS__}) / 8)), (const int64_t[]) { __VA_ARGS__ }
-static void must(int rc) { ck_assert_msg(rc == PC_OK, "%s", pc_error_text()); }
 /* The call fails with this code, and its message holds this text. */
-static void fails(int rc, int code, const char *text) {
-  ck_assert_int_eq(rc, code);
-  ck_assert_msg(strstr(pc_error_text(), text) != NULL, "'%s' is not in '%s'", text, pc_error_text());
-}
-
 /* 1, 2, 3, ... in row-major order */
 static pc_tensor *count(pc_dtype d, int ndim, const int64_t *size) {
   pc_tensor *t, *c;
@@ -57,12 +51,12 @@ START_TEST(creation_and_references) {
   ck_assert(pc_item(t) == 2.5);
   pc_tensor_release(t);
   pc_tensor_release(NULL);
-  fails(pc_tensor_empty(&t, PC_F32, SZ(2, -1)), PC_ESHAPE, "(2,-1)");
+  must_fail(pc_tensor_empty(&t, PC_F32, SZ(2, -1)), PC_ESHAPE, "(2,-1)");
   ck_assert_ptr_null(t);
-  fails(pc_tensor_empty(&t, PC_F32, SZ(1, 1, 1, 1, 1, 1, 1, 1, 1)), PC_ESHAPE, "8 dimensions");
-  fails(pc_tensor_empty(&t, PC_F32, SZ((int64_t)1 << 40, (int64_t)1 << 40)), PC_ENOMEM, "too large");
+  must_fail(pc_tensor_empty(&t, PC_F32, SZ(1, 1, 1, 1, 1, 1, 1, 1, 1)), PC_ESHAPE, "8 dimensions");
+  must_fail(pc_tensor_empty(&t, PC_F32, SZ((int64_t)1 << 40, (int64_t)1 << 40)), PC_ENOMEM, "too large");
   pc_alloc_set_limit(live() + 100000);
-  fails(pc_tensor_empty(&t, PC_F32, SZ(1000, 1000)), PC_ENOMEM, "(1000,1000)");
+  must_fail(pc_tensor_empty(&t, PC_F32, SZ(1000, 1000)), PC_ENOMEM, "(1000,1000)");
   pc_alloc_set_limit(0);
   for (int n = 1; n <= 3; n++) { /* handle, storage, data */
     pc_alloc_fail_nth(n);
@@ -114,7 +108,7 @@ START_TEST(names_of_dtypes) {
   ck_assert_int_eq(d, PC_F64);
   must(pc_dtype_parse(&d, "bool"));
   ck_assert_int_eq(d, PC_U8);
-  fails(pc_dtype_parse(&d, "f16"), PC_EDTYPE, "known are f32");
+  must_fail(pc_dtype_parse(&d, "f16"), PC_EDTYPE, "known are f32");
   static const pc_dtype want[5][5] = {{PC_F32, PC_F64, PC_F32, PC_F32, PC_F32},
                                       {PC_F64, PC_F64, PC_F64, PC_F64, PC_F64},
                                       {PC_F32, PC_F64, PC_I64, PC_I64, PC_I64},
@@ -150,11 +144,11 @@ START_TEST(views) {
   ck_assert_str_eq(pc_shape_str(v), "(2,1,3)");
   pc_tensor_release(v);
   pc_tensor_release(w);
-  fails(pc_view_permute(&v, t, (int[]){0, 0}), PC_EARG, "not a permutation");
-  fails(pc_view_narrow(&v, t, 1, 2, 2, 1), PC_EINDEX, "start 3, length 2, step 1 leave dimension 2 of shape (2,3)");
-  fails(pc_view_narrow(&v, t, 2, 0, 1, 1), PC_EINDEX, "no dimension 3");
-  fails(pc_view_select(&v, t, 0, 2), PC_EINDEX, "index 3 is outside dimension 1 of shape (2,3)");
-  fails(pc_view_unsqueeze(&v, t, 4), PC_EINDEX, "position 5");
+  must_fail(pc_view_permute(&v, t, (int[]){0, 0}), PC_EARG, "not a permutation");
+  must_fail(pc_view_narrow(&v, t, 1, 2, 2, 1), PC_EINDEX, "start 3, length 2, step 1 leave dimension 2 of shape (2,3)");
+  must_fail(pc_view_narrow(&v, t, 2, 0, 1, 1), PC_EINDEX, "no dimension 3");
+  must_fail(pc_view_select(&v, t, 0, 2), PC_EINDEX, "index 3 is outside dimension 1 of shape (2,3)");
+  must_fail(pc_view_unsqueeze(&v, t, 4), PC_EINDEX, "position 5");
   ck_assert_ptr_null(v);
   pc_tensor_release(t);
 }
@@ -164,13 +158,13 @@ START_TEST(expand) {
   pc_tensor *t = count(PC_F32, SZ(3, 1)), *v;
   must(pc_view_expand(&v, t, SZ(2, -1, 2)));
   IS(v, "(2,3,2)", 1, 1, 2, 2, 3, 3, 1, 1, 2, 2, 3, 3);
-  fails(pc_fill(v, 1), PC_EARG, "clone() it");
+  must_fail(pc_fill(v, 1), PC_EARG, "clone() it");
   pc_tensor_release(v);
   must(pc_view_expand(&v, t, SZ(3, 0)));
   ck_assert_int_eq(pc_numel(v), 0);
   pc_tensor_release(v);
-  fails(pc_view_expand(&v, t, SZ(4, 2)), PC_ESHAPE, "shape (3,1) does not expand to (4,2)");
-  fails(pc_view_expand(&v, t, SZ(3)), PC_ESHAPE, "does not expand");
+  must_fail(pc_view_expand(&v, t, SZ(4, 2)), PC_ESHAPE, "shape (3,1) does not expand to (4,2)");
+  must_fail(pc_view_expand(&v, t, SZ(3)), PC_ESHAPE, "does not expand");
   pc_tensor_release(t);
 }
 END_TEST
@@ -194,24 +188,24 @@ START_TEST(reshape) {
   must(pc_view_permute(&p, t, (int[]){1, 2, 0})); /* (3,4,2): the first two still run as one */
   reshapes(p, SZ(12, 2), "(12,2)");
   reshapes(p, SZ(2, 6, 1, 2), "(2,6,1,2)");
-  fails(pc_view_reshape(&v, p, SZ(24)), PC_ESHAPE, "use reshape, which copies");
-  fails(pc_view_reshape(&v, p, SZ(3, 8)), PC_ESHAPE, "the strides of (3,4,2) allow no view of shape (3,8)");
+  must_fail(pc_view_reshape(&v, p, SZ(24)), PC_ESHAPE, "use reshape, which copies");
+  must_fail(pc_view_reshape(&v, p, SZ(3, 8)), PC_ESHAPE, "the strides of (3,4,2) allow no view of shape (3,8)");
   must(pc_view_narrow(&n, t, 2, 0, 2, 2)); /* every second: (2,3,2), still one run with stride 2 */
   reshapes(n, SZ(12), "(12)");
   reshapes(n, SZ(3, 4), "(3,4)");
   pc_tensor_release(n);
   must(pc_view_narrow(&n, t, 1, 0, 2, 1)); /* (2,2,4) of (2,3,4) */
   reshapes(n, SZ(2, 8), "(2,8)");
-  fails(pc_view_reshape(&v, n, SZ(16)), PC_ESHAPE, "view:");
-  fails(pc_view_reshape(&v, t, SZ(5, -1)), PC_ESHAPE, "has 24 elements");
-  fails(pc_view_reshape(&v, t, SZ(-1, -1)), PC_ESHAPE, "at most one size may be -1");
-  fails(pc_view_reshape(&v, t, SZ(25)), PC_ESHAPE, "(2,3,4) has 24 elements, they do not fill shape (25)");
+  must_fail(pc_view_reshape(&v, n, SZ(16)), PC_ESHAPE, "view:");
+  must_fail(pc_view_reshape(&v, t, SZ(5, -1)), PC_ESHAPE, "has 24 elements");
+  must_fail(pc_view_reshape(&v, t, SZ(-1, -1)), PC_ESHAPE, "at most one size may be -1");
+  must_fail(pc_view_reshape(&v, t, SZ(25)), PC_ESHAPE, "(2,3,4) has 24 elements, they do not fill shape (25)");
   pc_tensor_release(n);
   pc_tensor_release(p);
   pc_tensor_release(t);
   must(pc_tensor_empty(&t, PC_F32, SZ(0, 3)));
   reshapes(t, SZ(3, 0, 5), "(3,0,5)");
-  fails(pc_view_reshape(&v, t, SZ(0, -1)), PC_ESHAPE, "do not fill");
+  must_fail(pc_view_reshape(&v, t, SZ(0, -1)), PC_ESHAPE, "do not fill");
   pc_tensor_release(t);
   must(pc_tensor_scalar(&t, PC_F32, 4));
   reshapes(t, SZ(1, 1), "(1,1)");
@@ -230,8 +224,8 @@ START_TEST(broadcasting) {
   ck_assert_str_eq(pc_dims_str(n, size), "(4,2,3)");
   must(pc_broadcast_shape("add", b, a, &n, size));
   ck_assert_str_eq(pc_dims_str(n, size), "(4,2,3)");
-  fails(pc_broadcast_shape("add", a, c, &n, size), PC_ESHAPE,
-        "add: shapes (4,1,3) and (2) do not broadcast: dimension 1 from the right is 3 and 2");
+  must_fail(pc_broadcast_shape("add", a, c, &n, size), PC_ESHAPE,
+            "add: shapes (4,1,3) and (2) do not broadcast: dimension 1 from the right is 3 and 2");
   pc_tensor_release(a), pc_tensor_release(b), pc_tensor_release(c);
 }
 END_TEST
@@ -284,8 +278,8 @@ START_TEST(copy_broadcasts_and_overlaps) {
   IS(t, "(2,3)", 1, 2, 3, 1, 2, 3);
   must(pc_copy_into(t, col));
   IS(t, "(2,3)", 1, 1, 1, 2, 2, 2);
-  fails(pc_copy_into(row, t), PC_ESHAPE, "shape (2,3) does not broadcast to the destination's (3)");
-  fails(pc_copy_into(col, t), PC_ESHAPE, "does not broadcast");
+  must_fail(pc_copy_into(row, t), PC_ESHAPE, "shape (2,3) does not broadcast to the destination's (3)");
+  must_fail(pc_copy_into(col, t), PC_ESHAPE, "does not broadcast");
   pc_tensor_release(t), pc_tensor_release(col), pc_tensor_release(row);
   t = count(PC_F32, SZ(6));
   must(pc_view_narrow(&a, t, 0, 1, 5, 1));
@@ -384,9 +378,5 @@ int main(void) {
   tcase_add_test(tc, foreign_memory_and_rebase);
   tcase_add_test(tc, lists);
   suite_add_tcase(s, tc);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return run_suite(s);
 }

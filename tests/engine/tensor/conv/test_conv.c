@@ -276,24 +276,26 @@ START_TEST(messages) {
   pc_tensor *x = rnd(PC_F32, SIZES(2, 3, 8, 8)), *w = rnd(PC_F32, SIZES(16, 5, 5, 3)),
             *one = rnd(PC_F32, SIZES(8, 8, 3)), *im = rnd(PC_F32, SIZES(2, 3, 3, 3)), *b = rnd(PC_F32, SIZES(3)),
             *w3 = rnd(PC_F32, SIZES(3, 3, 3, 3)), *im9 = rnd(PC_F32, SIZES(1, 9, 9, 3));
-  fails(pc_fwd_conv2d, 2, (pc_tensor *[]){x, w}, none, PC_ESHAPE,
-        "conv2d: x (2,3,8,8) has 8 channels (its last dimension), weight (16,5,5,3) (O,kh,kw,I/groups) takes 3; images "
-        "are "
-        "channels last: did you mean x:permute(1,3,4,2)?");
-  fails(pc_fwd_conv2d, 2, (pc_tensor *[]){one, w}, none, PC_ESHAPE,
-        "conv2d: x (8,8,3) must be (N,H,W,C); one image? unsqueeze(1) it");
-  fails(pc_fwd_conv2d, 2, (pc_tensor *[]){im, w}, none, PC_ESHAPE,
-        "conv2d: kernel of weight (16,5,5,3) (dilation {1,1}) is larger than x (2,3,3,3) padded by {0,0}");
-  fails(pc_fwd_conv2d, 2, (pc_tensor *[]){im, w3}, s0, PC_EARG, "conv2d: stride {0,1} must be at least 1");
-  fails(pc_fwd_conv2d, 2, (pc_tensor *[]){im, w3}, g2, PC_ESHAPE,
-        "conv2d: x (2,3,3,3) has 3 channels (its last dimension), weight (3,3,3,3) (O,kh,kw,I/groups) takes 6");
-  fails(pc_fwd_conv2d, 3, (pc_tensor *[]){im9, w, b}, none, PC_ESHAPE,
-        "conv2d: bias (3) must be (16): the output channels of weight (16,5,5,3)");
-  fails(pc_fwd_conv_transpose2d, 2, (pc_tensor *[]){im, w}, none, PC_ESHAPE,
-        "conv_transpose2d: x (2,3,3,3) has 3 channels (its last dimension), weight (16,5,5,3) (I,kh,kw,O/groups) takes "
-        "16");
-  fails(pc_fwd_conv_transpose2d, 2, (pc_tensor *[]){im, w3}, ap, PC_EARG,
-        "conv_transpose2d: output_padding {2,0} must be smaller than stride {2,2}");
+  refuses(
+      pc_fwd_conv2d, 2, (pc_tensor *[]){x, w}, none, PC_ESHAPE,
+      "conv2d: x (2,3,8,8) has 8 channels (its last dimension), weight (16,5,5,3) (O,kh,kw,I/groups) takes 3; images "
+      "are "
+      "channels last: did you mean x:permute(1,3,4,2)?");
+  refuses(pc_fwd_conv2d, 2, (pc_tensor *[]){one, w}, none, PC_ESHAPE,
+          "conv2d: x (8,8,3) must be (N,H,W,C); one image? unsqueeze(1) it");
+  refuses(pc_fwd_conv2d, 2, (pc_tensor *[]){im, w}, none, PC_ESHAPE,
+          "conv2d: kernel of weight (16,5,5,3) (dilation {1,1}) is larger than x (2,3,3,3) padded by {0,0}");
+  refuses(pc_fwd_conv2d, 2, (pc_tensor *[]){im, w3}, s0, PC_EARG, "conv2d: stride {0,1} must be at least 1");
+  refuses(pc_fwd_conv2d, 2, (pc_tensor *[]){im, w3}, g2, PC_ESHAPE,
+          "conv2d: x (2,3,3,3) has 3 channels (its last dimension), weight (3,3,3,3) (O,kh,kw,I/groups) takes 6");
+  refuses(pc_fwd_conv2d, 3, (pc_tensor *[]){im9, w, b}, none, PC_ESHAPE,
+          "conv2d: bias (3) must be (16): the output channels of weight (16,5,5,3)");
+  refuses(
+      pc_fwd_conv_transpose2d, 2, (pc_tensor *[]){im, w}, none, PC_ESHAPE,
+      "conv_transpose2d: x (2,3,3,3) has 3 channels (its last dimension), weight (16,5,5,3) (I,kh,kw,O/groups) takes "
+      "16");
+  refuses(pc_fwd_conv_transpose2d, 2, (pc_tensor *[]){im, w3}, ap, PC_EARG,
+          "conv_transpose2d: output_padding {2,0} must be smaller than stride {2,2}");
   pc_tensor *all[] = {x, w, one, im, b, w3, im9};
   for (int i = 0; i < 7; i++) pc_tensor_release(all[i]);
 }

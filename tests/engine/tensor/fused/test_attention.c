@@ -144,13 +144,14 @@ START_TEST(messages) {
   pc_tensor *q = rnd(PC_F32, SIZES(2, 5, 6)), *k = rnd(PC_F32, SIZES(2, 3, 6)), *k8 = rnd(PC_F32, SIZES(2, 3, 8)),
             *k0 = rnd(PC_F32, SIZES(2, 0, 6));
   const pc_val four[2] = {PC_VI(4)}, one[2] = {PC_VI(1)};
-  fails(pc_fwd_attention, 3, (pc_tensor *[]){q, k, k}, four, PC_EARG,
-        "attention: heads = 4 must divide the width of q (2,5,6) and of v (2,3,6)");
-  fails(pc_fwd_attention, 3, (pc_tensor *[]){q, k8, k8}, one, PC_ESHAPE,
-        "attention: q (2,5,6), k (2,3,8), v (2,3,8): q and k need the same width, k and v the same keys, all the same "
-        "batch (q may have batch 1)");
-  fails(pc_fwd_attention, 3, (pc_tensor *[]){q, k0, k0}, one, PC_ESHAPE,
-        "attention: k (2,0,6) has no keys: softmax over nothing");
+  refuses(pc_fwd_attention, 3, (pc_tensor *[]){q, k, k}, four, PC_EARG,
+          "attention: heads = 4 must divide the width of q (2,5,6) and of v (2,3,6)");
+  refuses(
+      pc_fwd_attention, 3, (pc_tensor *[]){q, k8, k8}, one, PC_ESHAPE,
+      "attention: q (2,5,6), k (2,3,8), v (2,3,8): q and k need the same width, k and v the same keys, all the same "
+      "batch (q may have batch 1)");
+  refuses(pc_fwd_attention, 3, (pc_tensor *[]){q, k0, k0}, one, PC_ESHAPE,
+          "attention: k (2,0,6) has no keys: softmax over nothing");
   pc_tensor *all[] = {q, k, k8, k0};
   for (int i = 0; i < 4; i++) pc_tensor_release(all[i]);
 }

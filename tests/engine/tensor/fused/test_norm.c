@@ -143,13 +143,13 @@ END_TEST
 START_TEST(messages) {
   pc_tensor *x = rnd(PC_F32, SIZES(2, 3, 8)), *w = rnd(PC_F32, SIZES(7)), *v1 = rnd(PC_F32, SIZES(4));
   const pc_val dims[2] = {PC_VI(4)}, three[2] = {PC_VI(3)};
-  fails(pc_fwd_layer_norm, 2, (pc_tensor *[]){x, w}, none, PC_ESHAPE,
-        "layer_norm: weight (7) must have the shape (8) of the last 1 dimension of x (2,3,8)");
-  fails(pc_fwd_layer_norm, 1, &x, dims, PC_EARG,
-        "layer_norm: dims = 4 must be between 1 and the 3 dimensions of x (2,3,8)");
-  fails(pc_fwd_group_norm, 1, &x, three, PC_EARG,
-        "group_norm: groups = 3 does not divide the 8 channels (last dimension) of x (2,3,8)");
-  fails(pc_fwd_group_norm, 1, &v1, none, PC_ESHAPE, "group_norm: x (4) must be (N,...,C): channels last");
+  refuses(pc_fwd_layer_norm, 2, (pc_tensor *[]){x, w}, none, PC_ESHAPE,
+          "layer_norm: weight (7) must have the shape (8) of the last 1 dimension of x (2,3,8)");
+  refuses(pc_fwd_layer_norm, 1, &x, dims, PC_EARG,
+          "layer_norm: dims = 4 must be between 1 and the 3 dimensions of x (2,3,8)");
+  refuses(pc_fwd_group_norm, 1, &x, three, PC_EARG,
+          "group_norm: groups = 3 does not divide the 8 channels (last dimension) of x (2,3,8)");
+  refuses(pc_fwd_group_norm, 1, &v1, none, PC_ESHAPE, "group_norm: x (4) must be (N,...,C): channels last");
   pc_tensor_release(x);
   pc_tensor_release(w);
   pc_tensor_release(v1);

@@ -129,20 +129,21 @@ START_TEST(messages) {
   pc_val v[PC_SLOT_VALUES] = {PC_VNONE};
   pc_tensor *x = rnd(PC_F32, SIZES(2, 5, 6)), *k = rnd(PC_F32, SIZES(2, 2, 3, 6)), *k8 = rnd(PC_F32, SIZES(2, 2, 3, 8)),
             *k0 = rnd(PC_F32, SIZES(2, 2, 0, 6)), *c = rnd(PC_F32, SIZES(2, 3, 2)), *b = rnd(PC_F32, SIZES(5));
-  fails(pc_fwd_slot_attention, 3, (pc_tensor *[]){x, x, x}, v, PC_ESHAPE,
-        "slot_attention: x (2,5,6), k (2,5,6), v (2,5,6) must be (B,N,D), (B,H,M,D), (B,H,M,Dv)");
-  fails(pc_fwd_slot_attention, 3, (pc_tensor *[]){x, k8, k8}, v, PC_ESHAPE,
-        "slot_attention: x (2,5,6), k (2,2,3,8), v (2,2,3,8): x and k need the same width, k and v the same heads and "
-        "keys, all the same batch (x may have batch 1)");
-  fails(pc_fwd_slot_attention, 3, (pc_tensor *[]){x, k0, k0}, v, PC_ESHAPE,
-        "slot_attention: k (2,2,0,6) has no keys: softmax over nothing");
-  fails(pc_fwd_slot_attention, 4, (pc_tensor *[]){x, k, k, c}, v, PC_ESHAPE,
-        "slot_attention: c (2,3,2) must be (B,H,M), one number for each key of k (2,2,3,6)");
-  fails(pc_fwd_slot_attention, 5, (pc_tensor *[]){x, k, k, NULL, b}, v, PC_ESHAPE,
-        "slot_attention: bias (5) must be (6): the width of v (2,2,3,6)");
+  refuses(pc_fwd_slot_attention, 3, (pc_tensor *[]){x, x, x}, v, PC_ESHAPE,
+          "slot_attention: x (2,5,6), k (2,5,6), v (2,5,6) must be (B,N,D), (B,H,M,D), (B,H,M,Dv)");
+  refuses(
+      pc_fwd_slot_attention, 3, (pc_tensor *[]){x, k8, k8}, v, PC_ESHAPE,
+      "slot_attention: x (2,5,6), k (2,2,3,8), v (2,2,3,8): x and k need the same width, k and v the same heads and "
+      "keys, all the same batch (x may have batch 1)");
+  refuses(pc_fwd_slot_attention, 3, (pc_tensor *[]){x, k0, k0}, v, PC_ESHAPE,
+          "slot_attention: k (2,2,0,6) has no keys: softmax over nothing");
+  refuses(pc_fwd_slot_attention, 4, (pc_tensor *[]){x, k, k, c}, v, PC_ESHAPE,
+          "slot_attention: c (2,3,2) must be (B,H,M), one number for each key of k (2,2,3,6)");
+  refuses(pc_fwd_slot_attention, 5, (pc_tensor *[]){x, k, k, NULL, b}, v, PC_ESHAPE,
+          "slot_attention: bias (5) must be (6): the width of v (2,2,3,6)");
   v[PC_SLOT_RESIDUAL] = PC_VI(1);
-  fails(pc_fwd_slot_attention, 3, (pc_tensor *[]){x, k, k8}, v, PC_ESHAPE,
-        "slot_attention: x (2,5,6) goes around the attention, so v (2,2,3,8) must be as wide");
+  refuses(pc_fwd_slot_attention, 3, (pc_tensor *[]){x, k, k8}, v, PC_ESHAPE,
+          "slot_attention: x (2,5,6) goes around the attention, so v (2,2,3,8) must be as wide");
   let_go((pc_tensor *[]){x, k, k8, k0, c, b}, 6);
 }
 END_TEST

@@ -168,22 +168,22 @@ END_TEST
 START_TEST(messages) {
   pc_tensor *a = rnd(PC_F32, SIZES(16, 64)), *b = rnd(PC_F32, SIZES(10, 64)), *c = rnd(PC_F32, SIZES(2, 3, 4)),
             *s = rnd(PC_F32, 0, NULL), *v = rnd(PC_F32, SIZES(3)), *d = rnd(PC_F32, SIZES(3, 4, 5));
-  fails(pc_fwd_matmul, 2, (pc_tensor *[]){a, b}, none, PC_ESHAPE,
-        "matmul: inner sizes differ: a (16,64) has 64 columns, b (10,64) has 10 rows; did you mean b:t()?");
-  fails(pc_fwd_matmul, 2, (pc_tensor *[]){b, a}, none, PC_ESHAPE,
-        "matmul: inner sizes differ: a (10,64) has 64 columns, b (16,64) has 16 rows; did you mean b:t()?");
-  fails(pc_fwd_matmul, 2, (pc_tensor *[]){a, v}, none, PC_ESHAPE,
-        "matmul: inner sizes differ: a (16,64) has 64 columns, b (3) has 3 rows; b must have 64 rows");
-  fails(pc_fwd_matmul, 2, (pc_tensor *[]){c, d}, none, PC_ESHAPE,
-        "matmul: batch dimensions do not broadcast: a (2,3,4), b (3,4,5) (all but the last two must)");
-  fails(pc_fwd_matmul, 2, (pc_tensor *[]){a, s}, none, PC_ESHAPE,
-        "matmul: b is 0-dim: a (16,64), b (); use * to multiply by a number");
-  fails(pc_fwd_bmm, 2, (pc_tensor *[]){c, d}, none, PC_ESHAPE,
-        "bmm: a (2,3,4) and b (3,4,5): both must be (batch,rows,columns) with equal batch; matmul broadcasts");
-  fails(pc_fwd_linear, 2, (pc_tensor *[]){c, a}, none, PC_ESHAPE,
-        "linear: x (2,3,4) must end in the 64 inputs of weight (16,64) (out,in)");
-  fails(pc_fwd_linear, 3, (pc_tensor *[]){a, b, v}, none, PC_ESHAPE,
-        "linear: bias (3) must be (10): the outputs of weight (10,64)");
+  refuses(pc_fwd_matmul, 2, (pc_tensor *[]){a, b}, none, PC_ESHAPE,
+          "matmul: inner sizes differ: a (16,64) has 64 columns, b (10,64) has 10 rows; did you mean b:t()?");
+  refuses(pc_fwd_matmul, 2, (pc_tensor *[]){b, a}, none, PC_ESHAPE,
+          "matmul: inner sizes differ: a (10,64) has 64 columns, b (16,64) has 16 rows; did you mean b:t()?");
+  refuses(pc_fwd_matmul, 2, (pc_tensor *[]){a, v}, none, PC_ESHAPE,
+          "matmul: inner sizes differ: a (16,64) has 64 columns, b (3) has 3 rows; b must have 64 rows");
+  refuses(pc_fwd_matmul, 2, (pc_tensor *[]){c, d}, none, PC_ESHAPE,
+          "matmul: batch dimensions do not broadcast: a (2,3,4), b (3,4,5) (all but the last two must)");
+  refuses(pc_fwd_matmul, 2, (pc_tensor *[]){a, s}, none, PC_ESHAPE,
+          "matmul: b is 0-dim: a (16,64), b (); use * to multiply by a number");
+  refuses(pc_fwd_bmm, 2, (pc_tensor *[]){c, d}, none, PC_ESHAPE,
+          "bmm: a (2,3,4) and b (3,4,5): both must be (batch,rows,columns) with equal batch; matmul broadcasts");
+  refuses(pc_fwd_linear, 2, (pc_tensor *[]){c, a}, none, PC_ESHAPE,
+          "linear: x (2,3,4) must end in the 64 inputs of weight (16,64) (out,in)");
+  refuses(pc_fwd_linear, 3, (pc_tensor *[]){a, b, v}, none, PC_ESHAPE,
+          "linear: bias (3) must be (10): the outputs of weight (10,64)");
   pc_tensor *all[] = {a, b, c, s, v, d};
   for (int i = 0; i < 6; i++) pc_tensor_release(all[i]);
 }

@@ -1,9 +1,9 @@
 /* test_pointwise.c: values against libm, promotion, integers, layouts, masks, in-place updates, messages. */
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "base/alloc.h"
 #include "base/parallel.h"
 #include "base/rng.h"
@@ -12,12 +12,6 @@
 
 #define SZ(...) \
   ((int)(sizeof((int64_t[]){__VA_ARGS__}) / 8)), (const int64_t[]) { __VA_ARGS__ }
-static void must(int rc) { ck_assert_msg(rc == PC_OK, "%s", pc_error_text()); }
-static void fails(int rc, int code, const char *text) {
-  ck_assert_int_eq(rc, code);
-  ck_assert_msg(strstr(pc_error_text(), text) != NULL, "'%s' is not in '%s'", text, pc_error_text());
-}
-
 static pc_tensor *of(pc_dtype d, int n, const double *v) {
   pc_tensor *t, *c;
   const int64_t size[1] = {n};
@@ -98,8 +92,8 @@ START_TEST(integers) {
   GIVES(remainder, OF(PC_F32, 7, -7, 7.5, -7), OF(PC_F32, 3, 3, -2, -3), PC_F32, 1, 2, -0.5, -1);
   GIVES(maximum, OF(PC_I32, 1, 5), OF(PC_U8, 3, 3), PC_I32, 3, 5);
   pc_tensor *y, *a = OF(PC_I64, 1, 2), *z = OF(PC_I64, 0, 1), *m = OF(PC_I64, -1, 1);
-  fails(pc_fwd_fmod(&y, (pc_tensor *[]){a, z}, 2, NULL), PC_EARG, "divided by zero");
-  fails(pc_fwd_pow(&y, (pc_tensor *[]){a, m}, 2, NULL), PC_EARG, "negative power");
+  must_fail(pc_fwd_fmod(&y, (pc_tensor *[]){a, z}, 2, NULL), PC_EARG, "divided by zero");
+  must_fail(pc_fwd_pow(&y, (pc_tensor *[]){a, m}, 2, NULL), PC_EARG, "negative power");
   ck_assert_ptr_null(y);
   pc_tensor_release(a), pc_tensor_release(z), pc_tensor_release(m);
 }
@@ -213,8 +207,8 @@ START_TEST(choosing) {
   ck_assert(pc_at(y, 0) == -1 && pc_at(y, 1) == 2 && pc_at(y, 2) == -1);
   pc_tensor_release(y);
   pc_tensor *big = random_normal(PC_F32, SZ(2, 3));
-  fails(pc_fwd_masked_fill(&y, (pc_tensor *[]){a, big}, 2, &PC_VD(0)), PC_ESHAPE,
-        "mask (2,3) does not broadcast to x (3)");
+  must_fail(pc_fwd_masked_fill(&y, (pc_tensor *[]){a, big}, 2, &PC_VD(0)), PC_ESHAPE,
+            "mask (2,3) does not broadcast to x (3)");
   const pc_val lo[2] = {PC_VD(1.5), PC_VNONE}, both[2] = {PC_VD(2), PC_VD(2.5)}, none[2] = {{0}};
   must(pc_fwd_clamp(&y, &a, 1, lo));
   ck_assert(pc_at(y, 0) == 1.5 && pc_at(y, 2) == 3);
@@ -225,11 +219,11 @@ START_TEST(choosing) {
   must(pc_fwd_clamp(&y, &c, 1, lo)); /* u8, fractional bound */
   ck_assert(y->dtype == PC_F32 && pc_at(y, 1) == 1.5);
   pc_tensor_release(y);
-  fails(pc_fwd_clamp(&y, &a, 1, none), PC_EARG, "min, max or both");
-  fails(pc_fwd_gelu(&y, &a, 1, &(pc_val){.set = 1, .s = "erf"}), PC_EARG, "'none' or 'tanh', not 'erf'");
-  fails(pc_fwd_to(&y, &a, 1, none), PC_EDTYPE, "give a dtype");
+  must_fail(pc_fwd_clamp(&y, &a, 1, none), PC_EARG, "min, max or both");
+  must_fail(pc_fwd_gelu(&y, &a, 1, &(pc_val){.set = 1, .s = "erf"}), PC_EARG, "'none' or 'tanh', not 'erf'");
+  must_fail(pc_fwd_to(&y, &a, 1, none), PC_EDTYPE, "give a dtype");
   pc_tensor *two = OF(PC_F32, 1, 2);
-  fails(pc_fwd_add(&y, (pc_tensor *[]){big, two}, 2, NULL), PC_ESHAPE, "add: shapes (2,3) and (2)");
+  must_fail(pc_fwd_add(&y, (pc_tensor *[]){big, two}, 2, NULL), PC_ESHAPE, "add: shapes (2,3) and (2)");
   pc_tensor_release(two);
   pc_tensor_release(c), pc_tensor_release(cf), pc_tensor_release(a), pc_tensor_release(n), pc_tensor_release(big);
 }
@@ -255,7 +249,7 @@ START_TEST(dropout) {
   must(pc_fwd_dropout(out, &x, 1, eval));
   ck_assert(pc_at(out[0], 77) == 3);
   for (int k = 0; k < 2; k++) pc_tensor_release(out[k]);
-  fails(pc_fwd_dropout(out, &x, 1, bad), PC_EARG, "p is a probability, not 1.5");
+  must_fail(pc_fwd_dropout(out, &x, 1, bad), PC_EARG, "p is a probability, not 1.5");
   pc_tensor_release(x);
 }
 END_TEST
@@ -296,7 +290,7 @@ START_TEST(activation_gradients) {
     must(pc_to_dtype(&t32, t, PC_F32));
     must(pc_act_grad(&d32, acts[k].kind, g32, t32, acts[k].par));
     for (int i = 0; i < 903; i++) ck_assert(fabs(pc_f32(d32)[i] - pc_f64(d)[i]) < 2e-6 * (1 + fabs(pc_f64(g)[i])));
-    fails(pc_act_grad(&t, acts[k].kind, g, t32, acts[k].par), PC_ESHAPE, "activation gradient");
+    must_fail(pc_act_grad(&t, acts[k].kind, g, t32, acts[k].par), PC_ESHAPE, "activation gradient");
     pc_tensor_release(g32), pc_tensor_release(t32), pc_tensor_release(d32), pc_tensor_release(d);
     for (int i = 0; i < 3; i++) pc_tensor_release(f[i]);
   }
@@ -327,8 +321,8 @@ START_TEST(in_place) {
   must(pc_add_into(a, b, 1)); /* overlapping views: reads what was there before */
   ck_assert(pc_at(x, 0) == x0 && pc_at(x, 1) == x1 + x0 && pc_at(x, 2) == x2 + x1);
   pc_tensor *big = random_normal(PC_F32, SZ(2, 3));
-  fails(pc_add_into(x, big, 1), PC_ESHAPE, "shape (2,3) does not broadcast to the destination's (3)");
-  fails(pc_div_into(i, n), PC_EDTYPE, "it must be f32 or f64");
+  must_fail(pc_add_into(x, big, 1), PC_ESHAPE, "shape (2,3) does not broadcast to the destination's (3)");
+  must_fail(pc_div_into(i, n), PC_EDTYPE, "it must be f32 or f64");
   must(pc_add_into(big, x, 1)); /* row broadcast */
   pc_tensor_release(x), pc_tensor_release(y), pc_tensor_release(i), pc_tensor_release(n);
   pc_tensor_release(a), pc_tensor_release(b), pc_tensor_release(big);
@@ -380,9 +374,5 @@ int main(void) {
   tcase_add_test(tc, in_place);
   tcase_add_test(tc, out_of_memory);
   suite_add_tcase(s, tc);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return run_suite(s);
 }

@@ -173,9 +173,10 @@ START_TEST(empty_and_messages) {
   ck_assert_double_eq(pc_item(y), 1);
   pc_tensor_release(y);
   pc_tensor_release(z);
-  fails(pc_fwd_softmax, 1, &x, (pc_val[8]){PC_VI(2)}, PC_EINDEX, "softmax: no dimension 3 in a tensor of shape (3,0)");
-  fails(pc_fwd_log_softmax, 1, &x, (pc_val[8]){PC_VI(-3)}, PC_EINDEX,
-        "log_softmax: no dimension -3 in a tensor of shape (3,0)");
+  refuses(pc_fwd_softmax, 1, &x, (pc_val[8]){PC_VI(2)}, PC_EINDEX,
+          "softmax: no dimension 3 in a tensor of shape (3,0)");
+  refuses(pc_fwd_log_softmax, 1, &x, (pc_val[8]){PC_VI(-3)}, PC_EINDEX,
+          "log_softmax: no dimension -3 in a tensor of shape (3,0)");
   pc_tensor_release(x);
 }
 END_TEST

@@ -1,4 +1,4 @@
-/* repl.c: module percept.edit: reading lines with libedit: history, completion, Ctrl-C. */
+/* edit.c: module percept.edit: reading lines with libedit: history, completion, Ctrl-C. */
 #include <errno.h>
 #include <glob.h>
 #include <langinfo.h>
