@@ -195,6 +195,8 @@ check "merge twice" 0 "0 added, 0 replaced, 4 as they were" "$P" merge --db all.
 
 # ---- data, doctor ----
 check "data" 0 "spar_cycles" "$P" data --under "$data/.."
+check "data list: the sets on disk and the composed ones" 0 "percept.datasets.emoji" "$P" data list --under "$data/.."
+check "data list: of nothing" 2 "list takes no word" "$P" data list here
 check "data check" 0 "4210" "$P" data check "$data/" --size 8
 mkdir broken && cp "$data/labels.csv" broken
 check "data check: no images" 1 "data: " "$P" data check broken --size 8

@@ -63,7 +63,7 @@ done
 check "bindings/x.c holds the Lua module percept.x and no other" "$(grep -oE '^int luaopen_percept_[a-z0-9]+\(lua_State \*L\) \{' bindings/*.c |
   sed -nE 's,^bindings/(.*)\.c:int luaopen_percept_([a-z0-9]+)\(.*,\1 \2,p' | awk '$1 != $2 { print "bindings/" $1 ".c opens percept." $2 }')"
 check "C suites check with must(), must_fail() and run by run_suite() (tests/check_main.h)" \
-  "$(grep -rnE 'srunner_create|define (must|must_fail|close_to|ok|OK|fails|FAILS)\(|^static [a-z_ ]*\b(must|ok|fails)\(' tests --include='*.[ch]' |
+  "$(grep -rnE 'srunner_create|define (must|must_fail|close_to|ok|OK|fails|FAILS)\(|^static [a-z_ ]*\b(must|ok|fails)\(' tests/*.h tests/engine tests/db --include='*.[ch]' |
     grep -v '^tests/check_main.h:')"
 check "a name of pc_ is one type" "$(grep -rhoE '^(typedef struct pc_[a-z0-9_]+ pc_[a-z0-9_]+;|\} pc_[a-z0-9_]+;)' engine db bindings --include='*.h' |
   sed -E 's/.*(pc_[a-z0-9_]+);/\1/' | sort | uniq -d | grep -vx pc_embedded)"

@@ -8,8 +8,9 @@ local T = require "percept.tensor"
 
 local command = {
   help = "lists data sets, checks them, draws contact sheets",
-  usage = {"", "check FOLDER", "sheet FOLDER -o FILE.png", "split FOLDER -o FILE.png", "emoji OUT"},
-  about = "Alone: the data sets that runs of the database used, and folders below --under that hold a table, and their licences. check "
+  usage = {"[list]", "check FOLDER", "sheet FOLDER -o FILE.png", "split FOLDER -o FILE.png", "emoji OUT"},
+  about = "list, or alone: the data sets that runs of the database used, folders below --under that hold a table, and those that are "
+    .. "made as they are asked for; where they are, how many images, the licence. check "
     .. "reads every image and mask and tells counts, factors and digest; with a database, whether runs used just this data. "
     .. "sheet draws images spread over the set. split prints which combinations a split holds out, and draws its matrix. "
     .. "emoji composes scenes of animal cut-outs on photographs (--count, --size, --seed, --occlusion) into a folder.",
@@ -30,7 +31,7 @@ local command = {
     {flag = "--assets", value = "FOLDER", kind = "file", text = "emoji: the folder of emoji/ and panoramas/; experiments/data/assets"},
   }, options.formats, options.db),
   examples = {
-    {"percept data"},
+    {"percept data list"},
     {"percept data check experiments/data/spar_cycles"},
     {"percept data sheet experiments/data/spar_cycles --by world_name -o sheet.png"},
     {"percept data split experiments/data/spar_cycles --preset object --fraction 0.3 -o split.png"},
@@ -82,6 +83,12 @@ local function licence_of(folder)
   return name
 end
 
+-- Sets without files, of as many images as asked for: name, how a script opens it, no count, licence.
+local composed = {
+  {"emoji", "percept.datasets.emoji{...}", nil, "experiments/data/assets/LICENSES.md"},
+  {"sprites", "percept.datasets.sprites{...}", nil, "drawn by the program"},
+}
+
 local function list_all(opts)
   local rows, seen, db = {}, {}, options.path(opts)
   if sys.exists(db) then
@@ -95,6 +102,7 @@ local function list_all(opts)
   for _, folder in ipairs(folders(opts.under or "experiments/data")) do
     if not seen[folder] then rows[#rows + 1] = {folder:match "[^/]+$", folder, images_of(folder), licence_of(folder)} end
   end
+  for _, made in ipairs(composed) do rows[#rows + 1] = made end
   options.table(opts, {"name", "path", "images", "licence", "runs", "digest"}, rows)
   return 0
 end
@@ -271,8 +279,9 @@ local verbs = {check = check, sheet = sheet, split = split, emoji = emoji}
 
 function command.run(opts)
   local verb, folder = opts[1], opts[2] and opts[2]:gsub("(.)/+$", "%1")
-  if not verb then return list_all(opts) end
-  if not verbs[verb] then return options.mistake("data", "'%s' is none of check, sheet, split, emoji", verb) end
+  if not verb or (verb == "list" and not folder) then return list_all(opts) end
+  if verb == "list" then return options.mistake("data", "list takes no word; --under FOLDER says where to look") end
+  if not verbs[verb] then return options.mistake("data", "'%s' is none of check, sheet, split, emoji, list", verb) end
   if not folder then return options.mistake("data", "%s: which folder?", verb) end
   return verbs[verb](opts, folder)
 end
