@@ -246,4 +246,29 @@ check.test("messages", function()
   check.error("~3 images for 2 slot sets", interaction.tangent, columns, columns, z, {x = T.zeros(3, 2)})
 end)
 
+check.test("second derivatives as a loss; options that make no sense", function()
+  T.manual_seed(6)
+  local net, z = nn.mlp{4, 8, 6}, T.randn(8, 2, 2)
+  local function decode(x) return net(x:reshape(x:size(1), 4)) end
+  for _, method in ipairs{"differences", "exact"} do
+    local opt, first, last = require "percept.optim".adam(net, {lr = 1e-2}), nil, nil
+    for _ = 1, 10 do
+      opt:zero_grad()
+      local loss = interaction.hessian(decode, z, {create_graph = true, method = method, probes = 0}).share:mean()
+      loss:backward()
+      opt:step()
+      first, last = first or loss:item(), loss:item()
+    end
+    check.ok(last < first, ("%s: %g -> %g"):format(method, first, last))
+  end
+  for name, bad in pairs{batch = {0, -1}, eps = {-1, 0 / 0, 1 / 0}, probes = {-1}, outputs = {-1}} do
+    for _, value in ipairs(bad) do
+      check.error("~interaction.hessian: " .. name .. " is ", interaction.hessian, decode, z, {[name] = value})
+    end
+  end
+  check.error("~interaction.ari: slots must be (B,K,m) of at least one image, got (3,2)", interaction.ari, decode, T.zeros(3, 2),
+    T.zeros(3, 2, 2))
+  check.error("~interaction.jacobian: slots must be f32 or f64", interaction.jacobian, decode, z:long())
+end)
+
 check.done()
