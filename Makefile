@@ -10,7 +10,7 @@ V       ?= 0
 PACKAGES = gcc make pkg-config libc6-dev luajit libluajit-5.1-dev libopenblas-openmp-dev liblapacke-dev libsqlite3-dev \
            sqlite3 libpng-dev libcairo2-dev fonts-dejavu-core zlib1g-dev libzstd-dev libxxhash-dev libjansson-dev \
            libedit-dev check git ca-certificates
-DEV_PACKAGES = clang libclang-rt-dev libomp-dev clang-tidy clang-format cppcheck lua-check valgrind tmux
+DEV_PACKAGES = clang libclang-rt-dev libomp-dev clang-tidy clang-format cppcheck lua-check valgrind tmux gcovr
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-unused-parameter \
@@ -171,8 +171,12 @@ ctrlc: build ## N=500 interrupts at random moments of a prompt, each answered wi
 lint: dev-deps ## clang-format, cppcheck, luacheck
 	@sh tests/lint.sh
 
-sanitize: dev-deps ## C and Lua suites under ASan + UBSan; engine suite under valgrind
+sanitize: dev-deps ## ASan + UBSan, ThreadSanitizer, valgrind, gcc -fanalyzer: tests/sanitize.sh asan, threads, ... does one
 	@sh tests/sanitize.sh
+
+.PHONY: coverage
+coverage: dev-deps ## lines and branches that the suites reach, into build/coverage/index.html
+	@sh tests/coverage.sh
 
 bench: build ## step times of the paper's workloads, into build/bench.db [ROWS=a,i] [PEER_PYTHON=python3 with torch]
 	@$(BUILD)/percept run tests/bench/bench.lua --db $(BUILD)/bench.db $(if $(ROWS),--set rows=$(ROWS)) \

@@ -1,7 +1,8 @@
 #!/bin/sh
-# sanitize.sh [asan|valgrind]: every suite under AddressSanitizer + UndefinedBehaviorSanitizer
-# (leaks count), then the engine suites under valgrind. Exit 1 on any report. The
-# sanitized programs stand in build/sanitize.
+# sanitize.sh [asan|threads|valgrind|analyzer]: every suite under AddressSanitizer + UndefinedBehaviorSanitizer (leaks
+# count); the engine's and the recorder's on four threads under ThreadSanitizer, with clang's OpenMP runtime and Archer, which tells
+# it of OpenMP's synchronisation; the engine suites under valgrind; gcc's -fanalyzer over all C files. Exit 1 on any report. What a
+# part leaves out it says. The sanitized programs stand in build/sanitize and build/tsan.
 set -u
 part=${1:-all}
 jobs=$(nproc)
@@ -21,6 +22,38 @@ address_and_undefined() {
   ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1 \
     LSAN_OPTIONS=suppressions="$scratch/lsan.supp":print_suppressions=0 UBSAN_OPTIONS=print_stacktrace=1 \
     PERCEPT_NO_CACHE=1 PERCEPT_SANITIZED=1 SUITE_SECONDS=900 BUILD=$san sh tests/run.sh || status=1
+}
+
+# db/test_crash forks, which a program with threads under ThreadSanitizer cannot; OpenBLAS runs on one thread, as always.
+threads() {
+  san=build/tsan
+  make --no-print-directory -j"$jobs" tests CC=clang BUILD=$san OPT="-O1 -g" SAN=-fsanitize=thread >"$scratch/build" 2>&1 ||
+    { tail -n 20 "$scratch/build"; exit 1; }
+  archer=$(find /usr/lib -name libarcher.so 2>/dev/null | head -n 1)
+  [ -n "$archer" ] || { echo "threads: left out: libarcher.so is not there (make dev-deps)"; status=1; return; }
+  echo "ThreadSanitizer with Archer: engine and recorder on four threads; left out: db/test_crash (forks)"
+  for t in $(cd tests && find engine db -name 'test_*.c' | sort | sed 's,\.c$,,' | grep -v db/test_crash); do
+    TSAN_OPTIONS="ignore_noninstrumented_modules=1 exitcode=66" OMP_TOOL_LIBRARIES=$archer OMP_NUM_THREADS=4 \
+      PERCEPT_SANITIZED=1 SUITE_SECONDS=900 BUILD=$san sh tests/run.sh "$t" >"$scratch/log" 2>&1 || status=1
+    grep -v '^[0-9]* passed' "$scratch/log"
+  done
+}
+
+analyzer() {
+  echo "gcc -fanalyzer: every C file"
+  # Off: use-of-uninitialized-value, which takes every out parameter that a function of another file fills for one that may stay
+  # as it was, though rc was looked at; shift-count-overflow, which takes the lanes of a vector for its bits.
+  find engine db bindings -name '*.c' | sort | xargs -P "$jobs" -n 4 sh -c 'for f; do
+    gcc -std=c11 -D_GNU_SOURCE -O1 -fopenmp -fanalyzer -Wno-analyzer-use-of-uninitialized-value \
+      -Wno-analyzer-shift-count-overflow -Iengine -I. -Ibuild/gen \
+      $(pkg-config --cflags luajit libpng cairo jansson libedit sqlite3) -I/usr/include/$(gcc -print-multiarch)/openblas-openmp \
+      -c -o /dev/null "$f" 2>&1; done' sh >"$scratch/analyzer"
+  # tests/analyzer.txt: exceptions, "FILE KIND why", each looked at
+  grep 'warning:.*-Wanalyzer' "$scratch/analyzer" | sort -u | awk '
+    NR == FNR { if ($0 !~ /^#/ && NF) known[$1 " " $2] = 1; next }
+    { split($0, at, ":"); kind = $0; sub(/.*\[-Wanalyzer-/, "", kind); sub(/\].*/, "", kind)
+      if (at[1] " " kind in known) excused++; else { print; new++ } }
+    END { printf "%d reports, %d more are explained in tests/analyzer.txt\n", new, excused; exit new > 0 }' tests/analyzer.txt - || status=1
 }
 
 valgrind_engine() {
@@ -45,6 +78,8 @@ valgrind_engine() {
   [ $reports -eq 0 ] || status=1
 }
 
-[ "$part" = valgrind ] || address_and_undefined
-[ "$part" = asan ] || valgrind_engine
+case $part in all | asan) address_and_undefined ;; esac
+case $part in all | threads) threads ;; esac
+case $part in all | valgrind) valgrind_engine ;; esac
+case $part in all | analyzer) analyzer ;; esac
 exit $status
