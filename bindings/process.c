@@ -1,6 +1,7 @@
 /* process.c: percept.process: child processes, the working folder, the terminal, signals. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -249,6 +250,12 @@ static int f_hostname(lua_State *L, pc_args *a) {
   return 1;
 }
 
+static int f_user(lua_State *L, pc_args *a) {
+  struct passwd *p = getpwuid(getuid());
+  lua_pushstring(L, p ? p->pw_name : "");
+  return 1;
+}
+
 static const pc_luafn functions[] = {
     {"spawn", "command:table, env:table?, log:str?", f_spawn,
      "starts a program in a group of its own, {\"NAME=value\", ...} added to its environment -> pid", 0},
@@ -269,6 +276,7 @@ static const pc_luafn functions[] = {
     {"chdir", "path:str", f_chdir, "changes the working folder", 0},
     {"program", "", f_program, "path of this program", 0},
     {"hostname", "", f_hostname, "name of this machine", 0},
+    {"user", "", f_user, "name of the user; empty if it is not known", 0},
     {0}};
 
 int luaopen_percept_process(lua_State *L) {

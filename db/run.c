@@ -398,13 +398,14 @@ static int no_such_run(pc_db *db, const char *text) {
 
 int pc_db_find_run(pc_db *db, const char *text, char uid[64]) {
   sqlite3_stmt *st = NULL;
-  int code = pc_db_lock(db, "find run"), rc, n = 0, exact = 0;
+  int code = pc_db_lock(db, "find run"), rc, n = 0, exact = 0, best = 0;
   if (code != PC_OK) return code;
   uid[0] = '\0';
   if ((code = pc_db_ours(db, "find run"))) goto done;
   rc = sqlite3_prepare_v2(db->handle,
-                          "select uid, uid = ?1 from run where substr(uid, 1, length(?1)) = ?1 or name = ?1 "
-                          "order by uid = ?1 desc, started_ms desc limit 2",
+                          "select uid, case ?1 when uid then 2 else name is ?1 end as fit from run "
+                          "where ?1 <> '' and (substr(uid, 1, length(?1)) = ?1 or name = ?1) "
+                          "order by fit desc, started_ms desc limit 2",
                           -1, &st, NULL);
   if (rc != SQLITE_OK) {
     code = pc_db_fail(db, rc, "find run");
@@ -416,7 +417,8 @@ int pc_db_find_run(pc_db *db, const char *text, char uid[64]) {
       code = pc_fail(PC_EFORMAT, "find run: %s: the uid that begins with %s is longer than 63 bytes", db->path, uid);
       goto done;
     }
-    exact = sqlite3_column_int(st, 1);
+    if (n == 1) best = sqlite3_column_int(st, 1);
+    exact = best == 2 || (n == 2 && sqlite3_column_int(st, 1) < best); /* its name, while uids only begin so */
   }
   if (!n)
     code = no_such_run(db, text ? text : "");

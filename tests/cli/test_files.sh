@@ -51,7 +51,7 @@ ln -s /dev/full full.png
 for words in "report one" "data sheet $data --count 2 --size 8"; do
   check "$words onto a folder" 1 "it is a folder" "$P" $words -o folder
   check "$words onto a full disk" 1 "No space left" "$P" $words -o full.png
-  check "$words into no folder" 1 "cannot be written" "$P" $words -o none/x.png
+  check "$words into no folder" 1 "No such file" "$P" $words -o none/x.png
   mkfifo pipe
   timeout 60 cat pipe >got &
   check "$words into a FIFO" 0 "pipe" "$P" $words -o pipe
@@ -89,5 +89,122 @@ cp percept.db "$odd/p.db"
 timeout 60 "$P" doctor --quick --db "$odd/p.db" >out 2>&1
 that "doctor in a folder of an odd name" "grep -q ' free ' out && [ ! -e PWNED ]"
 check "data under a folder of an odd name" 0 "name" "$P" data --under "$odd"
+
+# ---- files of a run: what a row names, and what may be opened ----
+rm -rf percept.db* percept.runs
+cat >draw.lua <<'END'
+local P = require "percept"
+local run = P.run{experiment = "e", name = "drawn"}
+local folder = "percept.runs/" .. run:uid()
+P.sys.mkdir(folder)
+P.images.write(folder .. "/own.png", P.tensor.rand(8, 8, 3))
+run:artifact(folder .. "/own.png", {kind = "picture"})
+run:log(1, {loss = 1})
+run:finish()
+P.files.write("uid", run:uid())
+END
+"$P" draw.lua >out 2>&1
+uid=$(cat uid)
+mkdir elsewhere
+cp "percept.runs/$uid/own.png" elsewhere/other.png
+printf 'a private text' >elsewhere/private.png
+printf '<html>' >"percept.runs/$uid/page.svg"
+cp elsewhere/private.png "percept.runs/$uid/text.png"
+ln -s "$dir/elsewhere/other.png" "percept.runs/$uid/link.png"
+ln -s "$dir/elsewhere" "percept.runs/$uid/deep"
+mkfifo "percept.runs/$uid/pipe.png"
+ln -s /dev/zero "percept.runs/$uid/zero.png"
+truncate -s 3G "percept.runs/$uid/huge.png"
+count() { grep -o 'src="data:' r.html | wc -l; }
+check "report of a run's own picture" 0 "report:" "$P" report drawn -o r.html
+that "is taken in" "[ $(count) -eq 1 ]"
+for path in "$dir/elsewhere/other.png" "elsewhere/other.png" "percept.runs/$uid/../../elsewhere/other.png" "$dir/elsewhere/private.png" \
+  "percept.runs/$uid/text.png" "percept.runs/$uid/page.svg" "percept.runs/$uid/link.png" "percept.runs/$uid/deep/other.png" \
+  "percept.runs/$uid/pipe.png" "percept.runs/$uid/zero.png" "percept.runs/$uid/huge.png" "percept.runs/$uid" "/dev/zero.png" ""; do
+  sqlite3 percept.db "delete from artifact; insert into artifact(run_id,kind,path,bytes,complete,t_ms) values(1,'picture','$path',1,1,0)"
+  check "report of $path" 0 "report:" "$P" report drawn -o r.html
+  that "takes nothing in: $path" "[ $(count) -eq 0 ]"
+done
+
+# ---- going on: checkpoints that moved, are damaged, are gone ----
+cat >train.lua <<'END'
+local P = require "percept"
+local m, first = P.nn.linear(2, 2), true
+return P.experiment{name = "t", defaults = {steps = 30, stop = 0}, modules = function() return {m = P.nn.linear(2, 2)} end, run = function(cfg, run)
+  P.train.loop{name = "fit", steps = cfg.steps, run = run, modules = {m = m}, optimizer = P.optim.sgd(m, {lr = 0.01}), checkpoint_every = 0,
+    keep_every = 1, quiet = true, log_every = 1, step = function(t)
+      if first then print("first step " .. t) first = false end
+      if t == 20 and os.getenv "STOP" then error "stopped here" end
+      return (m(P.tensor.ones(1, 2)) ^ 2):sum()
+    end}
+  run:result{method = "m", split = "s", metric = "v", value = m(P.tensor.ones(1, 2)):sum():item()}
+end}
+END
+value() { "$P" sql --db "$1" --csv "select value from result" 2>>out | tail -1; }
+rows() { "$P" sql --db "$1" --csv "select count(*) || ' ' || count(distinct step) || ' ' || max(step) from metric where name_id = (select id from metric_name where name = 'fit/loss')" 2>>out | tail -1 | tr -d '\r'; }
+"$P" run train.lua --db whole.db --seed 1 >out 2>&1
+begin() { rm -rf w; mkdir w; STOP=1 "$P" run train.lua --db w/t.db --seed 1 --name t >out 2>&1; }
+begin
+check "as it lies" 0 "first step 20" "$P" run --db w/t.db --resume t
+that "ends with the same bits" "[ \"$(value w/t.db)\" = \"$(value whole.db)\" ] && [ \"$(rows w/t.db)\" = '30 30 30' ]"
+begin; mv w moved
+check "moved with its folder" 0 "first step 20" "$P" run --db moved/t.db --resume t
+that "ends with the same bits" "[ \"$(value moved/t.db)\" = \"$(value whole.db)\" ] && [ \"$(rows moved/t.db)\" = '30 30 30' ]"
+rm -rf moved
+begin; for f in w/t.runs/*/fit-00000019.safetensors; do echo x >>"$f"; done
+check "the newest checkpoint damaged" 0 "first step 19" "$P" run --db w/t.db --resume t
+that "said, and ends with the same bits" "grep -q 'fit-00000019' out && [ \"$(value w/t.db)\" = \"$(value whole.db)\" ] && [ \"$(rows w/t.db)\" = '30 30 30' ]"
+begin; rm w/t.runs/*/fit-00000019.safetensors
+check "the newest checkpoint gone" 0 "first step 19" "$P" run --db w/t.db --resume t
+begin; rm w/t.runs/*/fit-*
+check "every checkpoint gone: refused" 1 "--from-start" "$P" run --db w/t.db --resume t
+that "nothing is touched" "! grep -q 'first step' out && [ \"$(rows w/t.db)\" = '19 19 19' ]"
+check "from the start when it is asked for" 0 "first step 1" "$P" run --db w/t.db --resume t --from-start
+that "each row once" "[ \"$(rows w/t.db)\" = '30 30 30' ]"
+check "--from-start alone" 2 "goes with --resume" "$P" run train.lua --from-start
+
+# ---- scripts of others ----
+for change in "host = 'elsewhere'" "user = 'somebody'" "user = null"; do
+  begin; sqlite3 w/t.db "update run set $change"
+  check "resume, $change" 1 "--trust" "$P" run --db w/t.db --resume t
+  that "names the script, runs nothing" "grep -q 'train.lua' out && ! grep -q 'first step' out"
+  check "repro, $change" 1 "--trust" "$P" repro t --db w/t.db
+  check "load, $change" 1 "trust = true" "$P" -e 'require("percept.help").load("t", nil, {db = "w/t.db"})'
+  check "load, trusted, $change" 0 "linear" "$P" -e 'print(require("percept.help").load("t", nil, {db = "w/t.db", trust = true}))'
+  check "resume, trusted, $change" 0 "first step 20" "$P" run --db w/t.db --trust --resume t
+done
+cat >bytes.lua <<'END'
+local f = io.open("compiled.lua", "wb")
+f:write(string.dump(function() io.open("PWNED", "w"):close() end))
+f:close()
+END
+"$P" bytes.lua
+check "a script of bytecode" 1 "bytecode" "$P" compiled.lua
+begin
+"$P" -e 'local P = require "percept" local r = P.recorder.start{db = "w/b.db", experiment = "e", name = "b"} r:source("script", "compiled.lua") r:finish()'
+check "a recorded script of bytecode" 1 "bytecode" "$P" -e 'require("percept.help").load("b", nil, {db = "w/b.db"})'
+sqlite3 w/t.db "update run set script = 'compiled.lua'"
+check "resume of bytecode" 1 "bytecode" "$P" run --db w/t.db --resume t
+that "none of it ran" "[ ! -e PWNED ]"
+
+# ---- what a run is called ----
+rm -f percept.db*
+cat >named.lua <<'END'
+local r = require "percept".run{experiment = "e", name = arg[1]}
+r:log(1, {loss = 1})
+r:finish()
+END
+for called in "first try" "select 1" "@best" "@nosuch" "1e3" "007" "20" "run.html" "./x" "it's" "a=b" "é" "-x" "--all"; do
+  "$P" named.lua "$called"
+  check "show '$called'" 0 "$called" "$P" show -- "$called"
+  check "report '$called'" 0 "curve" "$P" report -o - -- "$called"
+  check "curve '$called'" 0 "loss" "$P" curve -- "$called" loss
+  check "tag '$called'" 0 "" "$P" tag -- "$called" seen
+  that "note '$called'" '"$P" note -- "$called" "a note" >out 2>&1'
+  check "archive '$called'" 0 "" "$P" archive -- "$called"
+done
+check "an empty name" 1 "no run" "$P" show ""
+check "a query all the same" 0 "n" "$P" report "select 1 as n" -o -
+
 echo "$pass passed, $fail failed"
 [ "$fail" -eq 0 ]

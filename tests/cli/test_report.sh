@@ -41,8 +41,10 @@ for _, width in ipairs{32, 64} do
       end
     end
     if width == 32 and seed == 1 then
-      images.write("scene & co.png", images.grid(T.rand(6, 16, 16, 3), {scale = 4}))
-      run:artifact("scene & co.png", {kind = "picture"})
+      local folder = "r.runs/" .. run:uid()
+      require("percept.sys").mkdir(folder)
+      images.write(folder .. "/scene & co.png", images.grid(T.rand(6, 16, 16, 3), {scale = 4}))
+      run:artifact(folder .. "/scene & co.png", {kind = "picture"})
       recorder.start{db = db, experiment = "study", name = "a child", parent = run:uid(), config = {}}:finish()
       write("uid", run:uid())
     end
@@ -102,7 +104,7 @@ for text in "&lt;script&gt;alert(1)&lt;/script&gt;" "a &lt;b&gt; &amp; c" "in ma
   'class="badge failed"' "&lt;b&gt;note"; do has evil.html "$text"; done
 hasnt evil.html "<script"
 hasnt evil.html "<img src=http"
-rm "scene & co.png"
+rm r.runs/*/"scene & co.png"
 check "of a run whose picture is gone" 0 "" "$P" report "$uid" --db r.db -o gone.html
 has gone.html "scene &amp; co.png is gone"
 

@@ -165,4 +165,36 @@ for _, kernel in ipairs(kernels) do
     end
   end)
 end
+check.test("what a function of the caller returns is checked: the message says what is expected", function()
+  local function try(changes)
+    local m = nn.linear(1, 1)
+    local o = {name = "x", steps = 1, modules = {m = m}, optimizer = optim.sgd(m, {lr = 0.1}), quiet = true, checkpoint = false,
+      step = function() return (m(T.ones(1, 1)) ^ 2):sum() end}
+    for key, value in pairs(changes(m)) do o[key] = value end
+    local ok, why = pcall(train.loop, o)
+    check.ok(not ok and tostring(why):find "train%.loop" and not tostring(why):find "attempt to", tostring(why))
+    return tostring(why)
+  end
+  local function loss(m) return (m(T.ones(1, 1)) ^ 2):sum() end
+  for _, wrong in ipairs{1, "x", {}, true, print, T.ones(2), T.ones(0)} do
+    check.ok(try(function() return {step = function() return wrong end} end):find "step")
+    check.ok(try(function() return {eval = function() return wrong end, eval_every = 1, step = function() return T.ones(2) end} end))
+    if type(wrong) ~= "table" then
+      check.ok(try(function(m) return {step = function() return loss(m), wrong end} end):find "second result of step")
+      check.ok(try(function(m) return {step = function() return loss(m) end, eval = function() return wrong end} end):find "eval returns")
+    end
+    if type(wrong) ~= "number" then
+      check.ok(try(function() return {lr = function() return wrong end} end):find "lr must return a number")
+      check.ok(try(function() return {steps = wrong} end):find "steps")
+    end
+    if type(wrong) ~= "number" and not (T.is_tensor(wrong) and wrong:numel() == 1) then
+      check.ok(try(function(m) return {step = function() return loss(m), {figure = wrong} end} end):find "'figure' must be a number")
+    end
+    check.ok(try(function(m) return {step = function() return loss(m), {attention = wrong} end} end):find "attention")
+    if type(wrong) ~= "function" then check.ok(try(function() return {on_log = wrong} end):find "on_log") end
+  end
+  check.ok(try(function() return {step = function() end} end):find "returned nothing")
+  for _, wrong in ipairs{-1, 0.5, 0 / 0, 1 / 0} do check.ok(try(function() return {steps = wrong} end):find "whole number") end
+end)
+
 check.done()

@@ -26,12 +26,16 @@ local command = {
   positional = {"uid"},
 }
 
--- "run", "sweep" or "query", and its name in full.
+-- "run", "sweep" or "query", and its name in full. What something is called exactly goes before what it looks like: a run may be
+-- named "first try", "@best" or "select 1".
 local function kind_of(db, what)
-  if what:sub(1, 1) == "@" or what:find "%s" then return "query", what end
-  local sweep = recorder.query(db, [[select name from sweep where name = cast(:what as text)
-    union all select sweep from run where sweep = cast(:what as text) limit 1]], {what = what})[1]
+  local text = "'" .. what:gsub("'", "''") .. "'" -- a parameter 1e3 would be a number
+  local sweep = recorder.query(db, ([[select name from sweep where name = %s
+    union all select sweep from run where sweep = %s limit 1]]):format(text, text))[1]
   if sweep then return "sweep", sweep.name end
+  local looks_like_sql = what:sub(1, 1) == "@" or what:find "%s"
+  local named = recorder.query(db, ("select 1 as is_run from run where name = %s or uid = %s limit 1"):format(text, text))[1]
+  if looks_like_sql and not named then return "query", what end
   local ok, uid = pcall(recorder.find, db, what)
   if ok then return "run", uid end
   local sweeps = {}
@@ -48,7 +52,7 @@ local function write(path, text)
     return
   end
   local ok, why = pcall(files.write, path, text)
-  if not ok then error("report: " .. options.reason(why), 0) end
+  if not ok then error(("report: cannot write %s: %s"):format(path, options.reason(why):match ": ([^:]*)$"), 0) end
 end
 
 function command.run(opts)

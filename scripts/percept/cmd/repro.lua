@@ -7,6 +7,7 @@ local records = require "percept.records"
 local script = require "percept.run.script"
 local session = require "percept.run.session"
 local sys = require "percept.sys"
+local trust = require "percept.run.trust"
 local T = require "percept.tensor"
 
 local command = {
@@ -24,6 +25,7 @@ local command = {
     {flag = "--dry", text = "compares sources and versions; runs nothing"},
     {flag = "--threads", value = "N", kind = "int", text = "another number of threads than the run had"},
     {flag = "--tolerance", value = "X", kind = "number", text = "relative difference that counts as the same; 0"},
+    {flag = "--trust", text = "runs the script of a run that was recorded on another machine or by another user"},
     {flag = "--keep", text = "does not archive the new run"},
   }, options.db),
   examples = {{"percept repro 20260131-1"}, {"percept repro 20260131-1 --dry", "is it still the same script?"}},
@@ -211,6 +213,9 @@ function command.run(opts)
   local db = absolute(options.path(opts))
   local uid = options.uid(opts, opts[1])
   local run = read_run(db, uid)
+  if not opts.dry then
+    trust.check("repro", db, run, opts.trust, ("percept repro --trust %s"):format(uid))
+  end
   enter(run)
   local hard, soft = changes(run)
   for _, text in ipairs(soft) do io.stderr:write("note: ", text, "\n") end

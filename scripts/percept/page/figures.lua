@@ -1,8 +1,9 @@
 --- page.figures: curves and bars as inline SVG, pictures as data URIs.
+local artifacts = require "percept.run.artifacts"
+local files = require "percept.files"
 local html = require "percept.page.html"
 local plot = require "percept.plot"
 local recorder = require "percept.recorder"
-local sys = require "percept.sys"
 local e = html.e
 
 local figures = {}
@@ -135,18 +136,12 @@ local types = {png = "image/png", jpg = "image/jpeg", jpeg = "image/jpeg", svg =
 --- Is this file a picture that a browser shows?
 function figures.is_picture(path) return types[(path:match "%.(%w+)$" or ""):lower()] ~= nil end
 
---- Where a run's file lies: as recorded, in the run's folder, or beside the database.
-function figures.find(path, cwd, db)
-  local places = {path}
-  if path:sub(1, 1) ~= "/" then
-    if cwd then table.insert(places, 1, cwd .. "/" .. path) end
-    local folder = db:match "^(.*)/[^/]*$"
-    if folder then places[#places + 1] = folder .. "/" .. path end
-  end
-  for _, place in ipairs(places) do
-    if select(2, sys.exists(place)) == "file" then return place end
-  end
-end
+-- Is it what its name says? A picture is taken into a page that goes to others, a private text of that name is not.
+local begins = {
+  png = "^\137PNG\r\n\26\n", jpg = "^\255\216\255", jpeg = "^\255\216\255", gif = "^GIF8[79]a", webp = "^RIFF....WEBP",
+  svg = "^%s*<[?!s]",
+}
+local function is_kind(bytes, kind) return bytes:find(begins[kind]) ~= nil and (kind ~= "svg" or bytes:find "<svg[%s>]" ~= nil) end
 
 -- Width and height of a PNG: they keep the page from jumping.
 local function png_size(bytes)
@@ -158,16 +153,20 @@ local function png_size(bytes)
   return number(17), number(21)
 end
 
---- A picture with its caption; what is lost or too large is said.
-function figures.picture(file, caption, name)
-  local function missing(why) return e.figure{class = "picture", e.figcaption{caption, ": ", why}} end
-  if not file then return missing(("%s is gone"):format(name)) end
-  local f = io.open(file, "rb")
-  local bytes = f and f:read "*a"
-  if f then f:close() end
-  if not bytes then return missing(("%s cannot be read"):format(name)) end
-  if #bytes > most_bytes then return missing(("%s is too large to be embedded (%d MiB)"):format(name, #bytes / 2 ^ 20)) end
-  local kind = types[name:match("%.(%w+)$"):lower()]
+--- A picture of a run with its caption; what is lost, too large or lies elsewhere is said.
+function figures.picture(db, uid, path, caption)
+  local name = path:match "[^/]*$"
+  local function missing(why) return e.figure{class = "picture", e.figcaption{caption, ": ", name, " ", why}} end
+  local file, why = artifacts.find(db, uid, path)
+  if not file then return missing(why) end
+  local st, bytes = files.stat(file), files.read(file, most_bytes)
+  if not bytes and st and st.bytes > most_bytes then
+    return missing(("is too large to be embedded (%d MiB)"):format(st.bytes / 2 ^ 20))
+  end
+  if not bytes then return missing "cannot be read" end
+  local ending = name:match("%.(%w+)$"):lower()
+  if not is_kind(bytes, ending) then return missing(("is no %s file"):format(ending:upper())) end
+  local kind = types[ending]
   local width, height = png_size(bytes)
   local wide = width and width > 640
   if width and width > 2200 then width, height = nil, nil end

@@ -168,7 +168,7 @@ local function files(db, r)
     if figures.is_picture(a.path) then
       local name = a.path:match "[^/]*$"
       local caption = name:gsub("%.%w+$", ""):gsub("[_-]+", " ") .. (a.step and (", step %d"):format(a.step) or "")
-      pictures[#pictures + 1] = figures.picture(figures.find(a.path, r.cwd, db), caption, name)
+      pictures[#pictures + 1] = figures.picture(db, r.uid, a.path, caption)
     end
     rows[#rows + 1] = {a.path, a.kind, a.step and show.number(a.step) or "", show.bytes(a.bytes),
       a.digest and e.code{a.digest:sub(1, 12)} or ""}

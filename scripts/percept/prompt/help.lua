@@ -6,6 +6,7 @@ local examples = require "percept.examples"
 local inspect = require "percept.inspect"
 local percept = require "percept"
 local profile = require "percept.profile"
+local recorder = require "percept.recorder"
 local revive = require "percept.revive"
 local rows = require "percept.rows"
 local terminal = require "percept.terminal"
@@ -17,8 +18,8 @@ local lua_load = load
 
 -- load "UID" is a run; load(function) and load "text of a chunk" are Lua's own.
 local function load_run(what, modules, options)
-  local names_run = what == nil or type(what) == "string" and what:match "^[%w_][%w_.:/-]*$"
-    and (modules == nil or type(modules) == "table")
+  local names_run = what == nil or type(what) == "string" and (modules == nil or type(modules) == "table")
+    and (what:match "^[%w_][%w_.:/-]*$" or pcall(recorder.find, (options or {}).db or rows.db.file, what)) -- "first try"
   if not names_run then return lua_load(what, modules, options) end
   options = options or {}
   options.db = options.db or rows.db.file
@@ -27,7 +28,7 @@ end
 
 M.load = percept.declare("load", "what:any?, modules:any?, options:table?", load_run,
   'a run\'s modules with their weights: m = load "UID"; without a uid the newest run\'s; modules: what the weights go '
-    .. 'into where the script does not say; options: db, which = "best"')
+    .. 'into where the script does not say; options: db, which = "best", trust = true (the script of another machine or user)')
 
 --- The prompt's own globals: name -> value.
 function M.tools()

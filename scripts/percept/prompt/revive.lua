@@ -2,11 +2,12 @@
 -- A study says how its modules are built (percept.experiment{modules = function(cfg) ... end}). The script as it
 -- was recorded is read again up to that statement, its `modules` is called with the recorded configuration, and
 -- the weights come from the run's checkpoints.
+local artifacts = require "percept.run.artifacts"
 local recorder = require "percept.recorder"
 local formats = require "percept.formats"
 local settings = require "percept.run.config"
 local session = require "percept.run.session"
-local sys = require "percept.sys"
+local trust = require "percept.run.trust"
 
 local revive = {}
 
@@ -14,7 +15,7 @@ local function fail(text, ...) error("load: " .. text:format(...), 0) end
 
 local function run_row(db, uid)
   return recorder.query(db, [[
-    select uid, experiment, name, seed, status, script, cwd, config_json from run where uid = :uid]], {uid = uid})[1]
+    select uid, experiment, name, seed, status, script, host, user, command, config_json from run where uid = :uid]], {uid = uid})[1]
 end
 
 -- ---- how the modules are built ----
@@ -29,7 +30,8 @@ end
 -- Runs the script until it reaches percept.experiment{...} and returns what stands between the braces; or until it
 -- opens a run, and returns nil.
 local function read_spec(source)
-  local chunk, why = loadstring(source.text, "@" .. source.path)
+  local chunk, why = load(source.text, "@" .. source.path, "t") -- text alone: bytecode is checked by nobody
+  if not chunk and why:find "wrong mode" then fail("the recorded script %s is compiled bytecode, which nobody can check", source.path) end
   if not chunk then fail("the recorded script does not compile: %s", why) end
   local caught
   local stop = {}
@@ -68,12 +70,6 @@ end
 
 -- ---- the weights ----
 
-local function find_file(row, path)
-  if sys.exists(path) then return path end
-  local there = path:sub(1, 1) ~= "/" and row.cwd and row.cwd .. "/" .. path
-  if there and sys.exists(there) then return there end
-end
-
 -- Newest first; with which = "best" those kept by evaluation before the others.
 local function checkpoints(db, row, which)
   local rows = recorder.query(db, [[
@@ -82,7 +78,7 @@ local function checkpoints(db, row, which)
     order by a.kind = :first desc, a.step desc]], {uid = row.uid, first = which == "best" and "best" or "checkpoint"})
   local list = {}
   for _, c in ipairs(rows) do
-    c.file = find_file(row, c.path)
+    c.file = artifacts.find(db, row.uid, c.path)
     if c.file then list[#list + 1] = c end
   end
   return list
@@ -106,7 +102,9 @@ local function fill(list, modules)
   for _ in pairs(modules) do left = left + 1 end
   for _, c in ipairs(list) do
     if left == 0 then break end
-    for name, state in pairs(states_of(c.file)) do
+    local ok, states = pcall(states_of, c.file)
+    if not ok then io.stderr:write(("load: %s; an earlier checkpoint is looked for\n"):format(tostring(states))) end
+    for name, state in pairs(ok and states or {}) do
       seen[name] = true
       if modules[name] and not steps[name] then
         modules[name]:load_state(state)
@@ -148,7 +146,7 @@ end
 
 --- Modules of a run by name, weights and all, ready to use (not in training mode); also config and info.
 -- uid: the beginning of a uid, or a run's name; nil: the newest run. modules: what the weights go into, where the script does not say.
--- options: db, which ("latest" or "best").
+-- options: db, which ("latest" or "best"), trust: run the recorded script of another machine or user.
 function revive.load(uid, modules, options)
   options = options or {}
   local db = options.db or os.getenv "PERCEPT_DB" or "percept.db"
@@ -158,6 +156,7 @@ function revive.load(uid, modules, options)
   if modules then
     config = recorder.parse_json(row.config_json)
   else
+    trust.check("load", db, row, options.trust, ('load("%s", {trust = true})'):format(row.uid))
     modules, config = build(db, row)
   end
   if #list == 0 then fail("run %s has no checkpoint whose file is there", row.uid) end

@@ -5,11 +5,14 @@ local script = {}
 
 --- Loads a file; nil and a message when it cannot be read or compiled.
 function script.load(path)
-  if path == "-" then return loadfile() end
+  if path == "-" then return loadfile(nil, "t") end
   local file, why = io.open(path, "r")
   if not file then return nil, "cannot open " .. why end
   file:close()
-  return loadfile(path)
+  local chunk
+  chunk, why = loadfile(path, "t")
+  if not chunk and why:find "wrong mode" then why = path .. " is compiled bytecode, which nobody can check; give its source" end
+  return chunk, why
 end
 
 --- Runs a script with strict globals and `arg` set, in the session if one is given. Errors pass on.

@@ -54,19 +54,40 @@ function train.load(path, state)
   return tonumber(meta.step), stripped(tensors, "tensor."), stripped(meta, "meta.")
 end
 
---- The checkpoint to go on from, or nil. path is the one given to train.loop. Of a recorded run
--- the database says which file counts: a file that was written but not recorded when the process
--- died is ahead of the recorded rows, and is not used.
+-- Folder (with its slash) and name of a path.
+local function split(path) return path:match "^(.*/)([^/]*)$" or "", path:match "[^/]*$" end
+
+-- The checkpoints of a loop that its run recorded, newest first. They lie where the loop writes now: the folder may have moved
+-- with its database. A file that was written but not recorded when the process died is ahead of the rows, and is not used.
+local function recorded(path, run)
+  local folder, stem = split((path:gsub("%.safetensors$", "")))
+  local rows, list = recorder.query(run:db_path(), [[
+    select a.path from artifact a join run r on r.id = a.run_id
+    where r.uid = :uid and a.kind = 'checkpoint' and a.complete order by a.step desc, a.id desc]], {uid = run:uid()}), {}
+  for _, row in ipairs(rows) do
+    local _, name = split(row.path)
+    if name:sub(1, #stem + 1) == stem .. "-" and name:match("^%d+%.safetensors$", #stem + 2) then list[#list + 1] = folder .. name end
+  end
+  return list
+end
+
+--- The checkpoint to go on from, or nil. path is the one given to train.loop. A run that recorded checkpoints of this loop, none of
+-- which is there and whole, is an error: beginning anew would mix two trainings.
 function train.newest(path, run)
   if not path then return nil end
   if not run then return sys.exists(path) and path or nil end
   if not run.resumed then return nil end
-  local stem = (path:gsub("%.safetensors$", ""))
-  local rows = recorder.query(run:db_path(), [[
-    select a.path from artifact a join run r on r.id = a.run_id
-    where r.uid = :uid and a.kind = 'checkpoint' and a.complete order by a.step desc]], {uid = run:uid()})
-  for _, row in ipairs(rows) do
-    if row.path:sub(1, #stem + 1) == stem .. "-" and sys.exists(row.path) then return row.path end
+  local list, lost = recorded(path, run), nil
+  for _, file in ipairs(list) do
+    local ok, why = pcall(formats.load_checkpoint, file)
+    if ok then
+      if lost then io.stderr:write(("%s; going on from %s\n"):format(lost, file)) end
+      return file
+    end
+    lost = lost or tostring(why)
+  end
+  if lost then
+    error(("%s; no checkpoint before it is there: percept run --resume %s --from-start begins at step 1"):format(lost, run:uid()), 0)
   end
 end
 
@@ -119,11 +140,70 @@ local function checkpoint_path(options)
   return ("%s/%s.safetensors"):format(folder, (options.name:gsub("[^%w_.-]", "_")))
 end
 
+local function shown(v)
+  if v == nil then return "nothing" end
+  if T.is_tensor(v) then return ("a %s tensor (%s)"):format(v:dtype(), table.concat(v:shape(), ",")) end
+  return type(v) == "string" and ("the string %q"):format(v) or type(v) == "number" and "the number " .. v or "a " .. type(v)
+end
+
+local function number_of(v) -- nil when it is no number and no tensor of one
+  if type(v) == "number" then return v end
+  return T.is_tensor(v) and v:numel() == 1 and v:item() or nil
+end
+
+-- What a function of the caller returned, {figure = number or tensor of one number}, as numbers.
+local function figures_of(what, figures, skip)
+  local out = {}
+  if type(figures) ~= "table" then
+    error(("train.loop: %s must be a table {figure = number or tensor of one number}, not %s"):format(what, shown(figures)), 0)
+  end
+  for name, v in pairs(figures) do
+    if type(name) ~= "string" then error(("train.loop: %s: a figure is called by a name, not by %s"):format(what, shown(name)), 0) end
+    if name ~= skip then
+      out[name] = number_of(v)
+      if out[name] == nil then
+        error(("train.loop: %s: '%s' must be a number or a tensor of one number, not %s"):format(what, name, shown(v)), 0)
+      end
+    end
+  end
+  return out
+end
+
+local kinds = {
+  name = "string", steps = "number", first = "number", step = "function", modules = "table", lr = "function", clip = "number",
+  offset = "number", log_every = "number", checkpoint_every = "number", keep_every = "number", resume = "boolean", quiet = "boolean",
+  images = "number", eval = "function", eval_every = "number", watch = "table", on_step = "function", on_log = "function",
+  on_eval = "function", on_checkpoint = "function", on_end = "function",
+}
+
+local function callable(v) -- a schedule is an object that can be called
+  local mt = debug.getmetatable(v)
+  return type(mt) == "table" and mt.__call ~= nil
+end
+
+local function check_kinds(options)
+  for name, kind in pairs(kinds) do
+    local v = options[name]
+    if v ~= nil and type(v) ~= kind and not (kind == "function" and callable(v)) then error(("train.loop: option '%s' must be a %s, not %s"):format(name, kind, shown(v)), 0) end
+  end
+  for _, name in ipairs{"steps", "first", "log_every", "eval_every", "keep_every"} do
+    local v, least = options[name], (name == "steps" or name == "first") and 0 or 1
+    if v and not (v >= least and v == math.floor(v) and v <= 2 ^ 53) then
+      error(("train.loop: option '%s' must be a whole number from %d on, not %s"):format(name, least, tostring(v)), 0)
+    end
+  end
+  if options.checkpoint ~= nil and options.checkpoint ~= false and type(options.checkpoint) ~= "string" then
+    error(("train.loop: option 'checkpoint' must be a path, or false, not %s"):format(shown(options.checkpoint)), 0)
+  end
+end
+
 local function new_loop(options)
+  if type(options) ~= "table" then error(("train.loop: a table of options is expected, not %s"):format(shown(options)), 0) end
   check_options(options, known, "train.loop")
   for _, name in ipairs{"name", "steps", "step", "optimizer", "modules"} do
     if options[name] == nil then error(("train.loop: option '%s' is missing"):format(name), 0) end
   end
+  check_kinds(options)
   local watch = options.watch or {}
   check_options(watch, {metric = true, goal = true, patience = true, min_delta = true}, "train.loop: watch")
   if options.watch and not options.eval then error("train.loop: watch needs eval, whose figures it watches", 0) end
@@ -151,7 +231,12 @@ function Loop:take_up()
   if not self.newest then return options.first or 0 end
   local first, _, meta = train.load(self.newest, self.state)
   self.best, self.waited = tonumber(meta.best), tonumber(meta.waited) or 0
-  self.best_path, self.newest_step = meta.best_path, first
+  self.newest_step = first
+  if meta.best_path then -- where it lies now, if it is one of ours: it will be removed for a better one
+    local folder, stem = split((self.path:gsub("%.safetensors$", "")))
+    local _, name = split(meta.best_path)
+    self.best_path = name:sub(1, #stem + 6) == stem .. "-best-" and folder .. name or nil
+  end
   self.stopped, self.evaluated = meta.stopped == "true", tonumber(meta.evaluated)
   return first
 end
@@ -249,14 +334,12 @@ function Loop:measure(t, loss, values, norm)
   end
   local images = options.images
   local row = {}
-  for name, v in pairs(values or {}) do
-    if name == "attention" then
-      images = images or v:size(1)
-      for key, figure in pairs(train.slot_figures(v)) do row[key] = figure end
-    else
-      self.figures[name] = type(v) == "number" and v or v:item()
-    end
+  local attention = values and values.attention
+  if attention then
+    images = images or attention:size(1)
+    for key, figure in pairs(train.slot_figures(attention)) do row[key] = figure end
   end
+  for name, v in pairs(figures_of("the second result of step", values or {}, "attention")) do self.figures[name] = v end
   for name, v in pairs(self.figures) do row[name] = v end
   row.grad_norm, row.lr = norm, self.optimizer:lr()
   local now = sys.time()
@@ -277,10 +360,8 @@ end
 function Loop:evaluate(t)
   local options, watch, began = self.options, self.watch, sys.time()
   local figures = T.no_grad(function() return options.eval(t) end)
-  if type(figures) ~= "table" then error("train.loop: eval must return {figure = number, ...}", 0) end
+  local numbers = figures_of("what eval returns", figures)
   self.evaluated = t
-  local numbers = {}
-  for name, v in pairs(figures) do numbers[name] = type(v) == "number" and v or v:item() end
   self:log(t, numbers, options.name .. "/eval/")
   self:tell("on_eval", t, numbers)
   local value = numbers[watch.metric]
@@ -311,11 +392,31 @@ function Loop:evaluate_when_due(t)
   self:boundary(t) -- evaluations may draw random numbers
 end
 
+local function check_step(t, loss, values)
+  if not T.is_tensor(loss) or loss:numel() ~= 1 then
+    error(("train.loop: step must return the loss, a tensor of one number that depends on the modules, and a table of figures or "
+      .. "nothing; step %d returned %s"):format(t, shown(loss)), 0)
+  end
+  if not loss:requires_grad() then
+    error(("train.loop: the loss that step %d returned depends on no parameter: was it computed without gradients, or detached?"):format(t), 0)
+  end
+  if values ~= nil and type(values) ~= "table" then figures_of("the second result of step", values) end
+  local attention = values and values.attention
+  if attention ~= nil and not (T.is_tensor(attention) and attention:dim() == 3) then
+    error(("train.loop: the figure 'attention' of step must be a tensor (B,pixels,K), not %s"):format(shown(attention)), 0)
+  end
+end
+
 function Loop:step(t)
   local options, optimizer = self.options, self.optimizer
-  if options.lr then optimizer:lr(options.lr(t - 1)) end
+  if options.lr then
+    local rate = options.lr(t - 1)
+    if type(rate) ~= "number" then error(("train.loop: lr must return a number, the rate of step %d, not %s"):format(t, shown(rate)), 0) end
+    optimizer:lr(rate)
+  end
   optimizer:zero_grad()
   local loss, values = options.step(t)
+  check_step(t, loss, values)
   loss:backward()
   local norm = optimizer:clip(options.clip or 0)
   optimizer:step()
