@@ -20,7 +20,6 @@
 /* The call fails with this code and its message holds the text. */
 #define must_fail(call, code, text)                                                  \
   do {                                                                               \
-    pc_error_clear();                                                                \
     int rc_ = (call);                                                                \
     ck_assert_int_eq(rc_, code);                                                     \
     ck_assert_msg(strstr(pc_error_text(), text), "message is: %s", pc_error_text()); \
