@@ -20,7 +20,7 @@ static const char *expected(const pc_param *p) {
 }
 
 int pc_arg_fail_at(lua_State *L, const pc_args *a, int i, const char *what) {
-  const pc_param *p = &a->decl->p[i];
+  const pc_param *p = &a->decl->sig->p[i];
   const char *remedy = "";
   int at = a->a[i].at;
   int tensorish = p->type <= PC_T_TENSORS;
@@ -44,12 +44,14 @@ static int to_int(lua_State *L, int idx, int64_t *out) {
 static int is_position(pc_type t) { return t == PC_T_DIM || t == PC_T_DIMS || t == PC_T_INDEX; }
 
 static int take_int(lua_State *L, pc_args *a, int i, int idx, int64_t *out) {
-  const pc_param *p = &a->decl->p[i];
+  const pc_param *p = &a->decl->sig->p[i];
   if (!to_int(L, idx, out)) {
     a->a[i].at = idx;
+    if (p->type == PC_T_INT && lua_type(L, idx) == LUA_TNUMBER)
+      return pc_range_fail(a->decl->name, p->name, &p->range, lua_tonumber(L, idx));
     return pc_arg_fail_at(L, a, i, lua_type(L, idx) == LUA_TNUMBER ? "an integer" : NULL);
   }
-  if (is_position(p->type) && !pc_from_lua_position(*out, out))
+  if (is_position(p->type) && !pc_from_position(*out, out))
     return pc_fail(PC_EARG, "%s: argument %d (%s): 0 is not a %s: they count from 1, or from -1 backwards",
                    a->decl->name, i + 1, p->name, p->type == PC_T_INDEX ? "position" : "dimension");
   return PC_OK;
@@ -61,7 +63,7 @@ static int take_list(lua_State *L, pc_args *a, int i, int idx) {
   int n = (int)lua_objlen(L, idx), rc = PC_OK;
   if (n > PC_MAX_DIM)
     return pc_fail(PC_EARG, "%s: argument %d (%s): a list of %d entries; the most is %d", a->decl->name, i + 1,
-                   a->decl->p[i].name, n, PC_MAX_DIM);
+                   a->decl->sig->p[i].name, n, PC_MAX_DIM);
   v->nl = n;
   for (int k = 0; k < n && rc == PC_OK; k++) {
     lua_rawgeti(L, idx, k + 1);
@@ -70,10 +72,10 @@ static int take_list(lua_State *L, pc_args *a, int i, int idx) {
       rc = take_int(L, a, i, lua_gettop(L), &v->l[k]);
     else
       rc = pc_fail(PC_EARG, "%s: argument %d (%s): entry %d of the list: expected an integer, got %s", a->decl->name,
-                   i + 1, a->decl->p[i].name, k + 1, pc_describe(L, -1));
+                   i + 1, a->decl->sig->p[i].name, k + 1, pc_describe(L, -1));
     lua_pop(L, 1);
   }
-  if (rc == PC_OK && a->decl->p[i].type == PC_T_SIZE2 && n != 2) rc = pc_arg_fail_at(L, a, i, NULL);
+  if (rc == PC_OK && a->decl->sig->p[i].type == PC_T_SIZE2 && n != 2) rc = pc_arg_fail_at(L, a, i, NULL);
   return rc;
 }
 
@@ -81,11 +83,12 @@ static int take_list(lua_State *L, pc_args *a, int i, int idx) {
 static int take_run(lua_State *L, pc_args *a, int i, int idx, int last, int *used) {
   pc_val *v = &a->a[i].v;
   const pc_decl *d = a->decl;
-  int more = i + 1 >= d->n || d->p[i + 1].type == PC_T_CLASS || !pc_arg_types[d->p[i + 1].type].number;
+  int more = i + 1 >= d->sig->n || d->sig->p[i + 1].type == PC_T_CLASS || !pc_arg_types[d->sig->p[i + 1].type].number;
   int n = 0, rc = PC_OK;
   do {
     if (n == PC_MAX_DIM)
-      return pc_fail(PC_EARG, "%s: argument %d (%s): more than %d numbers", d->name, i + 1, d->p[i].name, PC_MAX_DIM);
+      return pc_fail(PC_EARG, "%s: argument %d (%s): more than %d numbers", d->name, i + 1, d->sig->p[i].name,
+                     PC_MAX_DIM);
     if ((rc = take_int(L, a, i, idx + n, &v->l[n])) < 0) return rc;
     n++;
   } while (more && idx + n <= last && lua_type(L, idx + n) == LUA_TNUMBER);
@@ -114,7 +117,7 @@ static int take_tensors(lua_State *L, pc_args *a, int i, int idx, int last, int 
     a->list[k] = pc_to_tensor(L, -1);
     if (!a->list[k])
       return pc_fail(PC_EARG, "%s: argument %d (%s): entry %d of the list: expected a tensor, got %s", a->decl->name,
-                     i + 1, a->decl->p[i].name, k + 1, pc_describe(L, -1));
+                     i + 1, a->decl->sig->p[i].name, k + 1, pc_describe(L, -1));
     lua_pop(L, 1); /* the list itself keeps it alive */
   }
   return PC_OK;
@@ -134,13 +137,6 @@ static int take_value(lua_State *L, pc_args *a, int i, int idx) {
   return PC_OK;
 }
 
-static int one_of(const char *s, const char *choices) {
-  size_t n = strlen(s);
-  for (const char *c = choices; c; c = strchr(c, '|') ? strchr(c, '|') + 1 : NULL)
-    if (!strncmp(c, s, n) && (c[n] == 0 || c[n] == '|')) return 1;
-  return 0;
-}
-
 static int callable(lua_State *L, int idx) {
   if (lua_isfunction(L, idx)) return 1;
   if (!luaL_getmetafield(L, idx, "__call")) return 0;
@@ -150,7 +146,7 @@ static int callable(lua_State *L, int idx) {
 
 /* Takes argument i from stack place idx (and following ones up to last, for runs). */
 static int take(lua_State *L, pc_args *a, int i, int idx, int last, int *used) {
-  const pc_param *p = &a->decl->p[i];
+  const pc_param *p = &a->decl->sig->p[i];
   pc_arg *arg = &a->a[i];
   pc_dtype d;
   int rc = PC_OK, type = lua_type(L, idx);
@@ -179,7 +175,9 @@ static int take(lua_State *L, pc_args *a, int i, int idx, int last, int *used) {
     case PC_T_STR:
       if (type != LUA_TSTRING) return pc_arg_fail_at(L, a, i, NULL);
       arg->v.s = lua_tostring(L, idx);
-      if (p->choices && !one_of(arg->v.s, p->choices)) rc = pc_arg_fail_at(L, a, i, NULL);
+      if (!p->bytes && strlen(arg->v.s) != lua_objlen(L, idx))
+        return pc_arg_fail_at(L, a, i, "a string without NUL bytes");
+      if (p->choices && !pc_one_of(arg->v.s, p->choices)) return pc_arg_fail_at(L, a, i, NULL);
       break;
     case PC_T_DTYPE:
       if (type != LUA_TSTRING || pc_dtype_parse(&d, lua_tostring(L, idx)) < 0) return pc_arg_fail_at(L, a, i, NULL);
@@ -206,7 +204,7 @@ static int take(lua_State *L, pc_args *a, int i, int idx, int last, int *used) {
       if (!(arg->p = pc_to_object(L, idx, p->type_name))) rc = pc_arg_fail_at(L, a, i, NULL);
       break;
   }
-  return rc;
+  return rc == PC_OK ? pc_param_check(a->decl->name, p, &arg->v) : rc;
 }
 
 enum { KEYS_NONE = 0, KEYS_LIST = 1, KEYS_NAMED = 2 };
@@ -229,11 +227,11 @@ static int unknown_name(const pc_decl *d, const char *key) {
   char list[400];
   int n = 0;
   *list = 0;
-  for (int i = 0; i < d->n; i++) {
-    known[i] = d->p[i].name;
-    if (n < (int)sizeof list - 40) n += snprintf(list + n, sizeof list - n, i ? ", %s" : "%s", d->p[i].name);
+  for (int i = 0; i < d->sig->n; i++) {
+    known[i] = d->sig->p[i].name;
+    if (n < (int)sizeof list - 40) n += snprintf(list + n, sizeof list - n, i ? ", %s" : "%s", d->sig->p[i].name);
   }
-  const char *near = pc_nearest(key, known, d->n);
+  const char *near = pc_nearest(key, known, d->sig->n);
   char hint[80] = "";
   if (near) snprintf(hint, sizeof hint, "did you mean '%s'? ", near);
   return pc_fail(PC_EARG, "%s: unknown option '%s'; %sknown are: %s", d->name, key, hint, list);
@@ -252,16 +250,16 @@ static int take_named(lua_State *L, pc_args *a, int idx, int with_list) {
     }
     const char *key = lua_tostring(L, -1);
     int i = 0;
-    while (i < d->n && strcmp(d->p[i].name, key)) i++;
-    if (i == d->n) return unknown_name(d, key);
+    while (i < d->sig->n && strcmp(d->sig->p[i].name, key)) i++;
+    if (i == d->sig->n) return unknown_name(d, key);
     if (a->a[i].at)
       return pc_fail(PC_EARG, "%s: argument %d (%s) is given twice: by position and by name", d->name, i + 1, key);
   }
-  luaL_checkstack(L, d->n + 4, "too many arguments");
-  for (int i = 0; i < d->n; i++) {
+  luaL_checkstack(L, d->sig->n + 4, "too many arguments");
+  for (int i = 0; i < d->sig->n; i++) {
     int used;
     if (a->a[i].at) continue;
-    lua_pushstring(L, d->p[i].name);
+    lua_pushstring(L, d->sig->p[i].name);
     lua_rawget(L, idx);
     if (lua_isnil(L, -1)) {
       lua_pop(L, 1);
@@ -284,32 +282,62 @@ static int too_many(lua_State *L, const pc_decl *d, int top) {
                  lua_tostring(L, -1));
 }
 
-static int parse(lua_State *L, const pc_decl *d, pc_args *a) {
-  int top = lua_gettop(L), i = 0, rc, used;
+/* Nothing is given yet. */
+static void begin(const pc_decl *d, pc_args *a) {
   a->decl = d;
-  a->n = d->n;
+  a->n = d->sig->n;
   a->nown = a->nlist = a->rest = a->nrest = 0;
   a->list = NULL;
-  for (int k = 0; k < d->n; k++) {
+  for (int k = 0; k < d->sig->n; k++) {
     a->a[k].at = 0;
     a->a[k].t = NULL;
     a->a[k].p = NULL;
-    if (d->p[k].type <= PC_T_TENSORS) /* no value besides the tensor */
+    if (d->sig->p[k].type <= PC_T_TENSORS) /* no value besides the tensor */
       a->a[k].v.set = 0;
     else
-      a->a[k].v = d->p[k].def;
+      a->a[k].v = d->sig->p[k].def;
   }
+}
+
+static int nothing_missing(lua_State *L, const pc_args *a) {
+  for (int k = 0; k < a->n; k++)
+    if (!a->a[k].at && !a->decl->sig->p[k].optional) return pc_arg_fail_at(L, a, k, NULL);
+  return PC_OK;
+}
+
+int pc_read_table(lua_State *L, const pc_decl *d, int idx, pc_args *a) {
+  if (idx < 0) idx = lua_gettop(L) + 1 + idx;
+  begin(d, a);
+  int rc = take_named(L, a, idx, 1);
+  return rc < 0 ? rc : nothing_missing(L, a);
+}
+
+void pc_args_options(const pc_args *a, void *opts) {
+  const pc_options *t = a->decl->options;
+  for (int i = 0; t && i < t->n; i++) {
+    const pc_arg *x = &a->a[pc_signature_find(a->decl->sig, t->rows[i].name)];
+    if (!x->at) continue;
+    if (x->v.s)
+      pc_option_set_str(&t->rows[i], opts, x->v.s);
+    else
+      pc_option_set_num(&t->rows[i], opts, t->rows[i].type == PC_OPTION_bool ? (double)x->v.i : x->v.d);
+  }
+}
+
+static int parse(lua_State *L, const pc_decl *d, pc_args *a) {
+  int top = lua_gettop(L), i = 0, rc, used;
+  begin(d, a);
   for (int idx = 1; idx <= top; idx += used, i++) {
     used = 1;
-    if (i == d->n && d->variadic) {
+    if (i == d->sig->n && d->sig->variadic) {
       a->rest = idx;
       a->nrest = top - idx + 1;
       break;
     }
-    if (idx == top && lua_istable(L, idx) && (i >= d->n || !takes_table(L, d->p[i].type, idx))) {
-      int keys = keys_of(L, idx), list = i < d->n && takes_list(d->p[i].type);
+    if (idx == top && lua_istable(L, idx) && (i >= d->sig->n || !takes_table(L, d->sig->p[i].type, idx))) {
+      int keys = keys_of(L, idx), list = i < d->sig->n && takes_list(d->sig->p[i].type);
       /* an empty pair does not exist: {} is a table without options there */
-      if (!(keys & KEYS_LIST) && (keys & KEYS_NAMED || !list || d->p[i].type == PC_T_SIZE2)) {
+      if (!(keys & KEYS_LIST) && (keys & KEYS_NAMED || !list || d->sig->p[i].type == PC_T_SIZE2)) {
         if ((rc = take_named(L, a, idx, 0)) < 0) return rc;
         break;
       }
@@ -320,12 +348,10 @@ static int parse(lua_State *L, const pc_decl *d, pc_args *a) {
       }
     }
     if (lua_isnil(L, idx)) continue;
-    if (i >= d->n) return too_many(L, d, top);
+    if (i >= d->sig->n) return too_many(L, d, top);
     if ((rc = take(L, a, i, idx, top, &used)) < 0) return rc;
   }
-  for (int k = 0; k < d->n; k++)
-    if (!a->a[k].at && !d->p[k].optional) return pc_arg_fail_at(L, a, k, NULL);
-  return PC_OK;
+  return nothing_missing(L, a);
 }
 
 /* ---- the one C function behind every declared one ---- */
@@ -336,14 +362,18 @@ lua_State *pc_lua_now(void) { return now ? now : home; }
 lua_State *pc_lua_home(void) { return home; }
 void pc_set_lua_home(lua_State *L) { home = L; }
 
+void pc_args_release(pc_args *a) {
+  while (a->nown > 0) pc_tensor_release(a->own[--a->nown]);
+}
+
 int pc_call_declared(lua_State *L, const pc_decl *d) {
   lua_State *before = now;
   pc_args a;
   now = L;
-  int top = lua_gettop(L), rc = d->direct && top == d->nin ? d->direct(L, d) : PC_NOT_DIRECT;
+  int top = lua_gettop(L), rc = d->direct && top == d->sig->nin ? d->direct(L, d) : PC_NOT_DIRECT;
   for (int again = 0; rc == PC_NOT_DIRECT || rc == PC_ENOMEM; again = 1) {
     if ((rc = parse(L, d, &a)) == PC_OK) rc = d->call(L, &a);
-    while (a.nown > 0) pc_tensor_release(a.own[--a.nown]);
+    pc_args_release(&a);
     if (rc != PC_ENOMEM || again || !(d->flags & PC_RETRY)) break;
     lua_settop(L, top);
     lua_gc(L, LUA_GCCOLLECT, 0);

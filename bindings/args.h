@@ -1,19 +1,8 @@
 /* args.h: declared arguments: one signature string validates calls and feeds help.
  *
- * Signature grammar: comma-separated `name:type[?][=default]`; `?` or a default
- * make the argument optional. "x:tensor, dim:dims?, keepdim:bool=false".
- *   tensor    a tensor                                   -> a.t
- *   value     a tensor or a number (0-dim, weak)         -> a.t
- *   tensors   tensors, or one list of them               -> args.list, args.nlist
- *   int num bool str       str(a|b|c) allows these only  -> v.i v.d v.i v.s
- *   dim index  counted from 1, negative from the end     -> v.i from 0; negative stays (-1 is the last)
- *   dims       one or several dim, or a list             -> v.l v.nl likewise; left out: all
- *   size       sizes, or one list of them                -> v.l v.nl
- *   size2      a number or {a,b}                         -> v.l, v.nl == 2
- *   dtype      "f32", "f64", "i64", "i32", "u8"          -> v.i
- *   any table function                                   -> a.at, the place on the Lua stack
- *   ...       last: further arguments of any kind        -> args.rest, args.nrest (stack places)
- *   another word: a userdata class "percept.<word>" made by pc_class() -> a.p
+ * The grammar of signatures is grad/signature.h's. `@` in a signature stands for the rows of the function's option
+ * table (base/options.h): {"adam", "params:any, @", f_adam, "...", 0, &pc_adam_options}; the function fills the struct
+ * from what was given with pc_args_options(a, &o).
  * dims and size swallow all numbers that follow, unless the next argument takes
  * a number itself.
  *
@@ -40,40 +29,9 @@
 #include <lua.h>
 #include <lualib.h>
 
+#include "base/options.h"
 #include "bindings/handle.h"
 #include "grad/op.h"
-
-#define PC_MAX_ARGS 24
-
-typedef enum pc_type {
-  PC_T_TENSOR,
-  PC_T_VALUE,
-  PC_T_TENSORS,
-  PC_T_INT,
-  PC_T_NUM,
-  PC_T_BOOL,
-  PC_T_STR,
-  PC_T_DIM,
-  PC_T_DIMS,
-  PC_T_INDEX,
-  PC_T_SIZE,
-  PC_T_SIZE2,
-  PC_T_DTYPE,
-  PC_T_ANY,
-  PC_T_TABLE,
-  PC_T_FUNCTION,
-  PC_T_CLASS
-} pc_type;
-
-typedef struct pc_param {
-  const char *name;
-  const char *type_name; /* as written: "tensor", "module" */
-  const char *choices;   /* "a|b|c", or NULL */
-  const char *text;      /* the default as written, or NULL */
-  pc_type type;
-  int optional; /* may be left out */
-  pc_val def;   /* the default; set == 0 */
-} pc_param;
 
 typedef struct pc_arg {
   int at;       /* place of the value on the Lua stack; 0: left out */
@@ -110,7 +68,8 @@ typedef struct pc_luafn {
   pc_call *call;
   const char *help; /* one line */
   int flags;
-  pc_call_direct *direct; /* of an op, or NULL */
+  pc_call_direct *direct;    /* of an op, or NULL */
+  const pc_options *options; /* what `@` in sig stands for */
 } pc_luafn;
 
 struct pc_decl {
@@ -118,12 +77,10 @@ struct pc_decl {
   const char *help;
   pc_call *call;
   int flags;
-  int op;                 /* pc_opcode, or -1 */
-  int n, nin, nv;         /* all arguments; tensors among them; others */
-  pc_call_direct *direct; /* of an op whose tensors alone make a call; else NULL */
-  pc_val *left_out;       /* of such an op: its other arguments when they are left out, nv of them */
-  int variadic;           /* ends in `...` */
-  pc_param p[PC_MAX_ARGS];
+  int op;                    /* pc_opcode, or -1 */
+  pc_call_direct *direct;    /* of an op whose tensors alone make a call; else NULL */
+  const pc_signature *sig;   /* of an op: the row's */
+  const pc_options *options; /* or NULL */
 };
 
 /* Pushes a checked function. name, sig and help are copied. `module` (or NULL) goes before the
@@ -131,6 +88,17 @@ struct pc_decl {
  * the function's upvalue PC_UPVALUE. Raises a Lua error for a malformed signature. */
 void pc_declare(lua_State *L, const char *module, const pc_luafn *fn, int op, int nup);
 #define PC_UPVALUE lua_upvalueindex(2)
+
+/* A table that a function takes within an argument: a group of parameters, a piece of a schedule. Declared like a
+ * function that is never called; name is what messages say. Lives as long as L does. */
+const pc_decl *pc_declare_table(lua_State *L, const pc_luafn *fn);
+/* Checks the named entries of the table at idx; those of its list part are the caller's. *a is to be released by
+ * pc_args_release. Values stay on the Lua stack. */
+int pc_read_table(lua_State *L, const pc_decl *d, int idx, pc_args *a);
+void pc_args_release(pc_args *a);
+/* Sets the fields of the declaration's option table that were given; the others stay as they are (an initialiser's,
+ * or the group's around). */
+void pc_args_options(const pc_args *a, void *opts);
 
 /* Sets each function of the list (ended by name NULL) in the table on top of the stack. */
 void pc_register(lua_State *L, const char *module, const pc_luafn *fns);

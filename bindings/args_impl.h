@@ -5,7 +5,6 @@
 #include "bindings/args.h"
 
 typedef struct pc_arg_type {
-  const char *name;
   const char *expected;
   char number; /* takes a number: a varargs list before it stops after one */
 } pc_arg_type;
@@ -13,11 +12,5 @@ typedef struct pc_arg_type {
 extern const pc_arg_type pc_arg_types[PC_T_CLASS]; /* by pc_type */
 
 int pc_arg_fail_at(lua_State *L, const pc_args *a, int i, const char *what); /* pc_arg_fail, by place */
-
-/* A place counted from 1, negative from the end, to one counted from 0 (negative as it is). Returns 0 for 0. */
-static inline int pc_from_lua_position(int64_t one_based, int64_t *zero_based) {
-  *zero_based = one_based > 0 ? one_based - 1 : one_based;
-  return one_based != 0;
-}
 
 #endif

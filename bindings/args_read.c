@@ -6,11 +6,7 @@
 
 #include "bindings/args_impl.h"
 
-static int find(const pc_args *a, const char *name) {
-  for (int i = 0; i < a->n; i++)
-    if (!strcmp(a->decl->p[i].name, name)) return i;
-  return -1;
-}
+static int find(const pc_args *a, const char *name) { return pc_signature_find(a->decl->sig, name); }
 
 static _Noreturn void misread(const pc_args *a, const char *name, const char *why) {
   fprintf(stderr, "percept: %s: reads argument '%s': %s\n", a->decl->name, name, why);
@@ -21,7 +17,7 @@ static _Noreturn void misread(const pc_args *a, const char *name, const char *wh
 static const pc_arg *get(const pc_args *a, const char *name, unsigned types) {
   int i = find(a, name);
   if (i < 0) misread(a, name, "not in the signature");
-  if (!(types >> a->decl->p[i].type & 1)) misread(a, name, "declared with another type");
+  if (!(types >> a->decl->sig->p[i].type & 1)) misread(a, name, "declared with another type");
   return &a->a[i];
 }
 

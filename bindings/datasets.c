@@ -393,14 +393,16 @@ static const pc_luafn batches_methods[] = {
 
 static const pc_luafn functions[] = {
     {"scenes",
-     "dir:str, height:int=0, width:int=0, labels:str?, on_error:str(stop|skip)=stop, cache_dir:str?, masks:bool=true, "
+     "dir:str, height:int(0..)=0, width:int(0..)=0, labels:str?, on_error:str(stop|skip)=stop, cache_dir:str?, "
+     "masks:bool=true, "
      "only:table?, "
      "exclude:table?, factors:table?",
      f_scenes, "a folder of PNGs with labels.csv; only/exclude = {column = {values}}; decoded once into a mapped cache",
      0},
     {"emoji",
-     "assets:str=experiments/data/assets, count:int=1000, size:int=64, seed:int=0, occlusion:num=0, textures:table?, "
-     "animals:table?, places:table?, first:int=1, keep:num=512",
+     "assets:str=experiments/data/assets, count:int64=1000, size:int(1..)=64, seed:int64=0, "
+     "occlusion:num(0..1)=0, textures:table?, "
+     "animals:table?, places:table?, first:int64=1, keep:num(0..)=512",
      f_emoji,
      "composed scenes, as many as wanted: animal cut-outs (assets/emoji) on photographs of places (assets/panoramas) "
      "-> "
@@ -408,9 +410,9 @@ static const pc_luafn functions[] = {
      "seed and first alone; pixels above keep MiB are drawn when asked for",
      0},
     {"split",
-     "scenes:scenes, preset:str=background, pairs:table?, rule:str=band, fraction:num=0.25, offset:int=0, "
+     "scenes:scenes, preset:str=background, pairs:table?, rule:str=band, fraction:num(0..1)=0.25, offset:int=0, "
      "cells:table?, "
-     "unordered:bool=false, ignore:table?, val:num=0.1, test:num=-1, pseudo:num=0, seed:int=0",
+     "unordered:bool=false, ignore:table?, val:num(-1..1)=0.1, test:num(-1..1)=-1, pseudo:num(0..1)=0, seed:int64=0",
      f_split,
      "held-out combinations -> {id_train, id_val, id_test, pseudo_ood, ood (i64 indices), digest, cells (text), cell "
      "(u8 rows x columns: 0 ID, 1 pseudo-OOD, 2 OOD), count (images), rows, columns (names), row_factor, "
@@ -420,7 +422,7 @@ static const pc_luafn functions[] = {
     {"licence", "dir:str", f_licence,
      "licence of a folder of scenes, without opening it -> name, notice, restricted; from its file LICENSE, or PUG's",
      0},
-    {"batches", "index:tensor, batch:int, seed:int=0, shuffle:bool=true, keep_last:bool=false", f_batches,
+    {"batches", "index:tensor, batch:int(1..), seed:int64=0, shuffle:bool=true, keep_last:bool=false", f_batches,
      "batches of indices, shuffled anew each epoch, resumable", 0},
     {0}};
 

@@ -110,49 +110,57 @@ static int f_decoder_mlp(lua_State *L, pc_args *a) {
 
 static const pc_luafn decoder_functions[] = {
     {"cross",
-     "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, width:int=64, "
-     "width_kv:int=0, heads:int=4, "
-     "layers:int=2, ff:int=0, octaves:int=8, slot_hidden:int=0, bias:bool=false, tile:int=0",
+     "slots:int(1..), slot_dim:int(1..), height:int(1..)=64, width_px:int(1..)?, channels:int(1..)=3, "
+     "patch:int(1..)=4, width:int(1..)=64, "
+     "width_kv:int(0..)=0, heads:int(1..)=4, "
+     "layers:int(0..)=2, ff:int(0..)=0, octaves:int(0..)=8, slot_hidden:int(0..)=0, bias:bool=false, tile:int(0..)=0",
      f_decoder_cross,
      "cross-attention Transformer: slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K) (arXiv 2411.07784); tile: "
      "queries decoded at a time, recomputed in backward (0: all, or what a memory limit allows)",
      0},
     {"render",
-     "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=4, hidden:int=256, "
-     "key_dim:int=96, "
-     "octaves:int=4, identity:num=0.3, background:num=0, window:num=0",
+     "slots:int(1..), slot_dim:int(1..), height:int(1..)=64, width_px:int(1..)?, channels:int(1..)=3, "
+     "patch:int(1..)=4, hidden:int(1..)=256, "
+     "key_dim:int(1..)=96, "
+     "octaves:int(0..)=4, identity:num=0.3, background:num=0, window:num(0..)=0",
      f_decoder_render,
      "one cross-attention layer with a value map for every position: each slot renders an image, attention composes "
      "them",
      0},
     {"broadcast",
-     "slots:int=0, slot_dim:int, height:int=64, width_px:int?, channels:int=3, hidden:int=64, doublings:int=3, "
-     "kernel:int=5, act:str=relu, masks:str(softmax|sigmoid|none)=softmax",
+     "slots:int(0..)=0, slot_dim:int(1..), height:int(1..)=64, width_px:int(1..)?, channels:int(1..)=3, "
+     "hidden:int(1..)=64, doublings:int(0..)=3, "
+     "kernel:int(1..)=5, act:str=relu, masks:str(softmax|sigmoid|none)=softmax",
      f_decoder_broadcast,
      "spatial broadcast: every slot paints alone, masks put the paintings together: slots (B,K,m) -> image (B,H,W,C), "
      "masks (B,H*W,K)",
      0},
     {"pixel",
-     "slots:int=0, slot_dim:int, height:int=64, width_px:int?, channels:int=3, patch:int=1, hidden:int=64, "
-     "layers:int=3, octaves:int=6, act:str=gelu, masks:str(softmax|sigmoid|none)=softmax",
+     "slots:int(0..)=0, slot_dim:int(1..), height:int(1..)=64, width_px:int(1..)?, channels:int(1..)=3, "
+     "patch:int(1..)=1, hidden:int(1..)=64, "
+     "layers:int(0..)=3, octaves:int(0..)=6, act:str=gelu, masks:str(softmax|sigmoid|none)=softmax",
      f_decoder_pixel,
      "one MLP over (slot, Fourier position), masks put the slots' answers together: slots (B,K,m) -> image (B,H,W,C), "
      "masks (B,H*W,K)",
      0},
     {"additive",
-     "slots:int=0, slot_dim:int, height:int=64, width_px:int?, channels:int=3, hidden:int=256, layers:int=2, "
-     "features:int=32, coarse:int=0, act:str=elu",
+     "slots:int(0..)=0, slot_dim:int(1..), height:int(1..)=64, width_px:int(1..)?, channels:int(1..)=3, "
+     "hidden:int(1..)=256, layers:int(0..)=2, "
+     "features:int(1..)=32, coarse:int(0..)=0, act:str=elu",
      f_decoder_additive,
      "image = mean + sum over slots of one shared CNN (linear layers, then transposed convolutions 4 x 4 of stride 2 "
      "from a grid of about 4 x 4): slots (B,K,m) -> image (B,H,W,C) (arXiv 2310.05327); coarse: channels of the "
      "coarsest grid, halved by every doubling down to features",
      0},
     {"cnn",
-     "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, hidden:int=256, layers:int=2, "
-     "features:int=32, coarse:int=0, act:str=elu",
+     "slots:int(1..), slot_dim:int(1..), height:int(1..)=64, width_px:int(1..)?, channels:int(1..)=3, "
+     "hidden:int(1..)=256, layers:int(0..)=2, "
+     "features:int(1..)=32, coarse:int(0..)=0, act:str=elu",
      f_decoder_cnn,
      "unstructured control: the CNN of decoders.additive over all slots at once: slots (B,K,m) -> image (B,H,W,C)", 0},
-    {"mlp", "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, hidden:int=256, layers:int=2",
+    {"mlp",
+     "slots:int(1..), slot_dim:int(1..), height:int(1..)=64, width_px:int(1..)?, channels:int(1..)=3, "
+     "hidden:int(1..)=256, layers:int(0..)=2",
      f_decoder_mlp, "unstructured control: all slots through one MLP -> image (B,H,W,C)", 0},
     {0}};
 

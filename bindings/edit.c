@@ -240,10 +240,10 @@ static int f_list(lua_State *L, pc_args *a) {
 }
 
 static const pc_luafn fns[] = {
-    {"readline", "prompt:str=\"\", complete:function?", f_readline,
+    {"readline", "prompt:str(any)=\"\", complete:function?", f_readline,
      "a line from the terminal; nil at its end; nil and \"interrupt\" after Ctrl-C"},
-    {"add_history", "line:str", f_add_history, "a line that arrow-up brings back"},
-    {"glob", "pattern:str", f_list, "paths that match a pattern; folders end in /"},
+    {"add_history", "line:str(any)", f_add_history, "a line that arrow-up brings back"},
+    {"glob", "pattern:str(any)", f_list, "paths that match a pattern; folders end in /"},
     {"call", "fn:function, handler:function", f_call,
      "xpcall(fn, handler) of an entry: what a signal stops at the prompt"},
     {"prompt", "on:bool", f_prompt, "from here on a signal is noted, and an error only in call() and completion"},

@@ -141,24 +141,28 @@ static int f_slot_attention(lua_State *L, pc_args *a) {
 
 static const pc_luafn encoder_functions[] = {
     {"slots",
-     "slots:int, slot_dim:int, height:int=64, width_px:int?, channels:int=3, width:int=96, heads:int=4, layers:int=3, "
-     "ff:int=0, "
+     "slots:int(1..), slot_dim:int(1..), height:int(1..)=64, width_px:int(1..)?, channels:int(1..)=3, "
+     "width:int(1..)=96, heads:int(1..)=4, layers:int(0..)=3, "
+     "ff:int(0..)=0, "
      "vae:bool=true, conv_channels:table?, conv_kernel:table?, conv_stride:table?, token_maps:bool=false, "
-     "position_sd:num=0.02, query_sd:num=0",
+     "position_sd:num(0..)=0.02, query_sd:num(0..)=0",
      f_slots, "CNN -> learned-query slot Transformer: image (B,H,W,C) -> mean (B,K,m), log_std (B,K,m)", 0},
     {"cnn",
-     "height:int=64, width_px:int?, channels:int=3, width:int=96, conv_channels:table?, conv_kernel:table?, "
-     "conv_stride:table?, token_maps:bool=false, position_sd:num=0.02",
+     "height:int(1..)=64, width_px:int(1..)?, channels:int(1..)=3, width:int(1..)=96, conv_channels:table?, "
+     "conv_kernel:table?, "
+     "conv_stride:table?, token_maps:bool=false, position_sd:num(0..)=0.02",
      f_cnn,
      "base: image (B,H,W,C) -> tokens (B,T,width): convolutions with relu between them (channels, kernel, stride of "
      "each in lists), learned positions, norm, MLP (or token_maps: a matrix for every token). Buffers input_mean, "
      "input_scale standardise the image",
      0},
     {"vit",
-     "name:str?, height:int?, width_px:int?, channels:int?, patch:int?, depth:int?, width:int?, heads:int?, ff:int?, "
-     "registers:int?, class_token:bool?, class_position:bool?, layer_scale:num?, pre_norm:bool?, final_norm:bool?, "
+     "name:str?, height:int(1..)?, width_px:int(1..)?, channels:int(1..)?, patch:int(1..)?, depth:int(0..)?, "
+     "width:int(1..)?, heads:int(1..)?, ff:int(0..)?, "
+     "registers:int(0..)?, class_token:bool?, class_position:bool?, layer_scale:num?, pre_norm:bool?, "
+     "final_norm:bool?, "
      "qkv_bias:bool?, patch_bias:bool?, activation:str(gelu|gelu_tanh|quick_gelu)?, position:str(learned|sincos)?, "
-     "eps:num?, tokens:str(all|patches)?, recompute:bool?",
+     "eps:num(0..)?, tokens:str(all|patches)?, recompute:bool?",
      f_vit,
      "base: image (B,H,W,C) -> tokens (B,T,width), a Vision Transformer (arXiv 2010.11929): class token, registers, "
      "then patches row by row; tokens = patches leaves the first two out. name: sizes as timm says them, "
@@ -167,21 +171,24 @@ static const pc_luafn encoder_functions[] = {
      "before the blocks (CLIP); recompute: the feed-forward's inner layers are computed again in backward, not kept. "
      "Buffers input_mean (H,W,C), input_scale (C)",
      0},
-    {"positions", "table:tensor, from:size2, to:size2, prefix:int=0, antialias:bool=false, offset:num=0", f_positions,
+    {"positions", "table:tensor, from:size2(1..), to:size2(1..), prefix:int(0..)=0, antialias:bool=false, offset:num=0",
+     f_positions,
      "a position table (prefix + h w, width) of a grid {h,w} for another grid: bicubic between cell centres, as "
      "PyTorch's interpolate with antialias off (a = -0.75) or on (a = -0.5); offset 0.1 is DINO's: cell i of n looks "
      "at (i + 1/2) h / (n + offset)",
      0},
     {"queries",
-     "slots:int, slot_dim:int, tokens:int, width:int=96, heads:int=4, layers:int=5, ff:int=0, query_sd:num=0, "
+     "slots:int(1..), slot_dim:int(1..), tokens:int(0..), width:int(1..)=96, heads:int(1..)=4, layers:int(0..)=5, "
+     "ff:int(0..)=0, query_sd:num(0..)=0, "
      "norm:bool=true, vae:bool=true",
      f_queries,
      "head: tokens (B,T,tokens) -> mean (B,K,m), log_std (B,K,m): learned queries, layers of attention to the normed "
      "tokens, among slots, and an MLP (arXiv 2411.07784); query_sd 0: queries from U(0,1); ff 0: 2 width",
      0},
     {"slot_attention",
-     "slots:int, slot_dim:int, tokens:int, width:int=96, iterations:int=3, hidden:int=0, start_sd:num=1, "
-     "eps:num=1e-8, detach:bool=true, vae:bool=true",
+     "slots:int(1..), slot_dim:int(1..), tokens:int(0..), width:int(1..)=96, iterations:int(1..)=3, hidden:int(0..)=0, "
+     "start_sd:num(0..)=1, "
+     "eps:num(0..)=1e-8, detach:bool=true, vae:bool=true",
      f_slot_attention,
      "head: tokens (B,T,tokens) -> mean (B,K,m), log_std (B,K,m), attention (B,K,T): Slot Attention (arXiv "
      "2006.15055) from a learned start for each slot; detach: gradients through one further step only (arXiv "

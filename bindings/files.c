@@ -150,22 +150,23 @@ static int f_flush(lua_State *L, pc_args *a) {
 }
 
 static const pc_luafn functions[] = {
-    {"read", "path:str, most:num?", f_read,
+    {"read", "path:str(any), most:num(0..)?", f_read,
      "text of a regular file, of `most` bytes at most; nil and the reason: missing, no regular file (a FIFO is not "
      "waited for), too large",
      0},
-    {"write", "path:str, text:str", f_write,
+    {"write", "path:str(any), text:str(bytes)", f_write,
      "writes a file whole or not at all: beside it, flushed to the disk, renamed; links are followed, a FIFO or a "
      "device is written into",
      0},
-    {"real", "path:str", f_real, "the path without links and dots; nil and the reason when there is no such file", 0},
-    {"stat", "path:str", f_stat,
+    {"real", "path:str(any)", f_real, "the path without links and dots; nil and the reason when there is no such file",
+     0},
+    {"stat", "path:str(any)", f_stat,
      "{kind = \"file\", \"folder\" or \"other\", bytes, owner, mine}; nothing if it is not there", 0},
-    {"list", "folder:str", f_list,
+    {"list", "folder:str(any)", f_list,
      "names in a folder, sorted, and their kinds; nil and the reason if it cannot be read", 0},
     {"temporary_folder", "", f_temporary_folder, "makes a folder nobody else has", 0},
-    {"remove_folder", "folder:str", f_remove_folder, "removes a folder and the files in it", 0},
-    {"free", "folder:str", f_free, "bytes that are free there; nothing if it is not known", 0},
+    {"remove_folder", "folder:str(any)", f_remove_folder, "removes a folder and the files in it", 0},
+    {"free", "folder:str(any)", f_free, "bytes that are free there; nothing if it is not known", 0},
     {"flush", "", f_flush, "did everything printed so far reach standard output?", 0},
     {0}};
 

@@ -294,7 +294,7 @@ static const pc_luafn fns[] = {
     {"set_grad_enabled", "on:bool", f_set_grad_enabled, "switches recording; returns what it was"},
     {"anomaly", "on:bool=true", f_anomaly,
      "operations that make the first NaN become errors that name them and the Lua line; returns what it was"},
-    {"custom", "forward:function, backward:function, name:str?, help:str=\"\"", f_custom,
+    {"custom", "forward:function, backward:function, name:str?, help:str(any)=\"\"", f_custom,
      "an operation from forward(ctx, ...) -> tensors and backward(ctx, gy...) -> one gradient or nil for each "
      "argument"},
     {"gradcheck",

@@ -106,23 +106,24 @@ static int f_labels_to_rgb(lua_State *L, pc_args *a) {
 
 static const pc_luafn functions[] = {
     {"grid",
-     "images:any, columns:int=0, scale:int=1, padding:int=2, dark:bool=false, column_labels:table?, row_labels:table?, "
-     "font:num=0",
+     "images:any, columns:int(0..)=0, scale:int(1..)=1, padding:int(0..)=2, dark:bool=false, column_labels:table?, "
+     "row_labels:table?, "
+     "font:num(0..)=0",
      f_grid,
      "one picture u8 (H,W,3) of many: (N,H,W,C) row by row, or a list of batches, one a column; font: size of "
      "the labels' letters, 0 for small bitmap ones",
      0},
-    {"overlay", "images:tensor, masks:tensor, alpha:num=0.5, outline:bool=false", f_overlay,
+    {"overlay", "images:tensor, masks:tensor, alpha:num(0..1)=0.5, outline:bool=false", f_overlay,
      "masks as colours over (N,H,W,C) -> u8 (N,H,W,3); masks: u8 labels (N,H,W), or weights (N,h,w,K) as of attention",
      0},
     {"colorize", "values:tensor, low:num=0, high:num=1", f_colorize,
      "numbers (H,W) or (N,H,W) as colours u8 (...,3): the brighter, the more; NaN is gray", 0},
     {"labels_to_rgb", "labels:tensor", f_labels_to_rgb, "u8 labels (H,W) or (N,H,W) in twelve distinct colours", 0},
-    {"read", "path:str, channels:int=3", f_read, "a PNG as u8 (H,W,C); channels 1, 3 or 4", 0},
+    {"read", "path:str, channels:int(1..4)=3", f_read, "a PNG as u8 (H,W,C); channels 1, 3 or 4", 0},
     {"read_labels", "path:str", f_read_labels, "a label PNG as u8 (H,W): palette indices or gray levels as stored", 0},
     {"write", "path:str, image:tensor", f_write, "writes (H,W) or (H,W,C): u8, or floats in [0,1]", 0},
-    {"resize", "image:tensor, height:int, width:int?", f_resize, "(H,W,C) or (N,H,W,C) to another size, area averaging",
-     0},
+    {"resize", "image:tensor, height:int(1..), width:int(1..)?", f_resize,
+     "(H,W,C) or (N,H,W,C) to another size, area averaging", 0},
     {0}};
 
 int luaopen_percept_images(lua_State *L) {

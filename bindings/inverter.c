@@ -122,8 +122,10 @@ static int f_search(lua_State *L, pc_args *a) {
 
 static const pc_luafn inverter_functions[] = {
     {"search",
-     "decoder:any, x:tensor, z0:any, method:str=adam, steps:int=100, lr:num=0.05, prior:num=0, tol:num=1e-4, "
-     "patience:int=0, batch:int=0, trace:bool=false, damping:num=0, history:int=0, target:value?, readout:any?, "
+     "decoder:any, x:tensor, z0:any, method:str=adam, steps:int(0..)=100, lr:num(0..)=0.05, prior:num(0..)=0, "
+     "tol:num=1e-4, "
+     "patience:int(0..)=0, batch:int(0..)=0, trace:bool=false, damping:num(0..)=0, history:int(0..)=0, target:value?, "
+     "readout:any?, "
      "entropy:num=0",
      f_search,
      "argmin_z ||decoder(z) - x||^2 + prior ||z||^2 + entropy H(softmax readout(z)) for each image of x (B,H,W,C), "

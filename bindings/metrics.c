@@ -85,7 +85,7 @@ static const pc_luafn functions[] = {
     {"hungarian", "cost:tensor, maximize:bool=false", f_hungarian,
      "best assignment of rows to columns: (R,C) -> list of columns, total; (B,R,C) -> i64 (B,R), f64 (B)", 0},
     {"accuracy", "predicted:tensor, target:tensor", f_accuracy, "share of equal labels", 0},
-    {"confusion", "predicted:tensor, target:tensor, classes:int", f_confusion,
+    {"confusion", "predicted:tensor, target:tensor, classes:int(1..)", f_confusion,
      "i64 (classes,classes): row target, column predicted", 0},
     {"r2", "predicted:tensor, target:tensor, variance_weighted:bool=false", f_r2,
      "1 - SS_res/SS_tot, mean over columns", 0},
@@ -93,7 +93,7 @@ static const pc_luafn functions[] = {
     {"ari", "predicted:tensor, target:tensor", f_ari, "adjusted Rand index of two labellings", 0},
     {"ari_masks", "predicted:tensor, target:tensor", f_ari_masks,
      "adjusted Rand index of each image's masks (B,...), f64 (B)", 0},
-    {"fg_ari", "predicted:tensor, target:tensor, background:int=0", f_fg_ari,
+    {"fg_ari", "predicted:tensor, target:tensor, background:int(0..)=0", f_fg_ari,
      "adjusted Rand index of foreground pixels, f64 (B)", 0},
     {0}};
 

@@ -284,7 +284,7 @@ static const pc_luafn methods[] = {
      "parameters become constants: saved and loaded by name, but without gradient, flat buffer or place in an "
      "optimiser made later; false: parameters again",
      0},
-    {"lora", "self:module, rank:int=4, alpha:num?, on:str=qv", m_lora,
+    {"lora", "self:module, rank:int(1..)=4, alpha:num?, on:str=qv", m_lora,
      "fixes the module and adapts its attentions' projections q, k, v, o named in `on`: W x + (alpha / rank) B A x, B "
      "0 at birth (arXiv 2106.09685); alpha: rank. Parameters lora_a (rank,in), lora_b (out,rank) beside the weights",
      0},

@@ -22,11 +22,11 @@ static int call_op(lua_State *L, pc_args *a) {
   pc_tensor *few[PC_MAX_ARGS], **in = few, *out[PC_MAX_OUT] = {NULL};
   pc_val v[PC_MAX_ARGS];
   int nin = 0, nv = 0;
-  for (int i = 0; i < d->n; i++) {
-    if (d->p[i].type == PC_T_TENSORS) {
+  for (int i = 0; i < d->sig->n; i++) {
+    if (d->sig->p[i].type == PC_T_TENSORS) {
       in = a->list;
       nin = a->nlist;
-    } else if (d->p[i].type <= PC_T_VALUE) {
+    } else if (d->sig->p[i].type <= PC_T_VALUE) {
       few[nin++] = a->a[i].t;
     } else {
       v[nv++] = a->a[i].v;
@@ -62,17 +62,17 @@ static int call_direct(lua_State *L, const pc_decl *d) {
   pc_tensor *in[4], *out[PC_MAX_OUT] = {NULL};
   number few[2];
   int nfew = 0, tracked = 0; /* of few; whether an operand has a gradient */
-  for (int i = 0; i < d->nin; i++) {
+  for (int i = 0; i < d->sig->nin; i++) {
     if ((in[i] = pc_to_tensor(L, i + 1))) {
       tracked |= pc_requires_grad(in[i]);
       continue;
     }
-    if (d->p[i].type != PC_T_VALUE || nfew == 2 || lua_type(L, i + 1) != LUA_TNUMBER) return PC_NOT_DIRECT;
+    if (d->sig->p[i].type != PC_T_VALUE || nfew == 2 || lua_type(L, i + 1) != LUA_TNUMBER) return PC_NOT_DIRECT;
     number_set(&few[nfew], lua_tonumber(L, i + 1));
     in[i] = &few[nfew++].t;
   }
   if (nfew && tracked && pc_grad_enabled()) return PC_NOT_DIRECT; /* the tape may keep the number */
-  int rc = pc_apply((pc_opcode)d->op, out, in, d->nin, d->left_out, d->nv), nout = pc_ops[d->op].nout;
+  int rc = pc_apply((pc_opcode)d->op, out, in, d->sig->nin, NULL, 0), nout = pc_ops[d->op].nout;
   if (rc < 0) return rc;
   for (int k = 0; k < nout; k++) pc_push_tensor(L, out[k]);
   return nout;
@@ -85,7 +85,7 @@ void pc_open_ops(lua_State *L, int tf, int tm) {
     pc_luafn fn = {row->name, row->sig, call_op, row->help, PC_RETRY, call_direct};
     pc_declare(L, NULL, &fn, i, 0);
     const pc_decl *d = pc_decl_of(L, -1);
-    if (d->n && d->p[0].type <= PC_T_TENSORS) {
+    if (d->sig->n && d->sig->p[0].type <= PC_T_TENSORS) {
       lua_pushvalue(L, -1);
       lua_setfield(L, tm, row->name);
     }
@@ -97,7 +97,7 @@ void pc_open_both(lua_State *L, int tf, int tm, const pc_luafn *fns) {
   for (; fns->name; fns++) {
     pc_declare(L, NULL, fns, -1, 0);
     const pc_decl *d = pc_decl_of(L, -1);
-    if (d->n && d->p[0].type <= PC_T_TENSORS && !d->p[0].optional) {
+    if (d->sig->n && d->sig->p[0].type <= PC_T_TENSORS && !d->sig->p[0].optional) {
       lua_pushvalue(L, -1);
       lua_setfield(L, tm, fns->name);
     }

@@ -225,10 +225,10 @@ static int f_signal(lua_State *L, pc_args *a) {
 static int call_lua(lua_State *L, pc_args *a) {
   const pc_decl *d = a->decl;
   int base = lua_gettop(L);
-  luaL_checkstack(L, d->n + a->nrest + 4, "too many arguments");
+  luaL_checkstack(L, d->sig->n + a->nrest + 4, "too many arguments");
   lua_pushvalue(L, PC_UPVALUE);
-  for (int i = 0; i < d->n; i++) {
-    const pc_param *p = &d->p[i];
+  for (int i = 0; i < d->sig->n; i++) {
+    const pc_param *p = &d->sig->p[i];
     const pc_arg *x = &a->a[i];
     if (x->at && (p->type == PC_T_SIZE || p->type == PC_T_DIMS || p->type == PC_T_SIZE2 || p->type == PC_T_TENSORS)) {
       int n = p->type == PC_T_TENSORS ? a->nlist : x->v.nl;
@@ -269,7 +269,7 @@ static int call_lua(lua_State *L, pc_args *a) {
     }
   }
   for (int i = 0; i < a->nrest; i++) lua_pushvalue(L, a->rest + i);
-  int rc = pc_callback(L, d->n + a->nrest, LUA_MULTRET);
+  int rc = pc_callback(L, d->sig->n + a->nrest, LUA_MULTRET);
   return rc < 0 ? rc : lua_gettop(L) - base;
 }
 
@@ -286,19 +286,19 @@ static int f_usage(lua_State *L, pc_args *a) {
   if (!d) return 0;
   pc_push_usage(L, d);
   lua_pushstring(L, d->help);
-  lua_createtable(L, d->n, 0);
-  for (int i = 0; i < d->n; i++) {
+  lua_createtable(L, d->sig->n, 0);
+  for (int i = 0; i < d->sig->n; i++) {
     lua_newtable(L);
-    lua_pushstring(L, d->p[i].name);
+    lua_pushstring(L, d->sig->p[i].name);
     lua_setfield(L, -2, "name");
-    lua_pushstring(L, d->p[i].type_name);
+    lua_pushstring(L, d->sig->p[i].type_name);
     lua_setfield(L, -2, "type");
-    lua_pushstring(L, d->p[i].choices);
+    lua_pushstring(L, d->sig->p[i].choices);
     lua_setfield(L, -2, "choices");
-    lua_pushboolean(L, d->p[i].optional);
+    lua_pushboolean(L, d->sig->p[i].optional);
     lua_setfield(L, -2, "optional");
-    if (d->p[i].text) {
-      lua_pushstring(L, d->p[i].text);
+    if (d->sig->p[i].text) {
+      lua_pushstring(L, d->sig->p[i].text);
       lua_setfield(L, -2, "default");
     }
     lua_rawseti(L, -2, i + 1);
@@ -330,11 +330,11 @@ static const pc_luafn fns[] = {
     {"signal", "", f_signal, "\"interrupted\" or \"terminated\" when a signal is ending the script, else nothing"},
     {"on_exit", "fn:function", f_on_exit,
      "fn(status, message) is called when the program ends; status: \"done\", \"failed\" or \"killed\""},
-    {"run_exit_functions", "status:str, message:str?", f_run_exit, "calls and forgets what on_exit() was given"},
-    {"declare", "name:str, signature:str, fn:function, help:str=\"\"", f_declare,
+    {"run_exit_functions", "status:str, message:str(any)?", f_run_exit, "calls and forgets what on_exit() was given"},
+    {"declare", "name:str, signature:str, fn:function, help:str(any)=\"\"", f_declare,
      "a function whose calls are checked against a signature, and which help() knows"},
     {"usage", "x:any", f_usage, "signature, help line and argument table of a declared function"},
-    {"nearest", "word:str, words:table", f_nearest,
+    {"nearest", "word:str(any), words:table", f_nearest,
      "the word of the list that is most like the given one; nil if none is"},
     {"embedded", "name:str", f_embedded,
      "source text of a Lua module that the program holds, by its name or its path in scripts/; nothing for others"},

@@ -131,9 +131,10 @@ static int f_css(lua_State *L, pc_args *a) {
 
 static const pc_luafn functions[] = {
     {"new",
-     "title:str?, xlabel:str?, ylabel:str?, width:num=640, height:num=400, xscale:str(linear|log)=linear, "
+     "title:str(any)?, xlabel:str(any)?, ylabel:str(any)?, width:num(0<..)=640, height:num(0<..)=400, "
+     "xscale:str(linear|log)=linear, "
      "yscale:str(linear|log)=linear, xlim:table?, ylim:table?, zero:bool=false, legend:bool=true, groups:table?, "
-     "numbers:bool?, digits:int=0, theme:str(light|dark)=light",
+     "numbers:bool?, digits:int(0..)=0, theme:str(light|dark)=light",
      f_new, "an empty plot", 0},
     {"css", "theme:str(light|dark)=light, selector:str=.plot", f_css,
      "a style sheet that gives inline SVG plots the colours of a theme", 0},
@@ -141,14 +142,15 @@ static const pc_luafn functions[] = {
 
 static const pc_luafn methods[] = {
     {"add",
-     "self:plot, kind:str(line|points|both|bars), name:str?, y:tensor, x:tensor?, sd:tensor?, low:tensor?, "
-     "high:tensor?, dashed:bool=false, color:int=0",
+     "self:plot, kind:str(line|points|both|bars), name:str(any)?, y:tensor, x:tensor?, sd:tensor?, low:tensor?, "
+     "high:tensor?, dashed:bool=false, color:int(0..)=0",
      p_add, "adds a series; y (N), or (seeds,N): mean and standard deviation", 0},
-    {"heat", "self:plot, values:tensor, framed:tensor?, rows:table?, columns:table?, limits:table?, frame_name:str?",
+    {"heat",
+     "self:plot, values:tensor, framed:tensor?, rows:table?, columns:table?, limits:table?, frame_name:str(any)?",
      p_heat, "makes it a heat map", 0},
     {"svg", "self:plot, theme:str(light|dark)?", p_svg, "the plot as SVG text", 0},
-    {"pixels", "self:plot, theme:str(light|dark)?, scale:num=2", p_pixels, "the plot as u8 (H,W,3)", 0},
-    {"save", "self:plot, path:str, theme:str(light|dark)?, scale:num=2", p_save, "writes x.svg or x.png", 0},
+    {"pixels", "self:plot, theme:str(light|dark)?, scale:num(0<..)=2", p_pixels, "the plot as u8 (H,W,3)", 0},
+    {"save", "self:plot, path:str, theme:str(light|dark)?, scale:num(0<..)=2", p_save, "writes x.svg or x.png", 0},
     {0}};
 
 int luaopen_percept_plot(lua_State *L) {

@@ -334,19 +334,21 @@ static const pc_luafn methods[] = {
     {"uid", "self:run", m_uid, "the run's unique name", 0},
     {"db_path", "self:run", m_db, "the database file", 0},
     {"step", "self:run", m_step, "the step it was resumed at; -1 for a fresh run", 0},
-    {"log", "self:run, step:int, values:table", m_log,
+    {"log", "self:run, step:int64, values:table", m_log,
      "figures of one step: {loss = 0.3, ...}; buffered, in the file within 2 s", 0},
     {"flush", "self:run", m_flush, "writes what is buffered now", 0},
-    {"result", "self:run, method:str, split:str, metric:str, value:num, factor:str?, n:int=0, extra:table?", m_result,
-     "one number of a table: {method = 'search', split = 'ood', metric = 'accuracy', value = 0.8}", 0},
-    {"artifact", "self:run, path:str, kind:str=file, step:int?", m_artifact,
+    {"result",
+     "self:run, method:str, split:str, metric:str, value:num(any), factor:str(any)?, n:int64(0..)=0, extra:table?",
+     m_result, "one number of a table: {method = 'search', split = 'ood', metric = 'accuracy', value = 0.8}", 0},
+    {"artifact", "self:run, path:str, kind:str=file, step:int64?", m_artifact,
      "a file that belongs to the run, with its digest", 0},
-    {"dataset", "self:run, digest:str, name:str, n:int?, path:str?, role:str?", m_dataset, "data the run used", 0},
-    {"source", "self:run, kind:str, path:str, text:str?", m_source, "source code the run used", 0},
+    {"dataset", "self:run, digest:str, name:str, n:int64(0..)?, path:str?, role:str?", m_dataset, "data the run used",
+     0},
+    {"source", "self:run, kind:str, path:str, text:str(any)?", m_source, "source code the run used", 0},
     {"tag", "self:run, tag:str", m_tag, "adds a tag", 0},
     {"goal", "self:run, metric:str, goal:str(min|max)", m_goal, "in which direction a metric is better", 0},
     {"param", "self:run, key:str, value:any", m_param, "adds a parameter; changing one is an error", 0},
-    {"finish", "self:run, status:str(done|failed|killed)=done, error:str?", m_finish,
+    {"finish", "self:run, status:str(done|failed|killed)=done, error:str(any)?", m_finish,
      "closes the run: done, failed or killed", 0},
     {0}};
 
@@ -504,10 +506,11 @@ static int f_finish_open(lua_State *L, pc_args *a) {
 
 static const pc_luafn functions[] = {
     {"start",
-     "db:str, experiment:str, name:str?, seed:int?, config:table?, script:str?, tags:table?, note:str?, parent:str?, "
-     "sweep:str?, command:str?, env:table?, repeats:str?, other_data:bool=false",
+     "db:str, experiment:str, name:str?, seed:int64?, config:table?, script:str?, tags:table?, note:str(any)?, "
+     "parent:str?, "
+     "sweep:str?, command:str(any)?, env:table?, repeats:str?, other_data:bool=false",
      f_start, "opens a run and records its provenance -> run", 0},
-    {"resume", "db:str, uid:str, step:int?", f_resume, "takes a run up again; rows behind the step go -> run", 0},
+    {"resume", "db:str, uid:str, step:int64?", f_resume, "takes a run up again; rows behind the step go -> run", 0},
     {"query", "db:str, sql:str, params:table?, write:bool=false", f_query,
      "rows of a query as tables by column name, and the names in order; '@name' is a shipped query; write: it may "
      "change the file",
@@ -525,13 +528,13 @@ static const pc_luafn functions[] = {
     {"checkpoint", "db:str, uid:str", f_checkpoint,
      "step and path of the newest complete checkpoint; -1 and '' if none", 0},
     {"stale", "db:str, reap:bool=false", f_stale, "runs that say running but are not; reap marks them killed", 0},
-    {"merge", "db:str, from:str, thin:int=0, experiment:str?, archived:bool=true", f_merge,
+    {"merge", "db:str, from:str, thin:int(0..)=0, experiment:str?, archived:bool=true", f_merge,
      "copies the runs of another file; thin: rows of each curve, 0 all -> added, replaced, same", 0},
     {"versions", "", f_versions, "what a run records of the program and its libraries", 0},
-    {"finish_open", "status:str(done|failed|killed), error:str?", f_finish_open,
+    {"finish_open", "status:str(done|failed|killed), error:str(any)?", f_finish_open,
      "closes every open run of this process", 0},
     {"json", "value:any", f_json, "a Lua value as JSON", 0},
-    {"parse_json", "text:str", f_parse_json, "JSON as a Lua value", 0},
+    {"parse_json", "text:str(any)", f_parse_json, "JSON as a Lua value", 0},
     {0}};
 
 int luaopen_percept_recorder(lua_State *L) {

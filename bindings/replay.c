@@ -112,7 +112,9 @@ static int m_sample(lua_State *L, pc_args *a) {
   return draw(L, ((replay_handle *)pc_arg_object(a, "sampler"))->r, pc_arg_int64(a, "n"), pc_arg_bool(a, "rows"));
 }
 
-#define OPTIONS "marginals:str=empirical, components:int=8, iterations:int=100, seed:int=0, exclude:table?, tries:int=0"
+#define OPTIONS                                                                                             \
+  "marginals:str=empirical, components:int=8, iterations:int(0..)=100, seed:int64=0, exclude:table?, " \
+  "tries:int(0..)=0"
 #define OPTIONS_HELP                                                                                                 \
   "marginals: empirical, gaussian, mixture (per slot a Gaussian mixture of `components`, by EM from k-means++ "      \
   "centres of `seed`) or prior. exclude = {labels = (N,K) integers, the value of each slot of the bank; "            \
@@ -121,12 +123,12 @@ static int m_sample(lua_State *L, pc_args *a) {
   "row"
 
 static const pc_luafn methods[] = {
-    {"sample", "sampler:sampler, n:int, rows:bool=false", m_sample,
+    {"sample", "sampler:sampler, n:int64(0..), rows:bool=false", m_sample,
      "n slot sets (n,K,m); rows: of empirical marginals the bank rows they come from, too: i64 (n,K)", 0},
     {0}};
 
 static const pc_luafn replay_functions[] = {
-    {"sample", "bank:tensor, n:int, " OPTIONS ", rows:bool=false", f_sample,
+    {"sample", "bank:tensor, n:int64(0..), " OPTIONS ", rows:bool=false", f_sample,
      "n slot sets (n,K,m), each slot drawn for itself from the bank (N,K,m); rows: of empirical marginals the bank "
      "rows drawn, too, i64 (n,K) (arXiv 2512.08854, Eq. 4.4). " OPTIONS_HELP,
      0},

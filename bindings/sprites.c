@@ -101,19 +101,21 @@ static int f_split_latents(lua_State *L, pc_args *a) {
 
 static const pc_luafn functions[] = {
     {"sprites",
-     "n:int, objects:int=2, height:int=64, width:int?, samples:int=5, shapes:table?, x:table?, y:table?, scale:table?, "
+     "n:int64(1..), objects:int(1..)=2, height:int(1..)=64, width:int(1..)?, samples:int(1..)=5, shapes:table?, "
+     "x:table?, y:table?, scale:table?, "
      "hue:table?, "
-     "angle:table?, saturation:num=1, value:num=1, background:table?, dtype:dtype=f32, "
-     "sampler:str(random|diagonal|off_diagonal|planes|planes_gap)=random, delta:num=0.125, anchor:num=0.5, gap:table?, "
-     "min_distance:num=0, seed:int=0, first:int=1",
+     "angle:table?, saturation:num(0..1)=1, value:num(0..1)=1, background:table?, dtype:dtype=f32, "
+     "sampler:str(random|diagonal|off_diagonal|planes|planes_gap)=random, delta:num(0..)=0.125, anchor:num=0.5, "
+     "gap:table?, "
+     "min_distance:num(0..)=0, seed:int64=0, first:int64(1..)=1",
      f_sprites,
      "n images of coloured shapes -> {images (n,H,W,3), masks u8 (n,H,W), latents, unit (n,objects,6)}; ranges are "
      "{lo, hi}",
      0},
     {"split_latents",
-     "unit:tensor, rule:str(diagonal|planes|gap)=diagonal, delta:num=0.125, shift:int=2, anchor:num=0.5, "
-     "tolerance:num=1e-6, gap:table?, "
-     "val:num=0.1, test:num=-1, seed:int=0",
+     "unit:tensor, rule:str(diagonal|planes|gap)=diagonal, delta:num(0..)=0.125, shift:int=2, anchor:num=0.5, "
+     "tolerance:num(0..)=1e-6, gap:table?, "
+     "val:num(0..1)=0.1, test:num(-1..1)=-1, seed:int64=0",
      f_split_latents, "ID and OOD of unit latents (N,K,L) by rule; shift: the latent that was moved by k/K (0: none)",
      0},
     {0}};

@@ -93,7 +93,7 @@ static int tensor_operator(lua_State *L) {
       return finish(L, pc_fail(PC_EARG, "%s: operand %d: expected a tensor or a number, got %s",
                                lua_tostring(L, lua_upvalueindex(2)), i, pc_describe(L, i)));
   const pc_decl *d = lua_touserdata(L, lua_upvalueindex(1));
-  lua_settop(L, d->n); /* unary minus passes its operand twice */
+  lua_settop(L, d->sig->n); /* unary minus passes its operand twice */
   return pc_call_declared(L, d);
 }
 
@@ -333,7 +333,8 @@ static const pc_luafn facts[] = {
     {"long", "x:tensor", m_long, "x as i64 (towards zero)", PC_RETRY},
     {"int", "x:tensor", m_int, "x as i32 (towards zero)", PC_RETRY},
     {"byte", "x:tensor", m_byte, "x as u8 (towards zero)", PC_RETRY},
-    {"chunk", "x:tensor, chunks:int, dim:dim=1", m_chunk, "views of `chunks` nearly equal parts, as several results"},
+    {"chunk", "x:tensor, chunks:int64(1..), dim:dim=1", m_chunk,
+     "views of `chunks` nearly equal parts, as several results"},
     {"split", "x:tensor, size:size, dim:dim=1", m_split,
      "views of `size` entries each (or of a list of sizes), as several results"},
     {"unbind", "x:tensor, dim:dim=1", m_unbind, "the slices along a dimension, as several results"},

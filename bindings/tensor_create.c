@@ -18,7 +18,7 @@ static int give(lua_State *L, const pc_args *a, int rc, pc_tensor *t) {
   if (rc == PC_OK && pc_arg_has(a, "requires_grad") && pc_arg_bool(a, "requires_grad")) rc = pc_set_requires_grad(t, 1);
   if (rc < 0) {
     pc_tensor_release(t);
-    return a->decl->p[0].type == PC_T_ANY ? rc : pc_error_prefix(rc, "%s", a->decl->name);
+    return a->decl->sig->p[0].type == PC_T_ANY ? rc : pc_error_prefix(rc, "%s", a->decl->name);
   }
   pc_push_tensor(L, t);
   return 1;
@@ -328,40 +328,40 @@ static int f_set_default(lua_State *L, pc_args *a) {
 static const pc_luafn create[] = {
     {"zeros", "size:size?" OPTIONS, f_zeros, "a tensor of zeros: zeros(2,3) or zeros{2,3}", PC_RETRY},
     {"ones", "size:size?" OPTIONS, f_ones, "a tensor of ones", PC_RETRY},
-    {"full", "size:size, value:num" OPTIONS, f_full, "a tensor of one value: full({2,3}, 7)", PC_RETRY},
+    {"full", "size:size, value:num(any)" OPTIONS, f_full, "a tensor of one value: full({2,3}, 7)", PC_RETRY},
     {"empty", "size:size?" OPTIONS, f_empty, "a tensor with undefined contents", PC_RETRY},
     {"arange", "start:num, stop:num?, step:num=1" OPTIONS, f_arange,
      "start, start+step, ... below stop; arange(n) is 0..n-1", PC_RETRY},
-    {"linspace", "start:num, stop:num, steps:int=100" OPTIONS, f_linspace, "evenly spaced numbers, both ends included",
-     PC_RETRY},
-    {"eye", "n:int, m:int?" OPTIONS, f_eye, "ones on the diagonal, zeros elsewhere", PC_RETRY},
+    {"linspace", "start:num, stop:num, steps:int64(0..)=100" OPTIONS, f_linspace,
+     "evenly spaced numbers, both ends included", PC_RETRY},
+    {"eye", "n:int64(0..), m:int64(0..)?" OPTIONS, f_eye, "ones on the diagonal, zeros elsewhere", PC_RETRY},
     {"rand", "size:size?" RANDOM, f_rand, "uniform in [0,1)", PC_RETRY},
     {"randn", "size:size?" RANDOM, f_randn, "standard normal", PC_RETRY},
-    {"randint", "low:int, high:int, size:size, dtype:dtype=i64, generator:rng?", f_randint,
+    {"randint", "low:int64, high:int64, size:size, dtype:dtype=i64, generator:rng?", f_randint,
      "integers from low up to high-1 (positions in n things: randint(1, n+1, size))", PC_RETRY},
-    {"randperm", "n:int, generator:rng?", f_randperm, "a random order of 1..n, i64", PC_RETRY},
+    {"randperm", "n:int64(0..), generator:rng?", f_randperm, "a random order of 1..n, i64", PC_RETRY},
     {"tensor", "data:any" OPTIONS, f_tensor, "a tensor of a number, a boolean, nested tables or (a copy of) a tensor",
      PC_RETRY},
     {"from_table", "data:any" OPTIONS, f_tensor, "a tensor of nested tables of numbers", PC_RETRY},
     {"zeros_like", "x:tensor" OPTIONS, f_zeros_like, "zeros in the shape and dtype of x", PC_RETRY},
     {"ones_like", "x:tensor" OPTIONS, f_ones_like, "ones in the shape and dtype of x", PC_RETRY},
-    {"full_like", "x:tensor, value:num" OPTIONS, f_full_like, "one value in the shape and dtype of x", PC_RETRY},
+    {"full_like", "x:tensor, value:num(any)" OPTIONS, f_full_like, "one value in the shape and dtype of x", PC_RETRY},
     {"empty_like", "x:tensor" OPTIONS, f_empty_like, "undefined contents in the shape and dtype of x", PC_RETRY},
     {"rand_like", "x:tensor" RANDOM, f_rand_like, "uniform in [0,1) in the shape and dtype of x", PC_RETRY},
     {"randn_like", "x:tensor" RANDOM, f_randn_like, "standard normal in the shape and dtype of x", PC_RETRY},
-    {"manual_seed", "seed:int", f_manual_seed, "seeds the global generator"},
+    {"manual_seed", "seed:int64", f_manual_seed, "seeds the global generator"},
     {"get_rng_state", "", f_get_state, "the state of the global generator, a string"},
     {"set_rng_state", "state:str", f_set_state, "puts the global generator into a state"},
-    {"generator", "seed:int=0", f_generator, "a generator of its own, for the option generator ="},
+    {"generator", "seed:int64=0", f_generator, "a generator of its own, for the option generator ="},
     {"get_default_dtype", "", f_get_default, "dtype of new tensors: \"f32\" unless changed"},
     {"set_default_dtype", "dtype:dtype", f_set_default, "dtype of new tensors from now on"},
     {0}};
 
-static const pc_luafn rng_methods[] = {{"seed", "g:rng, seed:int", g_seed, "starts anew from a seed"},
+static const pc_luafn rng_methods[] = {{"seed", "g:rng, seed:int64", g_seed, "starts anew from a seed"},
                                        {"state", "g:rng", g_state, "the state, a string"},
                                        {"set_state", "g:rng, state:str", g_set_state, "goes on from a state"},
                                        {"uniform", "g:rng", g_uniform, "one number in [0,1)"},
-                                       {"random", "g:rng, n:int", g_below, "one integer of 1..n"},
+                                       {"random", "g:rng, n:int64(1..)", g_below, "one integer of 1..n"},
                                        {0}};
 
 void pc_open_create(lua_State *L, int tf, int tm) {

@@ -100,12 +100,12 @@ static const pc_luafn fns[] = {
     {"sub_", "x:tensor, other:value, alpha:num=1", m_sub, "x = x - alpha * other, in place"},
     {"mul_", "x:tensor, other:value", m_mul, "x = x * other, in place"},
     {"div_", "x:tensor, other:value", m_div, "x = x / other, in place"},
-    {"clamp_", "x:tensor, min:num?, max:num?", m_clamp, "x limited to [min, max], in place"},
-    {"fill_", "x:tensor, value:num", m_fill, "every element = value"},
+    {"clamp_", "x:tensor, min:num(any)?, max:num(any)?", m_clamp, "x limited to [min, max], in place"},
+    {"fill_", "x:tensor, value:num(any)", m_fill, "every element = value"},
     {"zero_", "x:tensor", m_zero, "every element = 0"},
     {"copy_", "x:tensor, src:tensor", m_copy, "x = src, broadcast and converted"},
     {"uniform_", "x:tensor, low:num=0, high:num=1, generator:rng?", m_uniform, "uniform in [low, high), in place"},
-    {"normal_", "x:tensor, mean:num=0, std:num=1, generator:rng?", m_normal, "normal, in place"},
+    {"normal_", "x:tensor, mean:num=0, std:num(0..)=1, generator:rng?", m_normal, "normal, in place"},
     {0}};
 
 void pc_open_inplace(lua_State *L, int tf, int tm) {

@@ -323,33 +323,16 @@ static int forward(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin,
   return rc;
 }
 
-/* How many arguments besides tensors the signature of a row names; 8 when it does not say (hidden rows). */
-static int declared(pc_opcode op) {
-  static uint8_t known[PC_OP_COUNT]; /* + 1 */
-  if (known[op]) return known[op] - 1;
-  int n = 0;
-  for (const char *s = pc_ops[op].sig; s && *s; s++)
-    if (*s == ':') n += strncmp(s, ":tensor", 7) && strncmp(s, ":value", 6);
-  if (pc_ops[op].flags & PC_HIDDEN || n > 8) n = 8;
-  known[op] = (uint8_t)(n + 1);
-  return n;
-}
-
 int pc_apply(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v, int nv) {
-  static const pc_val none[16];
-  pc_val full[8];
+  pc_val full[PC_MAX_ARGS];
   const pc_op_info *row = &pc_ops[op];
+  const pc_signature *sig = pc_op_signature(op);
   int rc;
   for (int k = 0; k < row->nout; k++) out[k] = NULL;
   if (watching) watch(in, nin);
   if (pc_interrupted() && (rc = pc_check_interrupt()) < 0) return rc;
-  if (nv == 0) {
-    v = none;
-  } else if (nv < declared(op)) { /* forwards may look at trailing arguments the caller left out */
-    memcpy(full, v, sizeof(pc_val) * (size_t)nv);
-    for (int i = nv; i < 8; i++) full[i] = none[0];
-    v = full;
-  }
+  if (!sig) return PC_ENOMEM;
+  if ((rc = pc_signature_complete(row->name, sig, v, nv, full, &v)) < 0) return rc;
   if ((rc = forward(op, out, in, nin, v)) < 0) {
     if (rc == PC_ENOMEM && pc_error_code() != PC_ENOMEM) /* a worker thread's: its text stayed with it */
       pc_fail(rc, "%s: out of memory for a thread's work; %lld bytes are the memory limit (0: none)", row->name,
@@ -358,7 +341,7 @@ int pc_apply(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const
   }
   if (anomaly && (rc = check_anomaly(row->name, out, row->nout, in, nin)) < 0) goto fail;
   if (row->flags & PC_NODIFF || !wants_node(in, nin)) return PC_OK;
-  if ((rc = record(op, out, in, nin, v, nv < declared(op) ? declared(op) : nv)) < 0) goto fail;
+  if ((rc = record(op, out, in, nin, v, sig->nv)) < 0) goto fail;
   return PC_OK;
 fail:
   drop(out, row->nout);

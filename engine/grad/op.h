@@ -15,7 +15,7 @@
 #ifndef PC_GRAD_OP_H
 #define PC_GRAD_OP_H
 
-#include "tensor/kernel.h"
+#include "grad/signature.h"
 
 #define PC_MAX_OUT   4  /* results of a row with a gradient */
 #define PC_MAX_GRADS 40 /* results of a row without one: the backward of a fused op has as many as that has inputs */
@@ -98,7 +98,7 @@ typedef struct pc_op_info {
   const char *name; /* "matmul" */
   int nout;
   int flags;
-  const char *sig; /* "x:tensor, dim:dims?, keepdim:bool=false", grammar in bindings/args.h */
+  const char *sig; /* "x:tensor, dim:dims?, keepdim:bool=false": grammar, ranges and defaults in grad/signature.h */
   pc_forward_fn *forward;
   pc_backward_fn *backward;
   double tol;       /* relative tolerance of its float64 gradient check */
@@ -106,7 +106,11 @@ typedef struct pc_op_info {
 } pc_op_info;
 extern const pc_op_info pc_ops[PC_OP_COUNT];
 
-/* Runs an op; records it when it has to. out[] gets ops[op].nout new references. */
+/* The signature of a row; all are parsed at the first call. NULL without memory for them. */
+const pc_signature *pc_op_signature(pc_opcode op);
+
+/* Runs an op; records it when it has to. out[] gets ops[op].nout new references. Arguments that are left out (v shorter
+ * than the signature, or not set) have the row's defaults; what is given is held to the row's ranges. */
 int pc_apply(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v, int nv);
 /* The same in a scope, first output. A NULL in[i] is taken as an error already noted
  * unless bit i of `optional` is set. */

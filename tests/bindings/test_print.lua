@@ -68,7 +68,7 @@ check.test("printoptions", function()
   prints("f32 (2)\n  0.25  0.50", T.tensor { 0.25, 0.5 })
   T.printoptions(before)
   check.eq(T.printoptions().precision, 4)
-  check.error("printoptions: precision must be in 0..17, not 50", T.printoptions, { precision = 50 })
+  check.error("printoptions: precision: expected an integer from 0 to 17, got 50", T.printoptions, { precision = 50 })
   check.error("~unknown option 'precison'; did you mean 'precision'?", T.printoptions, { precison = 5 })
 end)
 

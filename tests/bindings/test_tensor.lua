@@ -308,7 +308,7 @@ test("joining and taking apart", function()
   eq(T.zeros(2, 6):chunk(2, 2):shape(), { 2, 3 })
   eq(values(T["repeat"](T.tensor { 1, 2 }, 2)), { 1, 2, 1, 2 })
   fails("split: the sizes add up to 9, dimension 1 of (10) is 10", function() x:split { 4, 5 } end)
-  fails("~expected at least 1", function() x:chunk(0) end)
+  fails("chunk: chunks: expected an integer >= 1, got 0", function() x:chunk(0) end)
   fails("cat: argument 1 (tensors): entry 2 of the list: expected a tensor, got number 3", T.cat, { a, 3 })
 end)
 
