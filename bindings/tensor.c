@@ -1,6 +1,7 @@
 /* tensor.c: the module percept.tensor: metamethods, operators, conversions. */
 #include "bindings/tensor.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/parallel.h"
@@ -163,18 +164,28 @@ static int m_item(lua_State *L, pc_args *a) {
   if (pc_numel(t) != 1)
     return pc_fail(PC_ESHAPE, "item: the tensor has %lld elements (shape %s), not 1; x:to_table() gives all of them",
                    (long long)pc_numel(t), pc_shape_str(t));
-  lua_pushnumber(L, pc_item(t));
-  return 1;
+  int rc = pc_push_element(L, "item", t, 0);
+  return rc < 0 ? rc : 1;
 }
 
+int pc_push_element(lua_State *L, const char *op, const pc_tensor *t, int64_t linear) {
+  double v = pc_at(t, linear);
+  if (t->dtype == PC_I64 && fabs(v) >= 0x1p53 && (v >= 0x1p63 || (int64_t)v != pc_at_i64(t, linear)))
+    return pc_fail(PC_EARG, "%s: %lld has more digits than a Lua number holds; tostring(x) shows them", op,
+                   (long long)pc_at_i64(t, linear));
+  lua_pushnumber(L, v);
+  return PC_OK;
+}
+
+/* -> the next element's place, or a code with nothing to rely on above the caller's top */
 static int64_t to_table(lua_State *L, const pc_tensor *t, int dim, int64_t linear) {
   if (dim == t->ndim) {
-    lua_pushnumber(L, pc_at(t, linear));
-    return linear + 1;
+    int rc = pc_push_element(L, "to_table", t, linear);
+    return rc < 0 ? rc : linear + 1;
   }
   lua_createtable(L, (int)t->size[dim], 0);
   for (int64_t i = 0; i < t->size[dim]; i++) {
-    linear = to_table(L, t, dim + 1, linear);
+    if ((linear = to_table(L, t, dim + 1, linear)) < 0) return linear;
     lua_rawseti(L, -2, (int)i + 1);
   }
   return linear;
@@ -182,8 +193,12 @@ static int64_t to_table(lua_State *L, const pc_tensor *t, int dim, int64_t linea
 
 static int m_to_table(lua_State *L, pc_args *a) {
   luaL_checkstack(L, PC_MAX_DIM + 2, NULL);
-  to_table(L, pc_arg_tensor(a, "x"), 0, 0);
-  return 1;
+  const pc_tensor *x = pc_arg_tensor(a, "x");
+  double tables = 1;
+  for (int d = 0; d < x->ndim - 1; d++) tables *= (double)x->size[d];
+  if (tables > 0x1p26) return pc_fail(PC_ENOMEM, "to_table: shape %s would be %.0f tables", pc_shape_str(x), tables);
+  int64_t end = to_table(L, x, 0, 0);
+  return end < 0 ? (int)end : 1;
 }
 
 static int m_is_tensor(lua_State *L, pc_args *a) {
@@ -206,7 +221,7 @@ static int convert(lua_State *L, pc_tensor *t, pc_dtype d) {
     rc = pc_apply_named("to", &out, &t, 1, &v, 1);
   else if (t->dtype == d)
     rc = PC_OK, out = pc_tensor_retain(t);
-  else
+  else if ((rc = pc_check_fits("to", t, d, 1)) == PC_OK)
     rc = pc_to_dtype(&out, t, d);
   if (rc < 0) return rc;
   pc_push_tensor(L, out);

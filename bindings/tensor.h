@@ -26,6 +26,10 @@ void pc_open_both(lua_State *L, int tf, int tm, const pc_luafn *fns);
 pc_dtype pc_default_dtype(void);
 /* A tensor of a Lua number, boolean or nested table at idx. */
 int pc_tensor_of_lua(lua_State *L, const char *op, int idx, pc_dtype dtype, int dtype_given, pc_tensor **out);
+/* PC_EARG when a number given for dtype d is none of its numbers: nothing is cut or wrapped behind a back. */
+int pc_number_fits(const char *op, double value, pc_dtype d);
+/* Pushes an element as a Lua number; PC_EARG for an i64 that a double does not hold. */
+int pc_push_element(lua_State *L, const char *op, const pc_tensor *t, int64_t linear);
 /* The argument "generator", or the global one. */
 pc_rng *pc_arg_rng(const pc_args *a);
 

@@ -31,10 +31,17 @@ pc_rng *pc_arg_rng(const pc_args *a) {
 
 /* ---- constant ---- */
 
+int pc_number_fits(const char *op, double value, pc_dtype d) {
+  pc_storage number = {.data = &value, .bytes = sizeof value, .refs = 1};
+  const pc_tensor t = {.dtype = PC_F64, .refs = 1, .storage = &number};
+  return pc_dtype_is_float(d) ? PC_OK : pc_check_fits(op, &t, d, 0);
+}
+
 static int full(lua_State *L, pc_args *a, double value) {
   pc_tensor *t = NULL;
   const pc_val *v = pc_arg_val(a, "size");
-  int rc = pc_tensor_full(&t, wanted(a, default_dtype), v->nl, v->l, value);
+  int rc = pc_number_fits(NULL, value, wanted(a, default_dtype));
+  if (rc == PC_OK) rc = pc_tensor_full(&t, wanted(a, default_dtype), v->nl, v->l, value);
   return give(L, a, rc, t);
 }
 
@@ -50,7 +57,8 @@ static int f_empty(lua_State *L, pc_args *a) {
 
 static int like(lua_State *L, pc_args *a, double value) {
   pc_tensor *x = pc_arg_tensor(a, "x"), *t = NULL;
-  int rc = pc_tensor_full(&t, wanted(a, (pc_dtype)x->dtype), x->ndim, x->size, value);
+  int rc = pc_number_fits(NULL, value, wanted(a, (pc_dtype)x->dtype));
+  if (rc == PC_OK) rc = pc_tensor_full(&t, wanted(a, (pc_dtype)x->dtype), x->ndim, x->size, value);
   return give(L, a, rc, t);
 }
 
@@ -71,7 +79,8 @@ static int sequence(pc_tensor **out, pc_dtype d, int64_t n, double start, double
   int rc = pc_tensor_empty(&f64, PC_F64, 1, &n);
   if (rc < 0) return rc;
   for (int64_t i = 0; i < n; i++) pc_f64(f64)[i] = start + (double)i * step;
-  rc = pc_to_dtype(&t, f64, d);
+  rc = pc_check_fits(NULL, f64, d, 0);
+  if (rc == PC_OK) rc = pc_to_dtype(&t, f64, d);
   pc_tensor_release(f64);
   *out = t;
   return rc;
@@ -98,7 +107,8 @@ static int f_linspace(lua_State *L, pc_args *a) {
   if (rc < 0) return give(L, a, rc, NULL);
   if (n > 1) pc_f64(t)[n - 1] = stop;
   pc_tensor *x = NULL;
-  rc = pc_to_dtype(&x, t, wanted(a, default_dtype));
+  rc = pc_check_fits(NULL, t, wanted(a, default_dtype), 1);
+  if (rc == PC_OK) rc = pc_to_dtype(&x, t, wanted(a, default_dtype));
   pc_tensor_release(t);
   return give(L, a, rc, x);
 }
@@ -236,7 +246,8 @@ int pc_tensor_of_lua(lua_State *L, const char *op, int idx, pc_dtype dtype, int 
   *out = NULL;
   if (pc_to_tensor(L, idx)) {
     pc_tensor *x = pc_to_tensor(L, idx);
-    int rc = pc_clone(&f64, x);
+    int rc = pc_check_fits(op, x, dtype_given ? dtype : (pc_dtype)x->dtype, 1);
+    if (rc == PC_OK) rc = pc_clone(&f64, x);
     if (rc == PC_OK) rc = pc_to_dtype(out, f64, dtype_given ? dtype : (pc_dtype)x->dtype);
     pc_tensor_release(f64);
     return rc;
@@ -249,6 +260,7 @@ int pc_tensor_of_lua(lua_State *L, const char *op, int idx, pc_dtype dtype, int 
   lua_pushvalue(L, idx);
   rc = store(L, op, &s, 0, path, 0, &at);
   lua_pop(L, 1);
+  if (rc == PC_OK) rc = pc_check_fits(op, f64, dtype, 0);
   if (rc == PC_OK) rc = pc_to_dtype(out, f64, dtype);
   pc_tensor_release(f64);
   return rc;

@@ -248,9 +248,9 @@ int pc_index_get(lua_State *L, pc_tensor *t, int key) {
     return rc;
   }
   if (v.numbers && v.cur->ndim == 0 && !v.tracked) {
-    lua_pushnumber(L, pc_item(v.cur));
+    rc = pc_push_element(L, "index", v.cur, 0);
     pc_tensor_release(v.cur);
-    return 1;
+    return rc < 0 ? rc : 1;
   }
   pc_push_tensor(L, v.cur);
   return 1;
@@ -270,6 +270,7 @@ int pc_index_set(lua_State *L, pc_tensor *t, int key, int value) {
     rc = pc_fail(PC_ESTATE,
                  "assignment: the value has gradient history, which an assignment would lose; "
                  "use where, cat or scatter_add, or assign y:detach()");
+  if (rc == PC_OK) rc = pc_check_fits("assignment", src, (pc_dtype)t->dtype, pc_to_tensor(L, value) != NULL);
   if (rc == PC_OK) rc = pc_inplace_begin("assignment", t);
   if (rc == PC_OK) rc = start(L, &v, t, key, 0, &list, &list_dim);
   if (rc == PC_OK && list && list->dtype == PC_U8 && list_dim == 0) {

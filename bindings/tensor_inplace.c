@@ -19,6 +19,7 @@ static int begin(pc_args *a, const pc_tensor *other) {
   if (rc == PC_OK && other && pc_dtype_is_float((pc_dtype)other->dtype) && !pc_dtype_is_float((pc_dtype)x->dtype))
     rc = pc_fail(PC_EDTYPE, "%s: a fraction does not fit into %s; use x:float() first", a->decl->name,
                  pc_dtype_name((pc_dtype)x->dtype));
+  if (rc == PC_OK && other && other->weak) rc = pc_check_fits(a->decl->name, other, (pc_dtype)x->dtype, 0);
   return rc;
 }
 
@@ -45,6 +46,7 @@ static int m_div(lua_State *L, pc_args *a) {
 
 static int fill(lua_State *L, pc_args *a, double value) {
   int rc = pc_inplace_begin(a->decl->name, pc_arg_tensor(a, "x"));
+  if (rc == PC_OK) rc = pc_number_fits(a->decl->name, value, (pc_dtype)pc_arg_tensor(a, "x")->dtype);
   if (rc == PC_OK) rc = pc_fill(pc_arg_tensor(a, "x"), value);
   return self(L, a, rc);
 }
@@ -54,6 +56,7 @@ static int m_zero(lua_State *L, pc_args *a) { return fill(L, a, 0); }
 
 static int m_copy(lua_State *L, pc_args *a) {
   int rc = pc_inplace_begin("copy_", pc_arg_tensor(a, "x"));
+  if (rc == PC_OK) rc = pc_check_fits("copy_", pc_arg_tensor(a, "src"), (pc_dtype)pc_arg_tensor(a, "x")->dtype, 1);
   if (rc == PC_OK) rc = pc_copy_into(pc_arg_tensor(a, "x"), pc_arg_tensor(a, "src"));
   return self(L, a, rc);
 }

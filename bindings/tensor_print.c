@@ -23,10 +23,10 @@ typedef struct window {
 static int shown(const window *w) { return w->edge ? (int)(2 * w->edge) : (int)w->n; }
 static int64_t position(const window *w, int k) { return !w->edge || k < w->edge ? k : w->n - 2 * w->edge + k; }
 
-static double at(const pc_tensor *t, const int64_t *idx) {
+static int64_t place(const pc_tensor *t, const int64_t *idx) {
   int64_t linear = 0;
   for (int d = 0; d < t->ndim; d++) linear = linear * t->size[d] + idx[d];
-  return pc_at(t, linear);
+  return linear;
 }
 
 typedef struct span {
@@ -43,7 +43,7 @@ static void scan(const pc_tensor *t, const window *w, int dim, int64_t *idx, spa
     }
     return;
   }
-  double x = at(t, idx), m = fabs(x);
+  double x = pc_at(t, place(t, idx)), m = fabs(x);
   if (signbit(x) && !isnan(x)) s->negative = 1;
   if (!isfinite(x)) {
     s->odd = 1;
@@ -78,14 +78,16 @@ static style choose(const pc_tensor *t, const window *w) {
   return st;
 }
 
-static void put(luaL_Buffer *b, const style *st, double x) {
+/* Element `linear` of t; integers digit by digit: a double has 53 bits. */
+static void put(luaL_Buffer *b, const style *st, const pc_tensor *t, int64_t linear) {
   char s[64];
-  if (isnan(x))
+  double x = pc_at(t, linear);
+  if (st->kind == 'd')
+    snprintf(s, sizeof s, "%*lld", st->width, (long long)pc_at_i64(t, linear));
+  else if (isnan(x))
     snprintf(s, sizeof s, "%*s", st->width, "nan");
   else if (isinf(x))
     snprintf(s, sizeof s, "%*s", st->width, x < 0 ? "-inf" : "inf");
-  else if (st->kind == 'd')
-    snprintf(s, sizeof s, "%*.0f", st->width, x);
   else if (st->kind == 'e')
     snprintf(s, sizeof s, "%*.*e", st->width, st->precision, x);
   else if (st->precision == 0)
@@ -101,7 +103,7 @@ static void row(luaL_Buffer *b, const pc_tensor *t, const window *w, const style
     if (w[d].edge && k == w[d].edge) luaL_addstring(b, "  ...");
     idx[d] = position(&w[d], k);
     luaL_addstring(b, "  ");
-    put(b, st, at(t, idx));
+    put(b, st, t, place(t, idx));
   }
 }
 
@@ -146,7 +148,7 @@ static void wrapped(luaL_Buffer *b, const pc_tensor *t, const style *st) {
   if (fit < 1) fit = 1;
   for (int64_t i = 0; i < t->size[0]; i++) {
     luaL_addstring(b, i % fit ? "  " : "\n  ");
-    put(b, st, pc_at(t, i));
+    put(b, st, t, i);
   }
 }
 
@@ -162,8 +164,10 @@ void pc_push_printed(lua_State *L, const pc_tensor *t) {
   if (n == 0) {
     luaL_addstring(&b, " empty");
   } else if (t->ndim == 0) {
-    snprintf(head, sizeof head, pc_dtype_is_float((pc_dtype)t->dtype) ? " %.*g" : " %.*g",
-             pc_dtype_is_float((pc_dtype)t->dtype) ? opts.precision + 2 : 17, pc_item(t));
+    if (pc_dtype_is_float((pc_dtype)t->dtype))
+      snprintf(head, sizeof head, " %.*g", opts.precision + 2, pc_item(t));
+    else
+      snprintf(head, sizeof head, " %lld", (long long)pc_at_i64(t, 0));
     luaL_addstring(&b, head);
   } else {
     style st = layout(t, w);

@@ -1,7 +1,8 @@
 /* convert.h: one number from one dtype to another. To float: rounded. Float to
  * integer: cut towards zero; what does not fit is defined here, since C leaves
  * it open: NaN becomes 0, i64 and i32 take the nearest number they hold, u8
- * keeps the low 8 bits (as integers to narrower integers do, as in NumPy). */
+ * keeps the low 8 bits (as integers to narrower integers do, as in NumPy). Who
+ * gives a number is told instead: pc_check_fits in tensor.h. */
 #ifndef PC_TENSOR_CONVERT_H
 #define PC_TENSOR_CONVERT_H
 

@@ -194,12 +194,17 @@ int pc_fill(pc_tensor *t, double value) {
   return pc_copy_into(t, &src);
 }
 
-double pc_at(const pc_tensor *t, int64_t linear) {
+static int64_t offset_of(const pc_tensor *t, int64_t linear) {
   int64_t at = t->offset;
   for (int i = t->ndim - 1; i >= 0; i--) {
     at += linear % t->size[i] * t->stride[i];
     linear /= t->size[i];
   }
+  return at;
+}
+
+double pc_at(const pc_tensor *t, int64_t linear) {
+  int64_t at = offset_of(t, linear);
   const void *d = t->storage->data;
   switch (t->dtype) {
     case PC_F32: return ((const float *)d)[at];
@@ -208,6 +213,10 @@ double pc_at(const pc_tensor *t, int64_t linear) {
     case PC_I32: return ((const int32_t *)d)[at];
     default: return ((const uint8_t *)d)[at];
   }
+}
+
+int64_t pc_at_i64(const pc_tensor *t, int64_t linear) {
+  return t->dtype == PC_I64 ? ((const int64_t *)t->storage->data)[offset_of(t, linear)] : (int64_t)pc_at(t, linear);
 }
 
 double pc_item(const pc_tensor *t) {

@@ -128,6 +128,9 @@ int pc_to_dtype(pc_tensor **out, const pc_tensor *t, pc_dtype d); /* itself when
 int pc_fill(pc_tensor *t, double value);                          /* bumps version */
 double pc_item(const pc_tensor *t);                               /* numel 1, as double; asserts */
 double pc_at(const pc_tensor *t, int64_t linear);                 /* element in row-major order, slow */
+int64_t pc_at_i64(const pc_tensor *t, int64_t linear);            /* the same of an integer tensor, exact */
+/* PC_EARG names an element that integers of dtype d cannot hold (NaN, too large, with !cut fractions, too); op NULL: no prefix. */
+int pc_check_fits(const char *op, const pc_tensor *t, pc_dtype d, int cut);
 
 /* NumPy broadcasting of two shapes; PC_ESHAPE names op and both shapes. */
 int pc_broadcast_shape(const char *op, const pc_tensor *a, const pc_tensor *b, int *ndim, int64_t *size);

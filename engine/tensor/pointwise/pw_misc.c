@@ -57,7 +57,13 @@ done:
 }
 
 int pc_fwd_where(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
-  return choose(out, "where", pc_pw_promote(in[1], in[2]), in[0], in[1], in[2]);
+  pc_dtype d = pc_pw_promote(in[1], in[2]);
+  *out = NULL;
+  for (int i = 1; i < 3; i++) { /* numbers beside a tensor; those of two tensors are promoted */
+    int rc = in[i]->weak ? pc_check_fits("where", in[i], d, 0) : PC_OK;
+    if (rc < 0) return rc;
+  }
+  return choose(out, "where", d, in[0], in[1], in[2]);
 }
 
 int pc_fwd_masked_fill(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
@@ -70,7 +76,8 @@ int pc_fwd_masked_fill(pc_tensor **out, pc_tensor *const *in, int nin, const pc_
     return pc_fail(PC_ESHAPE, "masked_fill: mask %s does not broadcast to x %s", pc_shape_str(in[1]),
                    pc_shape_str(in[0]));
   if ((rc = pc_tensor_scalar(&value, PC_F64, v[0].d)) < 0) return rc;
-  rc = choose(out, "masked_fill", (pc_dtype)in[0]->dtype, in[1], value, in[0]);
+  if ((rc = pc_check_fits("masked_fill", value, (pc_dtype)in[0]->dtype, 0)) == PC_OK)
+    rc = choose(out, "masked_fill", (pc_dtype)in[0]->dtype, in[1], value, in[0]);
   pc_tensor_release(value);
   return rc;
 }
@@ -164,7 +171,8 @@ int pc_fwd_to(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
   *out = NULL;
   if (!v[0].set || v[0].i < 0 || v[0].i >= PC_DTYPE_COUNT)
     return pc_fail(PC_EDTYPE, "to: give a dtype: f32, f64, i64, i32 or u8");
-  return pc_to_dtype(out, in[0], (pc_dtype)v[0].i);
+  int rc = pc_check_fits("to", in[0], (pc_dtype)v[0].i, 1);
+  return rc < 0 ? rc : pc_to_dtype(out, in[0], (pc_dtype)v[0].i);
 }
 int pc_fwd_clone(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) { return pc_clone(out, in[0]); }
 int pc_fwd_contiguous(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {

@@ -55,7 +55,9 @@ void pc_rows_done(pc_rows *r) {
 int pc_rows_along(pc_rows *r, const pc_tensor *x, int dim) {
   uint8_t reduced[PC_MAX_DIM] = {0};
   if (x->ndim) reduced[dim] = 1;
-  return pc_rows_init(r, x, reduced, 0);
+  int rc = pc_rows_init(r, x, reduced, 0);
+  if (r->n == 0) r->rows = 0; /* however many: there is nothing in them */
+  return rc;
 }
 
 int pc_rows_back(pc_tensor **out, pc_tensor *y, const pc_tensor *x, int dim) {

@@ -19,7 +19,7 @@ typedef struct pc_rows {
 int pc_rows_init(pc_rows *r, const pc_tensor *x, const uint8_t *reduced, int keepdim);
 void pc_rows_done(pc_rows *r);
 /* For an op along one dim that keeps it: rows along dim; pc_rows_back brings (rows,n') results of the
- * same kept dims back into x's order, with size n' in dim. */
+ * same kept dims back into x's order, with size n' in dim. Empty rows are no rows. */
 int pc_rows_along(pc_rows *r, const pc_tensor *x, int dim);
 int pc_rows_back(pc_tensor **out, pc_tensor *y, const pc_tensor *x, int dim);
 
