@@ -12,18 +12,21 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include "base/alloc.h"
+#include "base/open.h"
 #include "base/parallel.h"
 #include "datasets/scenes_impl.h"
 #include "images/png.h"
 #include "images/resize.h"
 
-#define DECODER_VERSION 1   /* raise when the same file would decode to other pixels */
+#define DECODER_VERSION 2   /* raise when the same file would decode to other pixels, or the key changes */
 #define BLOCK           128 /* pictures between two calls of progress */
 #define PATH_MAX_LEN    4096
+#define FRESH_SECONDS   3 /* file systems tell times by up to two seconds: a younger file may change unnoticed */
 
 typedef struct header {
   char magic[8];
@@ -103,7 +106,27 @@ static int find_file(loader *l, int64_t i, int col, uint8_t *layout, int *last, 
   return 0;
 }
 
-/* Stats every file; the key covers what was found. */
+/* What tells this file from another of its name. Size and times that programs set may stay the same; the time of the
+ * last change of any kind (ctime) can't be set back. A file so fresh that it might change again within one tick of it
+ * is read. */
+static void file_facts(XXH3_state_t *h, const loader *l, int64_t i, int col, int layout, const struct stat *st) {
+  char path[PATH_MAX_LEN], digest[PC_DIGEST_SIZE] = "", *data;
+  int64_t facts[6] = {st->st_size,        st->st_mtim.tv_sec,  st->st_mtim.tv_nsec,
+                      st->st_ctim.tv_sec, st->st_ctim.tv_nsec, layout};
+  struct timespec now;
+  size_t n;
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (now.tv_sec - st->st_ctim.tv_sec < FRESH_SECONDS && make_path(path, l, l->ds->sel[i], col, layout) &&
+      pc_file_read(&data, &n, path, 0) == PC_OK) {
+    pc_digest(digest, data, n);
+    pc_free(data);
+  }
+  XXH3_128bits_update(h, facts, sizeof facts);
+  XXH3_128bits_update(h, digest, sizeof digest);
+}
+
+/* Stats every file; the key covers what was found and what was asked for: without height and width pictures of several
+ * sizes are refused, which a cache of scaled ones must not hide. */
 static int find_all(loader *l) {
   XXH3_state_t h;
   pc_scenes *ds = l->ds;
@@ -111,18 +134,19 @@ static int find_all(loader *l) {
   int last[2] = {0, 0};
   XXH3_INITSTATE(&h);
   XXH3_128bits_reset(&h);
-  int64_t fixed[5] = {DECODER_VERSION, ds->height, ds->width, ds->mask_col >= 0, ds->nsel};
+  int64_t fixed[6] = {DECODER_VERSION, l->opts->height, l->opts->width, ds->name_col, ds->mask_col, ds->nsel};
   XXH3_128bits_update(&h, fixed, sizeof fixed);
   XXH3_128bits_update(&h, pc_csv_digest(ds->csv), PC_DIGEST_SIZE - 1);
   for (int64_t i = 0; i < ds->nsel; i++)
     for (int m = 0; m < (ds->mask_col >= 0 ? 2 : 1); m++) {
       int col = m ? ds->mask_col : ds->name_col;
       const char *name = pc_csv_cell(ds->csv, ds->sel[i], col);
-      int64_t facts[3] = {-1, 0, 0};
-      if (!l->failure[i] && find_file(l, i, col, m ? &l->mask_layout[i] : &l->layout[i], &last[m], &st))
-        facts[0] = st.st_size, facts[1] = st.st_mtim.tv_sec, facts[2] = st.st_mtim.tv_nsec;
+      uint8_t *layout = m ? &l->mask_layout[i] : &l->layout[i];
       XXH3_128bits_update(&h, name, strlen(name) + 1);
-      XXH3_128bits_update(&h, facts, sizeof facts);
+      if (!l->failure[i] && find_file(l, i, col, layout, &last[m], &st))
+        file_facts(&h, l, i, col, *layout, &st);
+      else
+        XXH3_128bits_update(&h, "none", 5);
     }
   XXH128_hash_t d = XXH3_128bits_digest(&h);
   snprintf(l->key, sizeof l->key, "%016llx%016llx", (unsigned long long)d.high64, (unsigned long long)d.low64);
@@ -329,7 +353,7 @@ void pc_scenes_cache_folder(char *out, size_t size, const char *asked) {
     out[0] = '\0';
 }
 
-/* <cache>/<digest of folder, table and selection>-<h>x<w>.scenes: data that
+/* <cache>/<digest of folder, table, selection and the size asked for>-<h>x<w>.scenes: data that
  * changed replaces its own old file. NULL: no cache (or no memory). */
 static char *cache_name(const loader *l, char *why, size_t why_size) {
   const char *dir = l->opts->cache_dir;
@@ -347,6 +371,8 @@ static char *cache_name(const loader *l, char *why, size_t why_size) {
     const char *d = real ? real : l->ds->dir;
     XXH3_128bits_update(&h, d, strlen(d) + 1);
     XXH3_128bits_update(&h, l->ds->sel, (size_t)l->ds->nsel * sizeof *l->ds->sel);
+    int64_t asked[2] = {l->opts->height, l->opts->width};
+    XXH3_128bits_update(&h, asked, sizeof asked);
     XXH128_hash_t v = XXH3_128bits_digest(&h);
     snprintf(id, sizeof id, "%016llx%016llx", (unsigned long long)v.high64, (unsigned long long)v.low64);
     size_t n = strlen(buf) + 96;
@@ -367,8 +393,8 @@ static int cache_open(loader *l, const char *path) {
   size_t im = 0, mk = 0, rp = 0;
   struct stat st;
   void *map = MAP_FAILED;
-  int good = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return 0;
+  int good = 0, fd;
+  if (pc_open_regular(&fd, NULL, path) < 0) return 0;
   if (!layout_bytes(ds, &im, &mk, &rp) || fstat(fd, &st) || st.st_size < HEADER_BYTES) goto done;
   if (read(fd, &h, sizeof h) != (ssize_t)sizeof h || memcmp(h.magic, MAGIC, sizeof MAGIC)) goto done;
   header_digest(digest, &h);

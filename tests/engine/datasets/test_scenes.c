@@ -200,6 +200,54 @@ START_TEST(test_cache) {
 }
 END_TEST
 
+/* A cache answers as the first reading would: never an old picture, never a yes where the answer was no. */
+START_TEST(test_cache_hides_nothing) {
+  pc_scenes *ds;
+  small_folder();
+  pc_scenes_opts o = opts(), sized = opts();
+  sized.height = 4, sized.width = 6;
+  must(pc_scenes_open(&ds, dir, &o));
+  char *digest = first_digest(ds);
+  pc_scenes_free(ds);
+  for (int way = 0; way < 3;
+       way++) { /* as large and, says its time, as old: written into, replaced, replaced by a link */
+    struct stat st;
+    ck_assert_int_eq(stat(at("b.png"), &st), 0);
+    if (way == 1) put_png("new.png", 4, 6, 3, 90);
+    if (way == 2) put_png("new2.png", 4, 6, 3, 91);
+    if (way == 0) put_png("b.png", 4, 6, 3, 89);
+    if (way == 1) ck_assert_int_eq(rename(at("new.png"), at("b.png")), 0);
+    if (way == 2) ck_assert(!unlink(at("b.png")) && !symlink("new2.png", at("b.png")));
+    ck_assert_int_eq(utimensat(AT_FDCWD, at("b.png"), (struct timespec[2]){st.st_atim, st.st_mtim}, 0), 0);
+    must(pc_scenes_open(&ds, dir, &o));
+    char *now = first_digest(ds);
+    ck_assert_msg(strcmp(now, digest), "way %d: an old picture", way);
+    free(digest);
+    digest = now;
+    pc_scenes_free(ds);
+  }
+  free(digest);
+  put_png("c.png", 8, 8, 3, 1); /* two sizes: refused unless one is asked for, whatever was cached meanwhile */
+  put_png("c_m.png", 8, 8, 1, 1);
+  for (int i = 0; i < 2; i++) {
+    must_fail(pc_scenes_open(&ds, dir, &o), PC_EIO, "give height and width");
+    must(pc_scenes_open(&ds, dir, &sized));
+    pc_scenes_free(ds);
+  }
+  o.on_error = PC_SCENES_SKIP;
+  must(pc_scenes_open(&ds, dir, &o));
+  ck_assert_int_eq(pc_scenes_count(ds), 3);
+  pc_scenes_free(ds);
+  must(pc_scenes_open(&ds, dir, &sized));
+  ck_assert_int_eq(pc_scenes_count(ds), 4);
+  pc_scenes_free(ds);
+  o.on_error = PC_SCENES_STOP;
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_EIO, "give height and width");
+  ck_assert_int_eq(unlink(at("d.png")), 0); /* removed: an error with and without a cache */
+  must_fail(pc_scenes_open(&ds, dir, &sized), PC_EIO, "d.png: no such file");
+}
+END_TEST
+
 START_TEST(test_no_cache) {
   pc_scenes *ds, *cached;
   small_folder();
@@ -497,6 +545,7 @@ static void add(TCase *c) {
   tcase_add_test(c, test_filters);
   tcase_add_test(c, test_resize_options);
   tcase_add_test(c, test_cache);
+  tcase_add_test(c, test_cache_hides_nothing);
   tcase_add_test(c, test_no_cache);
   tcase_add_test(c, test_unreadable);
   tcase_add_test(c, test_many_unreadable);
