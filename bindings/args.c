@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "bindings/stack.h"
 
 static const char *expected(const pc_param *p) {
   static _Thread_local char buf[160];
@@ -98,7 +99,7 @@ static int take_run(lua_State *L, pc_args *a, int i, int idx, int last, int *use
 }
 
 static int take_tensors(lua_State *L, pc_args *a, int i, int idx, int last, int *used) {
-  int is_list = lua_istable(L, idx), n = 0;
+  int is_list = lua_istable(L, idx), n = 0, kept = 0;
   if (is_list) {
     n = (int)lua_objlen(L, idx);
   } else {
@@ -108,6 +109,7 @@ static int take_tensors(lua_State *L, pc_args *a, int i, int idx, int last, int 
   if (n == 0 && !is_list) return pc_arg_fail_at(L, a, i, NULL);
   a->list = lua_newuserdata(L, sizeof(pc_tensor *) * (size_t)(n + 1)); /* stays on the stack: no leak */
   a->nlist = n;
+  if (is_list) lua_createtable(L, n, 0), kept = lua_gettop(L);
   for (int k = 0; k < n; k++) {
     if (!is_list) {
       a->list[k] = pc_to_tensor(L, idx + k);
@@ -118,7 +120,7 @@ static int take_tensors(lua_State *L, pc_args *a, int i, int idx, int last, int 
     if (!a->list[k])
       return pc_fail(PC_EARG, "%s: argument %d (%s): entry %d of the list: expected a tensor, got %s", a->decl->name,
                      i + 1, a->decl->sig->p[i].name, k + 1, pc_describe(L, -1));
-    lua_pop(L, 1); /* the list itself keeps it alive */
+    lua_rawseti(L, kept, k + 1); /* a callback may change the list itself */
   }
   return PC_OK;
 }
@@ -180,7 +182,7 @@ static int take(lua_State *L, pc_args *a, int i, int idx, int last, int *used) {
       if (p->choices && !pc_one_of(arg->v.s, p->choices)) return pc_arg_fail_at(L, a, i, NULL);
       break;
     case PC_T_DTYPE:
-      if (type != LUA_TSTRING || pc_dtype_parse(&d, lua_tostring(L, idx)) < 0) return pc_arg_fail_at(L, a, i, NULL);
+      if (!pc_text(L, idx) || pc_dtype_parse(&d, pc_text(L, idx)) < 0) return pc_arg_fail_at(L, a, i, NULL);
       arg->v.i = d;
       break;
     case PC_T_DIMS:
@@ -248,14 +250,15 @@ static int take_named(lua_State *L, pc_args *a, int idx, int with_list) {
                    lua_type(L, -1) == LUA_TNUMBER ? lua_pushfstring(L, "%f", lua_tonumber(L, -1)) : pc_describe(L, -1));
       return rc;
     }
-    const char *key = lua_tostring(L, -1);
+    const char *key = pc_text(L, -1);
     int i = 0;
+    if (!key) return pc_fail(PC_EARG, "%s: unknown option %s", d->name, pc_describe(L, -1));
     while (i < d->sig->n && strcmp(d->sig->p[i].name, key)) i++;
     if (i == d->sig->n) return unknown_name(d, key);
     if (a->a[i].at)
       return pc_fail(PC_EARG, "%s: argument %d (%s) is given twice: by position and by name", d->name, i + 1, key);
   }
-  luaL_checkstack(L, d->sig->n + 4, "too many arguments");
+  if (!lua_checkstack(L, d->sig->n + 4)) return pc_fail(PC_ESTATE, "%s: Lua's stack is full", d->name);
   for (int i = 0; i < d->sig->n; i++) {
     int used;
     if (a->a[i].at) continue;
@@ -356,32 +359,58 @@ static int parse(lua_State *L, const pc_decl *d, pc_args *a) {
 
 /* ---- the one C function behind every declared one ---- */
 
-static lua_State *now, *home;
+static lua_State *now; /* in the innermost of the calls that run */
+static int levels;     /* how many of them there are */
 
-lua_State *pc_lua_now(void) { return now ? now : home; }
-lua_State *pc_lua_home(void) { return home; }
-void pc_set_lua_home(lua_State *L) { home = L; }
+lua_State *pc_lua_now(void) { return now; }
+
+/* What the function says it pushed can be there: a number that leaked from elsewhere would be Lua's garbage. */
+static int honest(lua_State *L, const pc_decl *d, int base, int rc) {
+  if (rc <= lua_gettop(L) - base) return rc;
+  return pc_fail(PC_ESTATE, "%s: a fault in Percept: %d results are claimed, %d were pushed", d->name, rc,
+                 lua_gettop(L) - base);
+}
 
 void pc_args_release(pc_args *a) {
   while (a->nown > 0) pc_tensor_release(a->own[--a->nown]);
 }
 
+static int run(lua_State *L, const pc_decl *d, pc_args *a) {
+  int rc = parse(L, d, a), base = lua_gettop(L);
+  if (rc == PC_OK) rc = honest(L, d, base, d->call(L, a));
+  pc_args_release(a);
+  return rc;
+}
+
 int pc_call_declared(lua_State *L, const pc_decl *d) {
   lua_State *before = now;
   pc_args a;
+  int top = lua_gettop(L), rc = pc_stack_check(d->name, levels);
+  if (rc < 0) return pc_raise(L, rc);
   now = L;
-  int top = lua_gettop(L), rc = d->direct && top == d->sig->nin ? d->direct(L, d) : PC_NOT_DIRECT;
+  levels++;
+  rc = d->direct && top == d->sig->nin ? d->direct(L, d) : PC_NOT_DIRECT;
   for (int again = 0; rc == PC_NOT_DIRECT || rc == PC_ENOMEM; again = 1) {
-    if ((rc = parse(L, d, &a)) == PC_OK) rc = d->call(L, &a);
-    pc_args_release(&a);
+    rc = run(L, d, &a);
     if (rc != PC_ENOMEM || again || !(d->flags & PC_RETRY)) break;
     lua_settop(L, top);
     lua_gc(L, LUA_GCCOLLECT, 0);
     pc_alloc_trim();
   }
   now = before;
+  levels--;
   if (rc == PC_ENOMEM && !strstr(pc_error_text(), d->name)) pc_error_prefix(rc, "%s", d->name);
   if (rc < 0) return pc_raise(L, rc);
   pc_gc_pace(L);
   return rc;
+}
+
+int pc_callback(lua_State *L, int nargs, int nresults) {
+  lua_State *before = now;
+  int depth = levels, rc = pc_stack_check("callback", levels);
+  if (rc < 0) return rc;
+  rc = lua_pcall(L, nargs, nresults, 0);
+  now = before; /* Lua's own errors leave calls without a word */
+  levels = depth;
+  return rc ? pc_caught(L, depth) : PC_OK;
 }

@@ -128,6 +128,15 @@ pc_dtype pc_arg_dtype(const pc_args *a, const char *name);
 pc_tensor *pc_arg_tensor(const pc_args *a, const char *name); /* tensor, value; borrowed; NULL: left out */
 const pc_val *pc_arg_val(const pc_args *a, const char *name); /* dims, size, size2: ->l, ->nl */
 void *pc_arg_object(const pc_args *a, const char *name);      /* of a class; NULL: left out */
+/* ---- texts ---- */
+/* The string at idx for C; NULL if the value is none (numbers are none: turned into strings in place they break
+ * lua_next, and what keeps them?) or has a NUL byte, at which C would cut it. Valid as long as Lua keeps the value. */
+const char *pc_text(lua_State *L, int idx);
+/* The same, a number written out, which lives until the state ends: for lists of names. */
+const char *pc_text_or_number(lua_State *L, int idx);
+
+/* The texts of the list at `at` (0: none), numbers written out -> how many; `what` names them in messages. */
+int pc_each_text(lua_State *L, const char *what, int at, const char **out, int max);
 
 /* ---- messages ---- */
 /* What the value at idx is: "f32 tensor (2,3)", "string \"abc\"", "nil". One of 4 rotating buffers. */
@@ -143,20 +152,23 @@ int pc_number_is_whole(double x);
 /* ---- the way out ---- */
 /* Raises the last engine error as a Lua string with the caller's position. Never returns. */
 int pc_raise(lua_State *L, int rc);
-/* lua_pcall for callbacks: 0, or PC_ECALLBACK with the message kept as error text. */
+/* lua_pcall for callbacks: 0, or PC_ECALLBACK with the message kept as error text. Refused when the C stack ends. */
 int pc_callback(lua_State *L, int nargs, int nresults);
-/* The Lua state that runs now (callbacks from the engine use it); home when none does. */
+/* Pops an error value that was caught inside of so many calls: PC_ECALLBACK, for pc_raise to throw it again. */
+int pc_caught(lua_State *L, int levels);
+/* The coroutine whose call runs now: callbacks from the engine use it. NULL when none does. */
 lua_State *pc_lua_now(void);
-/* The state that opened percept: for luaL_unref when an engine object dies. */
-lua_State *pc_lua_home(void);
-void pc_set_lua_home(lua_State *L);
+/* What a function that pushes nothing returns for an engine call: its error, or 0. An engine function may answer with a
+ * count, which must not become a number of results. */
+static inline int pc_done(int rc) { return rc < 0 ? rc : 0; }
 /* Lua line that runs now: "file.lua:12" or "". */
 const char *pc_lua_where(void);
 /* Advances the collector in proportion to the bytes allocated since the last call. */
 void pc_gc_pace(lua_State *L);
 
 /* ---- classes ---- */
-/* Makes class "percept.<name>" with methods and a __gc (may be NULL); leaves its metatable on the stack. */
+/* Makes class "percept.<name>" with methods and a __gc (may be NULL); leaves its metatable on the stack. The class's gc
+ * is called once, with an object of the class; after it the object is of no class: whatever uses it fails in words. */
 void pc_class(lua_State *L, const char *name, const pc_luafn *methods, lua_CFunction gc);
 
 #endif

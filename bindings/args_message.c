@@ -18,8 +18,10 @@ const char *pc_describe(lua_State *L, int idx) {
   if (t) {
     snprintf(s, 160, "%s tensor %s", pc_dtype_name(t->dtype), pc_shape_str(t));
   } else if (type == LUA_TSTRING) {
-    const char *str = lua_tostring(L, idx);
-    snprintf(s, 160, strlen(str) > 40 ? "string \"%.37s...\"" : "string \"%s\"", str);
+    size_t n;
+    const char *str = lua_tolstring(L, idx, &n);
+    const char *end = strlen(str) < n ? "\\0..." : n > 40 ? "..." : "";
+    snprintf(s, 160, "string \"%.*s%s\"", n > 40 ? 37 : 40, str, end);
   } else if (type == LUA_TNUMBER) {
     snprintf(s, 160, "number %.14g", lua_tonumber(L, idx));
   } else if (type == LUA_TBOOLEAN) {
@@ -28,7 +30,7 @@ const char *pc_describe(lua_State *L, int idx) {
     size_t n = lua_objlen(L, idx);
     snprintf(s, 160, n ? "table of %zu" : "table", n);
   } else if (type == LUA_TUSERDATA && luaL_getmetafield(L, idx, "__name")) {
-    snprintf(s, 160, "%s", lua_isstring(L, -1) ? lua_tostring(L, -1) : "userdata");
+    snprintf(s, 160, "%s", pc_text(L, -1) ? pc_text(L, -1) : "userdata");
     lua_pop(L, 1);
   } else {
     snprintf(s, 160, "%s", type == LUA_TNONE ? "nothing" : lua_typename(L, type));
@@ -69,7 +71,8 @@ const char *pc_nearest(const char *word, const char *const *words, int n) {
 }
 
 /* A Lua error value that is no string, or too long a one for the engine's error text, travels beside it. */
-static int thrown = LUA_NOREF;
+static char thrown_key; /* registry[&thrown_key]: the value */
+static int thrown;      /* there is one, and it is what the last PC_ECALLBACK is about */
 static const char beside[] = "error in a callback";
 
 /* "file.lua:12: " of the nearest Lua function that still is on the stack (tail calls leave none). */
@@ -84,11 +87,20 @@ static void push_where(lua_State *L) {
   lua_pushliteral(L, "");
 }
 
+/* Pops the value. */
+static void set_thrown(lua_State *L) {
+  lua_pushlightuserdata(L, &thrown_key);
+  lua_insert(L, -2);
+  lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
 int pc_raise(lua_State *L, int rc) {
-  if (rc == PC_ECALLBACK && thrown != LUA_NOREF && !strcmp(pc_error_text(), beside)) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, thrown);
-    luaL_unref(L, LUA_REGISTRYINDEX, thrown);
-    thrown = LUA_NOREF;
+  if (rc == PC_ECALLBACK && thrown) { /* prefixes of the engine's are lost */
+    thrown = 0;
+    lua_pushlightuserdata(L, &thrown_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    lua_pushnil(L);
+    set_thrown(L);
     return lua_error(L);
   }
   if (rc == PC_EINTR) {
@@ -113,16 +125,19 @@ int pc_raise(lua_State *L, int rc) {
   return lua_error(L);
 }
 
-int pc_callback(lua_State *L, int nargs, int nresults) {
-  if (lua_pcall(L, nargs, nresults, 0) == 0) return PC_OK;
-  if (thrown != LUA_NOREF) luaL_unref(L, LUA_REGISTRYINDEX, thrown);
-  thrown = LUA_NOREF;
-  if (lua_type(L, -1) == LUA_TSTRING && lua_objlen(L, -1) < 1500) {
-    int rc = pc_fail(PC_ECALLBACK, "%s", lua_tostring(L, -1));
+int pc_caught(lua_State *L, int levels) {
+  static const char overflow[] = "stack overflow"; /* Lua's own limit came first */
+  const char *text = pc_text(L, -1);
+  size_t n = text ? strlen(text) : 0, k = sizeof overflow - 1;
+  thrown = !text || n >= 1500;
+  if (!thrown) {
+    int rc = n >= k && !strcmp(text + n - k, overflow)
+                 ? pc_fail(PC_ECALLBACK, "%s: recursion too deep (%d levels)", text, levels)
+                 : pc_fail(PC_ECALLBACK, "%s", text);
     lua_pop(L, 1);
     return rc;
   }
-  thrown = luaL_ref(L, LUA_REGISTRYINDEX);
+  set_thrown(L);
   return pc_fail(PC_ECALLBACK, "%s", beside);
 }
 

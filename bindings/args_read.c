@@ -36,7 +36,11 @@ pc_tensor *pc_arg_tensor(const pc_args *a, const char *name) { return get(a, nam
 const pc_val *pc_arg_val(const pc_args *a, const char *name) { return &get(a, name, LISTS)->v; }
 void *pc_arg_object(const pc_args *a, const char *name) { return get(a, name, BIT(CLASS))->p; }
 
-int pc_arg_int(const pc_args *a, const char *name) { return (int)pc_arg_int64(a, name); }
+/* Never cut to its low bits: what is too large for the C type is too large for whatever it counts. */
+int pc_arg_int(const pc_args *a, const char *name) {
+  int64_t v = pc_arg_int64(a, name);
+  return v > INT_MAX ? INT_MAX : v < INT_MIN ? INT_MIN : (int)v;
+}
 
 int pc_arg_place(const pc_args *a, const char *name) {
   int i = find(a, name);

@@ -377,7 +377,7 @@ static int b_set_state(lua_State *L, pc_args *a) {
   long long epoch, cursor;
   if (sscanf(pc_arg_str(a, "state"), "%llu %lld %lld", &seed, &epoch, &cursor) != 3)
     return pc_fail(PC_EFORMAT, "batches: '%s' is no saved position", pc_arg_str(a, "state"));
-  return pc_batches_seek(BATCHES(a, "self"), (pc_batches_position){seed, epoch, cursor});
+  return pc_done(pc_batches_seek(BATCHES(a, "self"), (pc_batches_position){seed, epoch, cursor}));
 }
 
 static int b_per_epoch(lua_State *L, pc_args *a) {

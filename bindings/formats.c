@@ -77,7 +77,7 @@ static int push_bundle(lua_State *L, int rc, pc_bundle *b) {
     if (rc < 0) return rc;                  \
     rc = write(pc_arg_str(a, "path"), b);   \
     pc_bundle_free(b);                      \
-    return rc;                              \
+    return pc_done(rc);                     \
   }
 #define READER(fn, read)                      \
   static int fn(lua_State *L, pc_args *a) {   \
@@ -97,7 +97,7 @@ READER(f_load_safetensors, pc_safetensors_read)
 READER(f_load_npz, pc_npz_read)
 
 static int f_save_npy(lua_State *L, pc_args *a) {
-  return pc_npy_write(pc_arg_str(a, "path"), pc_arg_tensor(a, "tensor"));
+  return pc_done(pc_npy_write(pc_arg_str(a, "path"), pc_arg_tensor(a, "tensor")));
 }
 
 static int f_load_npy(lua_State *L, pc_args *a) {

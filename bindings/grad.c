@@ -15,7 +15,7 @@ static int m_requires_grad(lua_State *L, pc_args *a) {
   return lua_pushboolean(L, pc_requires_grad(pc_arg_tensor(a, "x"))), 1;
 }
 static int m_is_leaf(lua_State *L, pc_args *a) { return lua_pushboolean(L, pc_is_leaf(pc_arg_tensor(a, "x"))), 1; }
-static int m_zero_grad(lua_State *L, pc_args *a) { return (void)L, pc_grad_set(pc_arg_tensor(a, "x"), NULL); }
+static int m_zero_grad(lua_State *L, pc_args *a) { return (void)L, pc_done(pc_grad_set(pc_arg_tensor(a, "x"), NULL)); }
 
 static int m_detach(lua_State *L, pc_args *a) {
   pc_tensor *out = NULL;
@@ -36,7 +36,7 @@ static void collect_first(lua_State *L) {
 
 static int m_backward(lua_State *L, pc_args *a) {
   collect_first(L);
-  return pc_backward(pc_arg_tensor(a, "y"), pc_arg_tensor(a, "gradient"), pc_arg_bool(a, "retain_graph"));
+  return pc_done(pc_backward(pc_arg_tensor(a, "y"), pc_arg_tensor(a, "gradient"), pc_arg_bool(a, "retain_graph")));
 }
 
 /* ---- grad(y, x) ---- */
@@ -91,8 +91,9 @@ static int f_grad(lua_State *L, pc_args *a) {
 /* ---- switching recording ---- */
 
 static int with_grad(lua_State *L, pc_args *a, int on) {
-  int base = lua_gettop(L), was = pc_grad_set_enabled(on);
-  luaL_checkstack(L, a->nrest + 2, "too many arguments");
+  int base = lua_gettop(L);
+  if (!lua_checkstack(L, a->nrest + 2)) return pc_fail(PC_ESTATE, "%s: Lua's stack is full", a->decl->name);
+  int was = pc_grad_set_enabled(on);
   lua_pushvalue(L, pc_arg_at(a, "fn"));
   for (int i = 0; i < a->nrest; i++) lua_pushvalue(L, a->rest + i);
   int rc = pc_callback(L, a->nrest, LUA_MULTRET);
@@ -124,6 +125,7 @@ static int f_anomaly(lua_State *L, pc_args *a) {
 
 /* What the tape keeps of one call: references into the registry. */
 typedef struct custom {
+  lua_State *home;
   char name[64];
   int ctx, backward; /* luaL_ref */
   int nargs;         /* of the forward call */
@@ -133,8 +135,8 @@ typedef struct custom {
 
 static void custom_release(void *p) {
   custom *c = p;
-  luaL_unref(pc_lua_home(), LUA_REGISTRYINDEX, c->ctx);
-  luaL_unref(pc_lua_home(), LUA_REGISTRYINDEX, c->backward);
+  luaL_unref(c->home, LUA_REGISTRYINDEX, c->ctx);
+  luaL_unref(c->home, LUA_REGISTRYINDEX, c->backward);
   pc_free(c);
 }
 
@@ -168,7 +170,7 @@ static int custom_forward(lua_State *L, pc_args *a, const char *name, int *ctx, 
   lua_newtable(L);
   *ctx = lua_gettop(L);
   *first = *ctx + 1;
-  luaL_checkstack(L, a->nrest + 4, "too many arguments");
+  if (!lua_checkstack(L, a->nrest + 4)) return pc_fail(PC_ESTATE, "%s: Lua's stack is full", name);
   lua_getfield(L, PC_UPVALUE, "forward");
   lua_pushvalue(L, *ctx);
   for (int i = 0; i < a->nrest; i++) lua_pushvalue(L, a->rest + i);
@@ -189,7 +191,7 @@ static int custom_call(lua_State *L, pc_args *a) {
   pc_tensor *in[32], *out[PC_MAX_OUT] = {NULL};
   int ctx, first, nout, wants = 0, rc;
   const char *name = a->decl->name;
-  custom c = {.nargs = a->nrest};
+  custom c = {.home = pc_lua_home(L), .nargs = a->nrest};
   if ((rc = custom_forward(L, a, name, &ctx, &first, &nout)) < 0) return rc;
   for (int i = 0; i < a->nrest; i++) {
     pc_tensor *t = pc_to_tensor(L, a->rest + i);

@@ -51,11 +51,19 @@ pc_tensor *pc_to_tensor(lua_State *L, int idx) {
   return same ? h->t : NULL;
 }
 
+/* A script may call it as it likes, and use what the collector has closed, from a finaliser of its own. */
 static int tensor_gc(lua_State *L) {
-  handle *h = lua_touserdata(L, 1);
-  pc_tensor_release(h->t);
-  h->t = NULL;
+  pc_tensor *t = pc_to_tensor(L, 1);
+  if (!t) return 0;
+  ((handle *)lua_touserdata(L, 1))->t = NULL;
+  pc_tensor_release(t);
   return 0;
+}
+
+/* getmetatable() gives the name, not the table on top of the stack. */
+static void protect(lua_State *L, const char *name) {
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__metatable");
 }
 
 void pc_push_tensor_class(lua_State *L) {
@@ -66,6 +74,7 @@ void pc_push_tensor_class(lua_State *L) {
   luaL_newmetatable(L, "percept.tensor");
   lua_pushliteral(L, "percept.tensor");
   lua_setfield(L, -2, "__name");
+  protect(L, "percept.tensor");
   lua_pushcfunction(L, tensor_gc);
   lua_setfield(L, -2, "__gc");
   lua_pushlightuserdata(L, &tensor_key);
@@ -81,14 +90,32 @@ void pc_push_tensor_class(lua_State *L) {
 
 static const char *class_name(lua_State *L, const char *name) { return lua_pushfstring(L, "percept.%s", name); }
 
+/* Upvalues: the class's metatable, its gc. */
+static int finalise(lua_State *L) {
+  if (lua_type(L, 1) != LUA_TUSERDATA || !lua_getmetatable(L, 1)) return 0;
+  int ours = lua_rawequal(L, -1, lua_upvalueindex(1));
+  lua_settop(L, 1);
+  if (!ours) return 0;
+  lua_tocfunction(L, lua_upvalueindex(2))(L);
+  lua_newtable(L);
+  lua_pushvalue(L, lua_upvalueindex(3));
+  lua_setfield(L, -2, "__name");
+  lua_setmetatable(L, 1);
+  return 0;
+}
+
 void pc_plain_class(lua_State *L, const char *name, lua_CFunction gc) {
   const char *full = class_name(L, name);
   luaL_newmetatable(L, full);
-  lua_remove(L, -2);
-  lua_pushfstring(L, "percept.%s", name);
+  lua_pushvalue(L, -2);
   lua_setfield(L, -2, "__name");
+  protect(L, full);
+  lua_remove(L, -2);
   if (!gc) return;
+  lua_pushvalue(L, -1);
   lua_pushcfunction(L, gc);
+  lua_pushfstring(L, "a %s that was closed", name);
+  lua_pushcclosure(L, finalise, 3);
   lua_setfield(L, -2, "__gc");
 }
 
@@ -106,4 +133,22 @@ void *pc_to_object(lua_State *L, int idx, const char *name) {
   int same = lua_rawequal(L, -1, -3);
   lua_pop(L, 3);
   return same ? lua_touserdata(L, idx) : NULL;
+}
+
+/* ---- a thread for the end of things ---- */
+
+lua_State *pc_lua_home(lua_State *L) {
+  static char key; /* registry[&key]: the thread */
+  lua_pushlightuserdata(L, &key);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_newthread(L);
+    lua_pushlightuserdata(L, &key);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+  }
+  lua_State *home = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  return home;
 }

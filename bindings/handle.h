@@ -23,4 +23,8 @@ void pc_plain_class(lua_State *L, const char *name, lua_CFunction gc);
 void *pc_new_object(lua_State *L, const char *name, size_t bytes);
 void *pc_to_object(lua_State *L, int idx, const char *name); /* NULL if the value is none */
 
+/* A thread that lives as long as L's state: for luaL_unref when an engine object dies. It is kept by the object, which
+ * may have been made in a coroutine that is gone by then. */
+lua_State *pc_lua_home(lua_State *L);
+
 #endif

@@ -27,7 +27,7 @@ static int f_read_labels(lua_State *L, pc_args *a) {
 }
 
 static int f_write(lua_State *L, pc_args *a) {
-  return pc_png_write(pc_arg_str(a, "path"), pc_arg_tensor(a, "image"), NULL);
+  return pc_done(pc_png_write(pc_arg_str(a, "path"), pc_arg_tensor(a, "image"), NULL));
 }
 
 static int f_resize(lua_State *L, pc_args *a) {

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "bindings/percept.h"
 #include "db/recorder.h"
+#include "bindings/stack.h"
 
 #define OURS "scripts/percept/"
 
@@ -54,6 +55,7 @@ static int body(lua_State *L) {
   int argc = (int)lua_tointeger(L, 1);
   char **argv = lua_touserdata(L, 2);
   luaL_openlibs(L);
+  pc_stack_guard_coroutines(L);
   lua_getglobal(L, "package");
   lua_getfield(L, -1, "preload");
   lua_pushcfunction(L, luaopen_percept);
@@ -116,6 +118,7 @@ static void bound_spinning(char **argv) {
 
 int main(int argc, char **argv) {
   bound_spinning(argv);
+  pc_stack_raise_limit();
   lua_State *L = luaL_newstate();
   if (!L) {
     fputs("percept: no memory for a Lua state\n", stderr);

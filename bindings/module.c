@@ -34,21 +34,40 @@ static int module_gc(lua_State *L) {
 /* ---- modules whose forward is a Lua function ---- */
 
 typedef struct lua_self {
+  lua_State *home;
   int spec; /* registry reference of the table given to nn.module */
 } lua_self;
 
-static void lua_release(pc_module *m) { luaL_unref(pc_lua_home(), LUA_REGISTRYINDEX, ((lua_self *)m->self)->spec); }
+static void lua_release(pc_module *m) {
+  const lua_self *self = m->self;
+  luaL_unref(self->home, LUA_REGISTRYINDEX, self->spec);
+}
+
+static int get_forward(lua_State *L) {
+  lua_getfield(L, 1, "forward");
+  return 1;
+}
+
+/* The function in the place of the table on top, which may inherit it: a metamethod runs as any callback. */
+static int push_forward(lua_State *L) {
+  lua_pushcfunction(L, get_forward);
+  lua_insert(L, -2);
+  return pc_callback(L, 1, 1);
+}
 
 static void lua_forward(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
   lua_State *L = pc_lua_now();
   int top = lua_gettop(L);
-  luaL_checkstack(L, nin + 8, "module");
+  if (!lua_checkstack(L, nin + 8)) {
+    pc_note(s, pc_fail(PC_ESTATE, "module: Lua's stack is full"));
+    return;
+  }
   lua_rawgeti(L, LUA_REGISTRYINDEX, ((lua_self *)m->self)->spec);
-  lua_getfield(L, -1, "forward");
-  lua_remove(L, -2);
-  pc_push_module(L, pc_module_retain(m));
-  for (int i = 0; i < nin; i++) pc_push_tensor(L, pc_tensor_retain(in[i]));
-  if (pc_note(s, pc_callback(L, nin + 1, LUA_MULTRET)) == PC_OK) {
+  if (push_forward(L) == PC_OK) {
+    pc_push_module(L, pc_module_retain(m));
+    for (int i = 0; i < nin; i++) pc_push_tensor(L, pc_tensor_retain(in[i]));
+  }
+  if (pc_note(s, lua_gettop(L) > top ? pc_callback(L, nin + 1, LUA_MULTRET) : pc_error_code()) == PC_OK) {
     int n = lua_gettop(L) - top;
     if (n < 1 || n > PC_MAX_OUT)
       pc_note(s,
@@ -103,7 +122,7 @@ static int f_module(lua_State *L, pc_args *a) {
   int rc = pc_module_new(&m, &lua_class, sizeof(lua_self));
   if (rc < 0) return rc;
   lua_pushvalue(L, at);
-  ((lua_self *)m->self)->spec = luaL_ref(L, LUA_REGISTRYINDEX);
+  *(lua_self *)m->self = (lua_self){pc_lua_home(L), luaL_ref(L, LUA_REGISTRYINDEX)};
   rc = adopt_fields(L, m, at);
   if (rc < 0) pc_module_release(m);
   return pc_made_module(L, rc, &m);

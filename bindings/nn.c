@@ -179,6 +179,7 @@ static int f_init(lua_State *L, pc_args *a) {
 
 /* What a call needs to run again: references into the registry. */
 typedef struct again {
+  lua_State *home;
   int fn, args; /* the function; its arguments as a table */
   int nargs;
   int nin, arg_of[32]; /* argument number of each tensor, from 1 */
@@ -186,8 +187,8 @@ typedef struct again {
 
 static void again_release(void *ctx) {
   again *c = ctx;
-  luaL_unref(pc_lua_home(), LUA_REGISTRYINDEX, c->fn);
-  luaL_unref(pc_lua_home(), LUA_REGISTRYINDEX, c->args);
+  luaL_unref(c->home, LUA_REGISTRYINDEX, c->fn);
+  luaL_unref(c->home, LUA_REGISTRYINDEX, c->args);
   pc_free(c);
 }
 
@@ -227,7 +228,7 @@ static int again_run(void *ctx, pc_tensor *const *in, int nin, pc_tensor **out, 
 
 static int f_checkpoint(lua_State *L, pc_args *a) {
   pc_tensor *in[32], *out[PC_MAX_OUT];
-  again c = {.nargs = a->nrest}, *keep;
+  again c = {.home = pc_lua_home(L), .nargs = a->nrest}, *keep;
   int nout = 0, fn = pc_arg_at(a, "fn");
   if (!pc_to_module(L, fn) && lua_type(L, fn) != LUA_TFUNCTION)
     return pc_fail(PC_EARG, "checkpoint: argument 1 is %s; a module or a function is expected", pc_describe(L, fn));
@@ -251,7 +252,6 @@ static int f_checkpoint(lua_State *L, pc_args *a) {
   *keep = c;
   int rc = pc_checkpoint(out, &nout, in, c.nin, (pc_recompute){keep, again_run, again_release});
   if (rc < 0) return rc;
-  luaL_checkstack(L, nout, "too many results");
   for (int k = 0; k < nout; k++) pc_push_tensor(L, out[k]);
   return nout;
 }

@@ -140,8 +140,8 @@ static int f_adamw(lua_State *L, pc_args *a) { return adam_like(L, a, PC_OPTIM_A
 
 /* ---- methods ---- */
 
-static int m_step(lua_State *L, pc_args *a) { return pc_optim_step(OPTIM(a, "self")); }
-static int m_zero_grad(lua_State *L, pc_args *a) { return pc_optim_zero_grad(OPTIM(a, "self")); }
+static int m_step(lua_State *L, pc_args *a) { return pc_done(pc_optim_step(OPTIM(a, "self"))); }
+static int m_zero_grad(lua_State *L, pc_args *a) { return pc_done(pc_optim_zero_grad(OPTIM(a, "self"))); }
 
 static int m_clip(lua_State *L, pc_args *a) {
   double norm = 0;

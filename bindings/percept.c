@@ -341,7 +341,6 @@ static const pc_luafn fns[] = {
     {0}};
 
 int luaopen_percept(lua_State *L) {
-  pc_set_lua_home(L);
   make_environment(L);
   preload(L);
   lua_newtable(L);

@@ -73,7 +73,7 @@ static int p_add(lua_State *L, pc_args *a) {
                       .color = pc_arg_int(a, "color")};
   while (strcmp(kinds[s.kind], pc_arg_str(a, "kind")) != 0) s.kind++;
   if (s.color < 0) return pc_fail(PC_EARG, "plot: color = %d: colours count from 1", s.color);
-  return pc_plot_add(HANDLE(a, "self")->p, &s);
+  return pc_done(pc_plot_add(HANDLE(a, "self")->p, &s));
 }
 
 static int p_heat(lua_State *L, pc_args *a) {
@@ -92,7 +92,7 @@ static int p_heat(lua_State *L, pc_args *a) {
   if (rc == PC_OK && pc_arg_at(a, "columns") &&
       (h.ncol_labels = pc_list_of_strings(L, "plot: columns", pc_arg_at(a, "columns"), cols, MAX_NAMES)) < 0)
     rc = h.ncol_labels;
-  return rc < 0 ? rc : pc_plot_heat(HANDLE(a, "self")->p, &h);
+  return rc < 0 ? rc : pc_done(pc_plot_heat(HANDLE(a, "self")->p, &h));
 }
 
 static int dark(const pc_args *a) {
@@ -117,7 +117,7 @@ static int p_pixels(lua_State *L, pc_args *a) {
 }
 
 static int p_save(lua_State *L, pc_args *a) {
-  return pc_plot_save(pc_arg_str(a, "path"), HANDLE(a, "self")->p, dark(a), pc_arg_num(a, "scale"));
+  return pc_done(pc_plot_save(pc_arg_str(a, "path"), HANDLE(a, "self")->p, dark(a), pc_arg_num(a, "scale")));
 }
 
 static int f_css(lua_State *L, pc_args *a) {

@@ -259,10 +259,10 @@ static int m_log(lua_State *L, pc_args *a) {
     names[n] = lua_tostring(L, -2);
     values[n++] = t ? pc_item(t) : lua_tonumber(L, -1);
   }
-  return pc_run_log(RUN(a, "self"), pc_arg_int64(a, "step"), n, names, values);
+  return pc_done(pc_run_log(RUN(a, "self"), pc_arg_int64(a, "step"), n, names, values));
 }
 
-static int m_flush(lua_State *L, pc_args *a) { return pc_run_flush(RUN(a, "self")); }
+static int m_flush(lua_State *L, pc_args *a) { return pc_done(pc_run_flush(RUN(a, "self"))); }
 
 static int m_result(lua_State *L, pc_args *a) {
   char *extra;
@@ -277,27 +277,30 @@ static int m_result(lua_State *L, pc_args *a) {
                  .extra_json = extra};
   rc = pc_run_result(RUN(a, "self"), &r);
   free(extra);
-  return rc;
+  return pc_done(rc);
 }
 
 static int m_artifact(lua_State *L, pc_args *a) {
-  return pc_run_artifact(RUN(a, "self"), pc_arg_str(a, "kind"), pc_arg_given(a, "step") ? pc_arg_int64(a, "step") : -1,
-                         pc_arg_str(a, "path"), NULL, -1);
+  return pc_done(pc_run_artifact(RUN(a, "self"), pc_arg_str(a, "kind"),
+                                 pc_arg_given(a, "step") ? pc_arg_int64(a, "step") : -1, pc_arg_str(a, "path"), NULL,
+                                 -1));
 }
 
 static int m_dataset(lua_State *L, pc_args *a) {
-  return pc_run_dataset(RUN(a, "self"), pc_arg_str(a, "digest"), pc_arg_str(a, "name"),
-                        pc_arg_given(a, "n") ? pc_arg_int64(a, "n") : -1, pc_arg_str(a, "path"), pc_arg_str(a, "role"));
+  return pc_done(pc_run_dataset(RUN(a, "self"), pc_arg_str(a, "digest"), pc_arg_str(a, "name"),
+                                pc_arg_given(a, "n") ? pc_arg_int64(a, "n") : -1, pc_arg_str(a, "path"),
+                                pc_arg_str(a, "role")));
 }
 
 static int m_source(lua_State *L, pc_args *a) {
   const char *text = pc_arg_str(a, "text");
-  return pc_run_source(RUN(a, "self"), pc_arg_str(a, "kind"), pc_arg_str(a, "path"), text, text ? strlen(text) : 0);
+  return pc_done(
+      pc_run_source(RUN(a, "self"), pc_arg_str(a, "kind"), pc_arg_str(a, "path"), text, text ? strlen(text) : 0));
 }
 
-static int m_tag(lua_State *L, pc_args *a) { return pc_run_tag(RUN(a, "self"), pc_arg_str(a, "tag")); }
+static int m_tag(lua_State *L, pc_args *a) { return pc_done(pc_run_tag(RUN(a, "self"), pc_arg_str(a, "tag"))); }
 static int m_goal(lua_State *L, pc_args *a) {
-  return pc_run_goal(RUN(a, "self"), pc_arg_str(a, "metric"), pc_arg_str(a, "goal"));
+  return pc_done(pc_run_goal(RUN(a, "self"), pc_arg_str(a, "metric"), pc_arg_str(a, "goal")));
 }
 
 static int m_param(lua_State *L, pc_args *a) {
@@ -314,7 +317,7 @@ static int m_param(lua_State *L, pc_args *a) {
   lua_pop(L, 1);
   if (rc == PC_OK) rc = pc_run_params(RUN(a, "self"), json);
   free(json);
-  return rc;
+  return pc_done(rc);
 }
 
 static int m_finish(lua_State *L, pc_args *a) {
@@ -354,9 +357,11 @@ static const pc_luafn methods[] = {
 
 /* run.field: a method or a field a script hung there */
 static int run_index(lua_State *L) {
+  lua_settop(L, 2);
   lua_pushvalue(L, 2);
   lua_rawget(L, lua_upvalueindex(1));
   if (!lua_isnil(L, -1)) return 1;
+  if (!pc_to_object(L, 1, "run")) return 1; /* another self: no field */
   lua_getfenv(L, 1);
   lua_pushvalue(L, 2);
   lua_rawget(L, -2);
@@ -364,6 +369,9 @@ static int run_index(lua_State *L) {
 }
 
 static int run_newindex(lua_State *L) {
+  lua_settop(L, 3);
+  if (!pc_to_object(L, 1, "run") || lua_isnil(L, 2) || lua_tonumber(L, 2) != lua_tonumber(L, 2))
+    return pc_raise(L, pc_fail(PC_EARG, "run: no field %s of %s can be set", pc_describe(L, 2), pc_describe(L, 1)));
   lua_getfenv(L, 1);
   lua_insert(L, 2);
   lua_rawset(L, 2);
@@ -410,7 +418,7 @@ static int f_print(lua_State *L, pc_args *a) {
   pc_file_abort(&w);
   if (!to && fflush(stdout) && rc == PC_OK) rc = pc_fail(PC_EIO, "print: standard output: %s", strerror(errno));
   pc_db_close(db);
-  return rc;
+  return pc_done(rc);
 }
 
 static int f_queries(lua_State *L, pc_args *a) {

@@ -26,7 +26,7 @@ int luaopen_percept_records(lua_State *L);
     if (rc_ < 0) return rc_;                      \
     rc_ = (call);                                 \
     pc_db_close(db);                              \
-    return rc_;                                   \
+    return pc_done(rc_);                          \
   } while (0)
 
 static int f_archive(lua_State *L, pc_args *a) {
@@ -197,7 +197,7 @@ static int f_table(lua_State *L, pc_args *a) {
   rc = print_rows(L, &sink, pc_arg_at(a, "names"), pc_arg_at(a, "rows"));
   pc_printer_free(p);
   if (rc == PC_OK && fflush(stdout)) rc = pc_fail(PC_EIO, "table: the reader of the result is gone");
-  return rc;
+  return pc_done(rc);
 }
 
 static int f_text_width(lua_State *L, pc_args *a) {

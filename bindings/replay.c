@@ -112,7 +112,7 @@ static int m_sample(lua_State *L, pc_args *a) {
   return draw(L, ((replay_handle *)pc_arg_object(a, "sampler"))->r, pc_arg_int64(a, "n"), pc_arg_bool(a, "rows"));
 }
 
-#define OPTIONS                                                                                             \
+#define OPTIONS                                                                                        \
   "marginals:str=empirical, components:int=8, iterations:int(0..)=100, seed:int64=0, exclude:table?, " \
   "tries:int(0..)=0"
 #define OPTIONS_HELP                                                                                                 \

@@ -6,6 +6,7 @@
 
 #include "base/parallel.h"
 #include "bindings/percept.h"
+#include "bindings/stack.h"
 #include "grad/einsum.h"
 
 int luaopen_percept_tensor(lua_State *L);
@@ -34,13 +35,22 @@ static int named(const char *op, int rc) {
   return rc == PC_ENOMEM && !strstr(pc_error_text(), op) ? pc_error_prefix(rc, "%s", op) : rc;
 }
 
-static int tensor_index(lua_State *L) {
+/* The tensor a metamethod was called with: debug.getmetatable(x).__index(io.stdout, 1) is Lua, too. Raises. */
+static pc_tensor *self_of(lua_State *L, const char *name) {
   pc_tensor *t = pc_to_tensor(L, 1);
+  if (!t) pc_raise(L, pc_fail(PC_EARG, "tensor.%s: expected a tensor, got %s", name, pc_describe(L, 1)));
+  lua_settop(L, 3);
+  return t;
+}
+
+static int tensor_index(lua_State *L) {
+  pc_tensor *t = self_of(L, "__index");
   if (lua_type(L, 2) != LUA_TSTRING) return finish(L, named("index", pc_index_get(L, t, 2)));
   lua_pushvalue(L, 2);
   lua_rawget(L, lua_upvalueindex(1));
   if (!lua_isnil(L, -1)) return 1;
-  const char *key = lua_tostring(L, 2);
+  const char *key = pc_text(L, 2);
+  if (!key) return finish(L, pc_fail(PC_EARG, "a tensor has no method or field %s", pc_describe(L, 2)));
   if (!strcmp(key, "grad")) {
     pc_push_tensor(L, pc_tensor_retain(pc_grad_get(t)));
     return 1;
@@ -49,29 +59,32 @@ static int tensor_index(lua_State *L) {
 }
 
 static int tensor_newindex(lua_State *L) {
-  pc_tensor *t = pc_to_tensor(L, 1);
-  if (lua_type(L, 2) != LUA_TSTRING) return finish(L, named("assignment", pc_index_set(L, t, 2, 3)));
-  if (strcmp(lua_tostring(L, 2), "grad"))
+  pc_tensor *t = self_of(L, "__newindex");
+  if (lua_type(L, 2) != LUA_TSTRING) return finish(L, named("assignment", pc_done(pc_index_set(L, t, 2, 3))));
+  if (!pc_text(L, 2) || strcmp(pc_text(L, 2), "grad"))
     return finish(L, pc_fail(PC_EARG, "a tensor has no field '%s' to assign to; only grad", lua_tostring(L, 2)));
   pc_tensor *g = pc_to_tensor(L, 3);
   if (!g && !lua_isnil(L, 3))
     return finish(L, pc_fail(PC_EARG, "grad: expected a tensor or nil, got %s", pc_describe(L, 3)));
-  return finish(L, pc_grad_set(t, g));
+  return finish(L, pc_done(pc_grad_set(t, g)));
 }
 
 static int tensor_len(lua_State *L) {
-  pc_tensor *t = pc_to_tensor(L, 1);
+  pc_tensor *t = self_of(L, "__len");
   if (t->ndim == 0) return finish(L, pc_fail(PC_ESHAPE, "#: a 0-dim tensor has no length; x:item() is its number"));
   lua_pushnumber(L, (lua_Number)t->size[0]);
   return 1;
 }
 
 static int tensor_tostring(lua_State *L) {
-  pc_push_printed(L, pc_to_tensor(L, 1));
+  pc_push_printed(L, self_of(L, "__tostring"));
   return 1;
 }
 
 static int tensor_concat(lua_State *L) {
+  int rc = pc_stack_check("tensor.__concat", 0); /* a script's own tostring may come back here */
+  if (rc < 0) return pc_raise(L, rc);
+  lua_settop(L, 2);
   for (int i = 1; i <= 2; i++) {
     pc_push_global(L, "tostring");
     lua_pushvalue(L, i);
@@ -310,7 +323,10 @@ static int m_unbind(lua_State *L, pc_args *a) {
     pc_val v[2] = {PC_VI(d), PC_VI(i)};
     rc = pc_tracked(t) ? pc_apply_named("select", &out, &t, 1, v, 2) : pc_view_select(&out, t, d, i);
     if (rc < 0) return rc;
-    luaL_checkstack(L, 2, "too many pieces");
+    if (!lua_checkstack(L, 2)) {
+      pc_tensor_release(out);
+      return pc_fail(PC_EARG, "unbind: %lld pieces are too many for Lua's stack", (long long)t->size[d]);
+    }
     pc_push_tensor(L, out);
   }
   return (int)t->size[d];
@@ -325,7 +341,14 @@ static int f_einsum(lua_State *L, pc_args *a) {
   return 1;
 }
 
-static int f_set_num_threads(lua_State *L, pc_args *a) { return (void)L, pc_set_num_threads(pc_arg_int(a, "n")); }
+static int f_set_num_threads(lua_State *L, pc_args *a) {
+  int64_t n = pc_arg_int64(a, "n");
+  if (n < 1 || n > PC_MAX_THREADS)
+    return pc_fail(PC_EARG, "set_num_threads: argument 1 (n): expected 1 to %d, got %lld", PC_MAX_THREADS,
+                   (long long)n);
+  return (void)L, pc_done(pc_set_num_threads((int)n));
+}
+
 static int f_get_num_threads(lua_State *L, pc_args *a) { return (void)a, lua_pushinteger(L, pc_num_threads()), 1; }
 
 static const pc_luafn facts[] = {

@@ -11,6 +11,8 @@
 
 #include <stdint.h>
 
+enum { PC_MAX_THREADS = 1024 }; /* OpenMP ends the process when it gets no more from the system */
+
 int pc_num_threads(void);
 /* n >= 1 (less counts as 1); returns n. Also keeps BLAS on one thread: tiles are
  * ours to distribute. At start: OMP_NUM_THREADS, else the CPUs this process may use. */
