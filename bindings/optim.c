@@ -21,41 +21,15 @@ static int optim_gc(lua_State *L) {
   return 0;
 }
 
-/* A number field of the table on top of the stack. Returns 1 when it was there. */
-static int field(lua_State *L, const char *name, double *out) {
-  lua_getfield(L, -1, name);
-  int there = lua_isnumber(L, -1);
-  if (there) *out = lua_tonumber(L, -1);
-  lua_pop(L, 1);
-  return there;
-}
+static const pc_decl *group_of[3]; /* {params = ..., lr = ...}, by kind */
 
-/* Group options of the table on top override o; other names are errors (list part aside). */
-static int read_group(lua_State *L, const char *fn, pc_optim_opts *o) {
-  static const char *const known[] = {"params", "lr", "weight_decay", "momentum", "nesterov", "beta1", "beta2", "eps"};
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING) continue;
-    int ok = 0;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) ok |= !strcmp(known[i], lua_tostring(L, -2));
-    if (!ok) {
-      int rc = pc_fail(PC_EARG,
-                       "%s: unknown option '%s' of a group; known are params, lr, weight_decay, momentum, nesterov, "
-                       "beta1, beta2, eps",
-                       fn, lua_tostring(L, -2));
-      lua_pop(L, 2);
-      return rc;
-    }
-  }
-  field(L, "lr", &o->lr);
-  field(L, "weight_decay", &o->weight_decay);
-  field(L, "momentum", &o->momentum);
-  field(L, "beta1", &o->beta1);
-  field(L, "beta2", &o->beta2);
-  field(L, "eps", &o->eps);
-  lua_getfield(L, -1, "nesterov");
-  if (!lua_isnil(L, -1)) o->nesterov = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return PC_OK;
+/* The options of the group on top of the stack override opts. */
+static int read_group(lua_State *L, pc_optim_kind kind, pc_optim_opts *opts) {
+  pc_args a;
+  int rc = pc_read_table(L, group_of[kind], -1, &a);
+  if (rc == PC_OK) pc_args_options(&a, opts);
+  pc_args_release(&a);
+  return rc;
 }
 
 static int add_params(lua_State *L, pc_optim *o, int at, const pc_optim_opts *opts);
@@ -97,19 +71,21 @@ static int add_params(lua_State *L, pc_optim *o, int at, const pc_optim_opts *op
     lua_pop(L, 1);
     return add_list(L, o, at, opts);
   }
+  int params = lua_gettop(L);
   lua_pushvalue(L, at);
-  rc = read_group(L, pc_optim_name(o), &mine);
-  lua_pop(L, 1);
+  rc = read_group(L, pc_optim_kind_of(o), &mine);
+  lua_settop(L, params);
   if (rc == PC_OK) rc = add_params(L, o, lua_gettop(L), &mine);
   lua_pop(L, 1);
   return rc;
 }
 
-static int make(lua_State *L, pc_args *a, pc_optim_kind kind, const pc_optim_opts *opts, int during) {
+static int make(lua_State *L, pc_args *a, pc_optim_kind kind, pc_optim_opts *opts) {
   pc_optim *o;
+  pc_args_options(a, opts);
   int rc = pc_optim_new(&o, kind);
   if (rc == PC_OK) rc = add_params(L, o, pc_arg_at(a, "params"), opts);
-  if (rc == PC_OK && during) rc = pc_optim_during_backward(o);
+  if (rc == PC_OK && pc_arg_bool(a, "during_backward")) rc = pc_optim_during_backward(o);
   if (rc < 0) {
     pc_optim_release(o);
     return rc;
@@ -119,24 +95,17 @@ static int make(lua_State *L, pc_args *a, pc_optim_kind kind, const pc_optim_opt
 }
 
 static int f_sgd(lua_State *L, pc_args *a) {
-  pc_optim_opts o = {.lr = pc_arg_num(a, "lr"),
-                     .momentum = pc_arg_num(a, "momentum"),
-                     .nesterov = pc_arg_bool(a, "nesterov"),
-                     .weight_decay = pc_arg_num(a, "weight_decay")};
-  return make(L, a, PC_OPTIM_SGD, &o, pc_arg_bool(a, "during_backward"));
+  pc_optim_opts o = PC_SGD_OPTS_INIT;
+  return make(L, a, PC_OPTIM_SGD, &o);
 }
-
-static int adam_like(lua_State *L, pc_args *a, pc_optim_kind kind) {
-  pc_optim_opts o = {.lr = pc_arg_num(a, "lr"),
-                     .beta1 = pc_arg_num(a, "beta1"),
-                     .beta2 = pc_arg_num(a, "beta2"),
-                     .eps = pc_arg_num(a, "eps"),
-                     .weight_decay = pc_arg_num(a, "weight_decay")};
-  return make(L, a, kind, &o, pc_arg_bool(a, "during_backward"));
+static int f_adam(lua_State *L, pc_args *a) {
+  pc_optim_opts o = PC_ADAM_OPTS_INIT;
+  return make(L, a, PC_OPTIM_ADAM, &o);
 }
-
-static int f_adam(lua_State *L, pc_args *a) { return adam_like(L, a, PC_OPTIM_ADAM); }
-static int f_adamw(lua_State *L, pc_args *a) { return adam_like(L, a, PC_OPTIM_ADAMW); }
+static int f_adamw(lua_State *L, pc_args *a) {
+  pc_optim_opts o = PC_ADAMW_OPTS_INIT;
+  return make(L, a, PC_OPTIM_ADAMW, &o);
+}
 
 /* ---- methods ---- */
 
@@ -156,7 +125,8 @@ static int m_lr(lua_State *L, pc_args *a) {
   int g = pc_arg_given(a, "group") ? pc_arg_int(a, "group") - 1 : -1;
   if (g >= pc_optim_ngroups(o) || g < -1)
     return pc_fail(PC_EINDEX, "lr: no group %d; there are %d", g + 1, pc_optim_ngroups(o));
-  if (pc_arg_given(a, "value")) pc_optim_set_lr(o, g, pc_arg_num(a, "value"));
+  int rc = pc_arg_given(a, "value") ? pc_optim_set_lr(o, g, pc_arg_num(a, "value")) : PC_OK;
+  if (rc < 0) return rc;
   lua_pushnumber(L, pc_optim_lr(o, g < 0 ? 0 : g));
   return 1;
 }
@@ -216,12 +186,12 @@ static int m_load_state(lua_State *L, pc_args *a) {
 static const pc_luafn methods[] = {
     {"step", "self:optimizer", m_step, "one step along the gradients", 0},
     {"zero_grad", "self:optimizer", m_zero_grad, "sets all gradients to 0", 0},
-    {"clip", "self:optimizer, max_norm:num=0", m_clip,
+    {"clip", "self:optimizer, max_norm:num(0..inf)=0", m_clip,
      "scales gradients to at most max_norm (0: none) -> their norm before; not with during_backward, which knows the "
      "norm only afterwards",
      0},
-    {"lr", "self:optimizer, value:num?, group:int?", m_lr, "reads or sets the learning rate (of all groups, or one)",
-     0},
+    {"lr", "self:optimizer, value:num(0..)?, group:int(1..)?", m_lr,
+     "reads or sets the learning rate (of all groups, or one)", 0},
     {"steps", "self:optimizer", m_steps, "steps taken", 0},
     {"state", "self:optimizer", m_state, "-> tensors {\"1.m\" = ...}, scalars {kind, steps}; shared, not copied", 0},
     {"load_state", "self:optimizer, tensors:table, scalars:table", m_load_state, "puts a saved state back", 0},
@@ -271,8 +241,8 @@ static int f_lbfgs(lua_State *L, pc_args *a) {
   objective o = {L, pc_arg_at(a, "fn"), pc_arg_tensor(a, "x")};
   pc_tensor *c = NULL, *d = NULL, *x = NULL, *result = NULL;
   pc_lbfgs_result r;
-  pc_lbfgs_opts opts = {pc_arg_int(a, "history"), pc_arg_int(a, "max_iter"), pc_arg_num(a, "tol_grad"),
-                        pc_arg_num(a, "tol_change")};
+  pc_lbfgs_opts opts = PC_LBFGS_OPTS_INIT;
+  pc_args_options(a, &opts);
   int rc = pc_contiguous(&c, pc_arg_tensor(a, "x"));
   if (rc == PC_OK) rc = pc_to_dtype(&d, c, PC_F64);
   if (rc == PC_OK) rc = pc_clone(&x, d);
@@ -407,28 +377,24 @@ static int m_at(lua_State *L, pc_args *a) {
   return 1;
 }
 
-static const pc_luafn schedule_methods[] = {{"at", "self:schedule, step:int", m_at, "value at a step, from 0", 0}, {0}};
+static const pc_luafn schedule_methods[] = {{"at", "self:schedule, step:int64", m_at, "value at a step, from 0", 0},
+                                            {0}};
 
 static const pc_luafn functions[] = {
-    {"sgd",
-     "params:any, lr:num=1e-3, momentum:num=0, nesterov:bool=false, weight_decay:num=0, "
-     "during_backward:bool=false",
-     f_sgd,
+    {"sgd", "params:any, @, during_backward:bool=false", f_sgd,
      "params: module, tensor, list, or groups {{params = ..., lr = ...}, ...}; during_backward: each parameter steps "
      "within backward(), as soon as its gradient is complete, and the gradient goes: the same numbers, less memory; "
      "step() "
      "after each backward() ends the step; no clip(max_norm)",
-     0},
-    {"adam",
-     "params:any, lr:num=1e-3, beta1:num=0.9, beta2:num=0.999, eps:num=1e-8, weight_decay:num=0, "
-     "during_backward:bool=false",
-     f_adam, "Adam (Kingma & Ba 2015); weight decay as L2; during_backward as in sgd", 0},
-    {"adamw",
-     "params:any, lr:num=1e-3, beta1:num=0.9, beta2:num=0.999, eps:num=1e-8, weight_decay:num=0.01, "
-     "during_backward:bool=false",
-     f_adamw, "Adam with decoupled weight decay (Loshchilov & Hutter 2019); during_backward as in sgd", 0},
-    {"lbfgs", "fn:function, x:tensor, max_iter:int=100, history:int=10, tol_grad:num=1e-7, tol_change:num=1e-12",
-     f_lbfgs, "minimises fn(x) -> one-element tensor, from x -> x, {value, iterations, evaluations, converged}", 0},
+     0, NULL, &pc_sgd_options},
+    {"adam", "params:any, @, during_backward:bool=false", f_adam,
+     "Adam (Kingma & Ba 2015); weight decay as L2; during_backward as in sgd", 0, NULL, &pc_adam_options},
+    {"adamw", "params:any, @, during_backward:bool=false", f_adamw,
+     "Adam with decoupled weight decay (Loshchilov & Hutter 2019); during_backward as in sgd", 0, NULL,
+     &pc_adamw_options},
+    {"lbfgs", "fn:function, x:tensor, @", f_lbfgs,
+     "minimises fn(x) -> one-element tensor, from x -> x, {value, iterations, evaluations, converged}", 0, NULL,
+     &pc_lbfgs_options},
     {"schedule", "pieces:table", f_schedule,
      "values over steps, pieces in a row: {{kind = 'linear', from = 0, to = 1e-3, steps = 500}, {kind = 'cosine', "
      "...}}; constant {from}, linear and cosine {from, to, steps}, step {from, gamma, every = 1}, exp {from, gamma, "
@@ -448,5 +414,9 @@ int luaopen_percept_optim(lua_State *L) {
   lua_pop(L, 2);
   lua_newtable(L);
   pc_register(L, "optim", functions);
+  const pc_luafn groups[] = {{"sgd: a group", "params:any, @", NULL, "", 0, NULL, &pc_sgd_options},
+                             {"adam: a group", "params:any, @", NULL, "", 0, NULL, &pc_adam_options},
+                             {"adamw: a group", "params:any, @", NULL, "", 0, NULL, &pc_adamw_options}};
+  for (int k = 0; k < 3; k++) group_of[k] = pc_declare_table(L, &groups[k]);
   return 1;
 }

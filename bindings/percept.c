@@ -295,8 +295,12 @@ static int f_usage(lua_State *L, pc_args *a) {
     lua_setfield(L, -2, "type");
     lua_pushstring(L, d->sig->p[i].choices);
     lua_setfield(L, -2, "choices");
+    lua_pushstring(L, d->sig->p[i].range_text);
+    lua_setfield(L, -2, "range");
     lua_pushboolean(L, d->sig->p[i].optional);
     lua_setfield(L, -2, "optional");
+    const pc_option *row = d->options ? pc_options_find(d->options, d->sig->p[i].name) : NULL;
+    if (row && *row->help) lua_pushstring(L, row->help), lua_setfield(L, -2, "help");
     if (d->sig->p[i].text) {
       lua_pushstring(L, d->sig->p[i].text);
       lua_setfield(L, -2, "default");

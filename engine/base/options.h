@@ -146,7 +146,7 @@ void pc_option_set_str(const pc_option *o, void *opts, const char *s); /* a choi
   typedef struct S {               \
     LIST(PC_OPTION_FIELD, S)       \
   } S
-/* Defines `const pc_options table`; several tables may have one struct. */
+/* Defines `const pc_options table`; several tables may have one struct. Declare it before: extern, or static. */
 #define PC_OPTIONS_TABLE(table, name, S, LIST)                                                                        \
   static const pc_option table##_rows[] = {LIST(PC_OPTION_ROW, S)};                                                   \
   static const S table##_defaults = {LIST(PC_OPTION_INIT, S)};                                                        \

@@ -6,6 +6,8 @@
 #include "base/alloc.h"
 #include "optim/optim.h"
 
+PC_OPTIONS_TABLE(pc_lbfgs_options, "lbfgs", pc_lbfgs_opts, PC_LBFGS_OPTIONS);
+
 typedef struct solver {
   int64_t n;
   int m, used, next; /* history capacity, pairs held, where the next goes */
@@ -120,10 +122,9 @@ static void remember(solver *v) {
 }
 
 static int iterate(solver *v, const pc_lbfgs_opts *o, pc_lbfgs_result *r) {
-  int max_iter = o->max_iter ? o->max_iter : 100;
-  double tol_g = o->tol_grad > 0 ? o->tol_grad : 1e-7, tol_c = o->tol_change > 0 ? o->tol_change : 1e-12, f = r->value;
+  double tol_g = o->tol_grad, tol_c = o->tol_change, f = r->value;
   if (!isfinite(f)) return PC_OK; /* nowhere to go from here: not converged */
-  for (r->iterations = 0; r->iterations < max_iter; r->iterations++) {
+  for (r->iterations = 0; r->iterations < o->max_iter; r->iterations++) {
     if (max_abs(v->g, v->n) <= tol_g) {
       r->converged = 1;
       break;
@@ -155,10 +156,11 @@ static int iterate(solver *v, const pc_lbfgs_opts *o, pc_lbfgs_result *r) {
 }
 
 int pc_lbfgs(double *x, int64_t n, pc_objective_fn *f, void *ctx, const pc_lbfgs_opts *o, pc_lbfgs_result *r) {
-  static const pc_lbfgs_opts defaults;
-  if (!o) o = &defaults;
-  solver v = {.n = n, .m = o->history ? o->history : 10, .x = x, .f = f, .ctx = ctx};
+  if (!o) o = pc_lbfgs_options.defaults;
   *r = (pc_lbfgs_result){0};
+  int rc = pc_options_check(&pc_lbfgs_options, "lbfgs", o);
+  if (rc < 0) return rc;
+  solver v = {.n = n, .m = o->history, .x = x, .f = f, .ctx = ctx};
   double *mem = pc_calloc((size_t)n * (size_t)(2 * v.m + 4) + 2 * (size_t)v.m, sizeof(double));
   if (!mem) return PC_ENOMEM;
   v.s = mem;
@@ -169,7 +171,7 @@ int pc_lbfgs(double *x, int64_t n, pc_objective_fn *f, void *ctx, const pc_lbfgs
   v.gt = v.xt + n;
   v.rho = v.gt + n;
   v.alpha = v.rho + v.m;
-  int rc = f(ctx, x, &r->value, v.g, n);
+  rc = f(ctx, x, &r->value, v.g, n);
   v.evaluations = 1;
   if (rc == PC_OK) rc = iterate(&v, o, r);
   r->evaluations = v.evaluations;

@@ -43,10 +43,16 @@ struct pc_optim {
   double squares;   /* of the gradients used during backward since the last step */
 };
 
-static const char *const names[] = {"sgd", "adam", "adamw"};
+PC_OPTIONS_TABLE(pc_sgd_options, "sgd", pc_optim_opts, PC_SGD_OPTIONS);
+PC_OPTIONS_TABLE(pc_adam_options, "adam", pc_optim_opts, PC_ADAM_OPTIONS);
+PC_OPTIONS_TABLE(pc_adamw_options, "adamw", pc_optim_opts, PC_ADAMW_OPTIONS);
+static const pc_options *const tables[] = {&pc_sgd_options, &pc_adam_options, &pc_adamw_options};
+
 static const char *const slots[3][2] = {{"momentum", NULL}, {"m", "v"}, {"m", "v"}};
 
-const char *pc_optim_name(const pc_optim *o) { return names[o->kind]; }
+const pc_options *pc_optim_options(pc_optim_kind kind) { return tables[kind]; }
+pc_optim_kind pc_optim_kind_of(const pc_optim *o) { return o->kind; }
+const char *pc_optim_name(const pc_optim *o) { return tables[o->kind]->name; }
 int pc_optim_nslots(const pc_optim *o) { return o->kind == PC_OPTIM_SGD ? 1 : 2; }
 const char *pc_optim_slot_name(const pc_optim *o, int slot) { return slots[o->kind][slot]; }
 int pc_optim_ngroups(const pc_optim *o) { return o->ngroups; }
@@ -54,9 +60,12 @@ double pc_optim_lr(const pc_optim *o, int g) { return o->groups[g].o.lr; }
 int64_t pc_optim_steps(const pc_optim *o) { return o->steps; }
 void pc_optim_set_steps(pc_optim *o, int64_t steps) { o->steps = steps; }
 
-void pc_optim_set_lr(pc_optim *o, int g, double lr) {
-  for (int i = 0; i < o->ngroups; i++)
+int pc_optim_set_lr(pc_optim *o, int g, double lr) {
+  pc_optim_opts with = {.lr = lr};
+  int rc = pc_options_check(tables[o->kind], pc_optim_name(o), &with);
+  for (int i = 0; i < o->ngroups && rc == PC_OK; i++)
     if (g < 0 || g == i) o->groups[i].o.lr = lr;
+  return rc;
 }
 
 int pc_optim_new(pc_optim **out, pc_optim_kind kind) {
@@ -83,25 +92,13 @@ void pc_optim_release(pc_optim *o) {
   pc_free(o);
 }
 
-static int check_options(const char *name, const pc_optim_opts *o) {
-  if (!(o->lr >= 0) || !(o->weight_decay >= 0) || !(o->momentum >= 0) || !(o->beta1 >= 0 && o->beta1 < 1) ||
-      !(o->beta2 >= 0 && o->beta2 < 1) || !(o->eps >= 0))
-    return pc_fail(PC_EARG,
-                   "%s: lr %g, weight_decay %g, momentum %g, betas %g %g, eps %g: none negative, betas below 1", name,
-                   o->lr, o->weight_decay, o->momentum, o->beta1, o->beta2, o->eps);
-  if (o->nesterov && !(o->momentum > 0)) return pc_fail(PC_EARG, "%s: nesterov needs momentum > 0", name);
-  return PC_OK;
-}
-
 int pc_optim_add_group(pc_optim *o, pc_tensor *const *params, int n, const pc_optim_opts *opts) {
-  group g = {.o = opts ? *opts : (pc_optim_opts){0}};
-  if (g.o.lr == 0) g.o.lr = 1e-3;
-  if (g.o.beta1 == 0) g.o.beta1 = 0.9;
-  if (g.o.beta2 == 0) g.o.beta2 = 0.999;
-  if (g.o.eps == 0) g.o.eps = 1e-8;
-  int rc = check_options(names[o->kind], &g.o);
+  group g = {.o = *(opts ? opts : (const pc_optim_opts *)tables[o->kind]->defaults)};
+  int rc = pc_options_check(tables[o->kind], pc_optim_name(o), &g.o);
+  if (rc == PC_OK && g.o.nesterov && !(g.o.momentum > 0))
+    rc = pc_fail(PC_EARG, "%s: nesterov needs momentum > 0", pc_optim_name(o));
   if (rc < 0) return rc;
-  if (o->pending) return pc_fail(PC_ESTATE, "%s: groups come before steps are taken during backward", names[o->kind]);
+  if (o->pending) return pc_fail(PC_ESTATE, "%s: groups come before steps are taken during backward", pc_optim_name(o));
   group *more = pc_realloc(o->groups, sizeof g * (size_t)(o->ngroups + 1));
   if (!more) return PC_ENOMEM;
   o->groups = more;
@@ -111,7 +108,7 @@ int pc_optim_add_group(pc_optim *o, pc_tensor *const *params, int n, const pc_op
     if (!t->requires_grad) continue;
     if (!pc_is_leaf(t) || !pc_is_contiguous(t) || (g.n && t->dtype != g.dtype)) {
       rc = pc_fail(PC_EARG, "%s: parameter %d of shape %s must be a contiguous leaf of the group's dtype",
-                   names[o->kind], i + 1, pc_shape_str(t));
+                   pc_optim_name(o), i + 1, pc_shape_str(t));
       group_free(&g);
       return rc;
     }
@@ -122,7 +119,7 @@ int pc_optim_add_group(pc_optim *o, pc_tensor *const *params, int n, const pc_op
   if (!g.n) {
     group_free(&g);
     return pc_fail(PC_EARG, "%s: no parameter wants a gradient; call requires_grad_() or unfreeze the module",
-                   names[o->kind]);
+                   pc_optim_name(o));
   }
   o->groups[o->ngroups++] = g;
   return PC_OK;
@@ -287,7 +284,7 @@ static int take(void *ctx, int index) {
     return pc_fail(PC_ESTATE,
                    "%s: a second gradient of a parameter of shape %s, which was stepped during backward: call step() "
                    "after each backward(); to add gradients up, make the optimiser without during_backward",
-                   names[o->kind], pc_shape_str(t));
+                   pc_optim_name(o), pc_shape_str(t));
   range r = {.first = p->param, .count = 1, .n = pc_numel(t), .at = p->at};
   double squares = pc_is_contiguous(pc_grad_get(t)) ? sum_squares(pc_grad_get(t)) : 0;
   int rc = step_range(o, g, &r, p->group, o->steps + 1);
@@ -311,7 +308,7 @@ int pc_optim_during_backward(pc_optim *o) {
           .final = {.take = take, .ctx = o, .index = o->npending, .leaf = t}, .group = k, .param = i, .at = at};
       p->had = pc_grad_get(t) != NULL;
       at += pc_numel(t);
-      if ((rc = pc_final_on(&p->final)) < 0) return pc_error_prefix(rc, "%s", names[o->kind]);
+      if ((rc = pc_final_on(&p->final)) < 0) return pc_error_prefix(rc, "%s", pc_optim_name(o));
       o->npending++;
       rc = pc_grad_set(t, NULL);
     }

@@ -20,24 +20,41 @@
 #ifndef PC_OPTIM_OPTIM_H
 #define PC_OPTIM_OPTIM_H
 
+#include "base/options.h"
 #include "nn/module.h"
 
 typedef enum pc_optim_kind { PC_OPTIM_SGD, PC_OPTIM_ADAM, PC_OPTIM_ADAMW } pc_optim_kind;
 
-typedef struct pc_optim_opts {
-  double lr;           /* 0: 1e-3 */
-  double weight_decay; /* SGD, Adam: added to the gradient; AdamW: decoupled (Loshchilov & Hutter 2019) */
-  double momentum;     /* SGD */
-  int nesterov;        /* SGD */
-  double beta1, beta2; /* Adam; 0: 0.9, 0.999 */
-  double eps;          /* Adam; 0: 1e-8 */
-} pc_optim_opts;
+/* Options of a group: rows of base/options.h. Adam and AdamW differ in what weight decay does and in its default. */
+#define PC_OPTIM_LR(X, S) X(S, num, lr, "0..", 1e-3, "", "step length; 0: the parameters stay")
+#define PC_OPTIM_MOMENTS(X, S)                                                       \
+  X(S, num, beta1, "0..<1", 0.9, "", "share of the mean gradient that a step keeps") \
+  X(S, num, beta2, "0..<1", 0.999, "", "likewise of the mean square")                \
+  X(S, num, eps, "0..", 1e-8, "", "added to the root of the mean square")
+#define PC_OPTIM_DECAY(X, S, by) X(S, num, weight_decay, "0..", by, "", "")
+#define PC_OPTIM_MOMENTUM(X, S)                               \
+  X(S, num, momentum, "0..", 0, "", "share of the last step") \
+  X(S, bool, nesterov, "", 0, "", "looks ahead; needs momentum")
+#define PC_SGD_OPTIONS(X, S)   PC_OPTIM_LR(X, S) PC_OPTIM_MOMENTUM(X, S) PC_OPTIM_DECAY(X, S, 0)
+#define PC_ADAM_OPTIONS(X, S)  PC_OPTIM_LR(X, S) PC_OPTIM_MOMENTS(X, S) PC_OPTIM_DECAY(X, S, 0)
+#define PC_ADAMW_OPTIONS(X, S) PC_OPTIM_LR(X, S) PC_OPTIM_MOMENTS(X, S) PC_OPTIM_DECAY(X, S, 0.01)
+#define PC_OPTIM_OPTIONS(X, S) PC_ADAM_OPTIONS(X, S) PC_OPTIM_MOMENTUM(X, S)
+PC_OPTIONS_STRUCT(pc_optim_opts, PC_OPTIM_OPTIONS);
+#define PC_SGD_OPTS_INIT \
+  { PC_SGD_OPTIONS(PC_OPTION_INIT, ) }
+#define PC_ADAM_OPTS_INIT \
+  { PC_ADAM_OPTIONS(PC_OPTION_INIT, ) }
+#define PC_ADAMW_OPTS_INIT \
+  { PC_ADAMW_OPTIONS(PC_OPTION_INIT, ) }
+extern const pc_options pc_sgd_options, pc_adam_options, pc_adamw_options;
+const pc_options *pc_optim_options(pc_optim_kind kind); /* the table of a kind: its name is the kind's */
 
 typedef struct pc_optim pc_optim;
 
 int pc_optim_new(pc_optim **out, pc_optim_kind kind);
 void pc_optim_release(pc_optim *o);
-/* Adds a group; parameters that do not want gradients are left out. PC_EARG when none remain. */
+/* Adds a group; parameters that do not want gradients are left out. PC_EARG when none remain, or for an option out of
+ * range. opts NULL: the kind's defaults. */
 int pc_optim_add_group(pc_optim *o, pc_tensor *const *params, int n, const pc_optim_opts *opts);
 int pc_optim_add_module(pc_optim *o, pc_module *m, const pc_optim_opts *opts); /* flattens m */
 /* After the last group: from now on steps are taken during backward. Gradients held so far are let go. PC_ESTATE when
@@ -45,7 +62,7 @@ int pc_optim_add_module(pc_optim *o, pc_module *m, const pc_optim_opts *opts); /
 int pc_optim_during_backward(pc_optim *o);
 int pc_optim_ngroups(const pc_optim *o);
 double pc_optim_lr(const pc_optim *o, int group);
-void pc_optim_set_lr(pc_optim *o, int group, double lr); /* group -1: all */
+int pc_optim_set_lr(pc_optim *o, int group, double lr); /* group -1: all; PC_EARG when out of range */
 int pc_optim_step(pc_optim *o);
 int pc_optim_zero_grad(pc_optim *o); /* during backward: lets gradients go */
 /* sqrt of the sum of squares of all gradients, before; scales them so that it is at most max_norm (0: only measures).
@@ -58,22 +75,27 @@ int pc_optim_nslots(const pc_optim *o);
 const char *pc_optim_slot_name(const pc_optim *o, int slot);
 int pc_optim_state(pc_optim *o, int group, int slot, pc_tensor **out);
 void pc_optim_set_steps(pc_optim *o, int64_t steps);
+pc_optim_kind pc_optim_kind_of(const pc_optim *o);
 const char *pc_optim_name(const pc_optim *o); /* "sgd", "adam", "adamw" */
 
 /* ---- L-BFGS (Nocedal & Wright, algorithm 7.4), over one flat vector x ---- */
 /* Computes value and gradient (n numbers) at x. */
 typedef int pc_objective_fn(void *ctx, const double *x, double *value, double *grad, int64_t n);
-typedef struct pc_lbfgs_opts {
-  int history;       /* 0: 10 */
-  int max_iter;      /* 0: 100 */
-  double tol_grad;   /* stop when max |g| is below; 0: 1e-7 */
-  double tol_change; /* stop when the step or the decrease is below; 0: 1e-12 */
-} pc_lbfgs_opts;
+#define PC_LBFGS_OPTIONS(X, S)                                               \
+  X(S, int, max_iter, "0..", 100, "iterations", "")                          \
+  X(S, int, history, "1..1000", 10, "steps", "")                             \
+  X(S, num, tol_grad, "0..", 1e-7, "", "stops when max |g| is at most this") \
+  X(S, num, tol_change, "0..", 1e-12, "", "stops when the step or the decrease is at most this")
+PC_OPTIONS_STRUCT(pc_lbfgs_opts, PC_LBFGS_OPTIONS);
+#define PC_LBFGS_OPTS_INIT \
+  { PC_LBFGS_OPTIONS(PC_OPTION_INIT, ) }
+extern const pc_options pc_lbfgs_options;
 typedef struct pc_lbfgs_result {
   double value;
   int iterations, evaluations, converged;
 } pc_lbfgs_result;
 /* Minimises from x, in place; strong Wolfe line search (c1 1e-4, c2 0.9). */
-int pc_lbfgs(double *x, int64_t n, pc_objective_fn *f, void *ctx, const pc_lbfgs_opts *o, pc_lbfgs_result *r);
+int pc_lbfgs(double *x, int64_t n, pc_objective_fn *f, void *ctx, const pc_lbfgs_opts *o,
+             pc_lbfgs_result *r); /* o NULL: the defaults */
 
 #endif

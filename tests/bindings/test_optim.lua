@@ -240,9 +240,27 @@ check.test("messages", function()
   check.error("~entry 2 is string", optim.adam, {T.ones(2):requires_grad_(), "x"})
   check.error("optim.adam: unknown option 'learning_rate'; known are: params, lr, beta1, beta2, eps, weight_decay, during_backward",
     optim.adam, m, {learning_rate = 3})
-  check.error("~adam: unknown option 'lrr' of a group", optim.adam, {{params = m, lrr = 3}})
+  check.error("~adam: a group: unknown option 'lrr'; did you mean 'lr'?", optim.adam, {{params = m, lrr = 3}})
   check.error("sgd: nesterov needs momentum > 0", optim.sgd, m, {nesterov = true})
-  check.error("~adam: lr -1", optim.adam, m, {lr = -1})
+  check.error("~adam: lr: expected a number >= 0, got -1", optim.adam, m, {lr = -1})
+end)
+
+check.test("options are obeyed or refused, in groups, too: zero is a value", function()
+  local x = T.tensor({1, 2}):requires_grad_()
+  for _, kind in ipairs {"sgd", "adam", "adamw"} do
+    check.eq(optim[kind](x, {lr = 0}):lr(), 0)
+    check.eq(optim[kind]({{params = x, lr = 0}}, {lr = 0.1}):lr(), 0)
+    for _, bad in ipairs {-1, 0 / 0, 1 / 0} do
+      check.error("~optim." .. kind .. ": lr: expected a number >= 0", optim[kind], x, {lr = bad})
+      check.error("~" .. kind .. ": a group: lr: expected a number >= 0", optim[kind], {{params = x, lr = bad}})
+      check.error("~lr: value: expected a number >= 0", function() optim[kind](x):lr(bad) end)
+    end
+    check.error("~a group: argument 2 (lr): expected a number, got string", optim[kind], {{params = x, lr = "x"}})
+  end
+  check.error("~beta1: expected a number >= 0 and < 1, got 1", optim.adam, x, {beta1 = 1})
+  local still, how = optim.lbfgs(function(v) return (v * v):sum() end, T.tensor {3, 4}, {max_iter = 0})
+  check.eq(still:to_table(), {3, 4})
+  check.eq(how.iterations, 0)
 end)
 
 check.done()

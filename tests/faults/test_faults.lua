@@ -246,7 +246,7 @@ local mistakes = {
   -- options and arguments
   { function() return T.zeros(2, { dtpe = "f32" }) end, "unknown option 'dtpe'", "did you mean 'dtype'", "known are" },
   { function() return optim.adam(nn.linear(1, 1), { rate = 1 }) end, "optim.adam", "unknown option 'rate'", "lr" },
-  { function() return optim.adam(nn.linear(1, 1), { lr = -1 }) end, "adam", "lr -1", "none negative" },
+  { function() return optim.adam(nn.linear(1, 1), { lr = -1 }) end, "adam", "lr: expected a number >= 0", "got -1" },
   { function() return optim.sgd(nn.linear(1, 1), { nesterov = true }) end, "nesterov needs momentum > 0" },
   { function() return optim.adam {} end, "adam", "requires_grad_()" },
   { function() return nn.activation "rellu" end, "activation", "'rellu'", "relu, gelu" },

@@ -168,7 +168,7 @@ end
 local function argument_lines(args, put)
   for _, a in ipairs(args or {}) do
     if a.name ~= "self" then
-      local kind = a.choices and "one of " .. a.choices or a.type
+      local kind = a.choices and "one of " .. a.choices or a.range and a.type .. " " .. a.range or a.type
       put(a.name, kind .. (a.default and ", default " .. a.default or a.optional and ", optional" or ""))
     end
   end
