@@ -200,21 +200,20 @@ int pc_file_write(pc_file_writer *w, const void *data, size_t n) {
 }
 
 /* After a rename: without it a power cut may bring the old name back. Some file systems can't; that is no failure. */
-static int flush_folder(const pc_file_writer *w) {
-  char *folder = folder_of(w->end);
-  if (!folder) return PC_ENOMEM;
+static int flush_folder(const pc_file_writer *w, const char *folder) {
   int rc = PC_OK, fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd >= 0 && fsync(fd) && (errno == EIO || errno == ENOSPC || errno == EDQUOT))
     rc = pc_fail(PC_EIO, "%s: its folder cannot be flushed to the disk: %s", w->path, strerror(errno));
   if (fd >= 0) close(fd);
-  pc_free(folder);
   return rc;
 }
 
 int pc_file_commit(pc_file_writer *w) {
-  int rc = PC_OK;
+  /* before the rename: once the new file stands there, memory that runs out must not call it a failure */
+  char *folder = w->tmp ? folder_of(w->end) : NULL;
+  int rc = w->tmp && !folder ? PC_ENOMEM : PC_OK;
   errno = 0;
-  if (ferror(w->f) || fflush(w->f) || (w->tmp && fsync(fileno(w->f))))
+  if (rc == PC_OK && (ferror(w->f) || fflush(w->f) || (w->tmp && fsync(fileno(w->f)))))
     rc = pc_fail(PC_EIO, "%s: writing failed: %s", w->path, strerror(errno ? errno : EIO));
   if (fclose(w->f) && rc == PC_OK) rc = pc_fail(PC_EIO, "%s: writing failed: %s", w->path, strerror(errno));
   w->f = NULL;
@@ -224,9 +223,10 @@ int pc_file_commit(pc_file_writer *w) {
     } else {
       pc_free(w->tmp);
       w->tmp = NULL;
-      rc = flush_folder(w);
+      rc = flush_folder(w, folder);
     }
   }
+  pc_free(folder);
   pc_file_abort(w);
   return rc;
 }

@@ -343,7 +343,7 @@ test("the prompt goes on after mistakes", function()
   check.ok(out:find("add: shapes (2) and (3) do not broadcast", 1, true) and out:find("alive 42", 1, true), out)
 end)
 
-test("a full disk while recording: an error, and what was committed stays", function()
+test("a full disk while recording: a word, what was committed stays, and what was lost is counted", function()
   write("full.lua", ([[
     local recorder = require "percept.recorder"
     local r = recorder.start { db = %q, experiment = "full" }
@@ -358,12 +358,13 @@ test("a full disk while recording: an error, and what was committed stays", func
     end
     print(ok, why)
   ]]):format(at "full.db"))
-  local command = ("cd %s && trap '' XFSZ && ulimit -f 1200 && HOME=%s exec '%s' full.lua 2>&1"):format(dir, dir,
+  local command = ("cd %s && trap '' XFSZ && ulimit -f 1200 && HOME=%s '%s' full.lua 2>&1; echo exit $?"):format(dir, dir,
     (os.getenv "PERCEPT" or "build/percept"):gsub("^[^/]", io.popen("pwd"):read "*l" .. "/%0"))
   local f = assert(io.popen(command))
   local out = f:read "*a"
   f:close()
-  check.ok(out:find("committed", 1, true) and out:find("false", 1, true) and out:find("rows are kept", 1, true), out)
+  check.ok(out:find("committed", 1, true) and out:find("rows are kept", 1, true), out)
+  check.ok(out:find("%d+ rows of run [%w-]+ could not be written and are lost") and out:find("exit 1", 1, true), out)
   local n = recorder.query(at "full.db", "select count(*) as n, min(step) as first from metric")[1]
   check.ok(n.n >= 500 and n.first == 1, "only " .. n.n .. " rows are left")
   check.eq(recorder.query(at "full.db", "pragma integrity_check")[1].integrity_check, "ok")
