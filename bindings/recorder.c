@@ -10,7 +10,6 @@
 #include <string.h>
 #include <zstd.h>
 
-#include "base/cpu.h"
 #include "base/parallel.h"
 #include "bindings/args.h"
 #include "bindings/json.h"
@@ -19,6 +18,7 @@
 #include "db/query.h"
 #include "db/recorder.h"
 #include "formats/file.h"
+#include "tensor/backend.h"
 
 int luaopen_percept_recorder(lua_State *L);
 
@@ -160,7 +160,7 @@ static int versions(lua_State *L, pc_kv *env) {
   env[n++] = (pc_kv){"libpng", png_get_libpng_ver(NULL)};
   env[n++] = (pc_kv){"zstd", ZSTD_versionString()};
   env[n++] = (pc_kv){"sqlite", sqlite3_libversion()};
-  env[n++] = (pc_kv){"simd", pc_tier_name(pc_cpu_tier())};
+  env[n++] = (pc_kv){"simd", pc_backend_now()->name};
   return n;
 }
 

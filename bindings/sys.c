@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/cpu.h"
 #include "base/parallel.h"
 #include "base/peak.h"
 #include "bindings/args.h"
 #include "bindings/percept.h"
+#include "tensor/backend.h"
 
 int luaopen_percept_sys(lua_State *L);
 
@@ -141,17 +141,9 @@ static int f_memory_limit(lua_State *L, pc_args *a) {
 }
 
 static int f_tier(lua_State *L, pc_args *a) {
-  if (pc_arg_given(a, "name")) {
-    int found = 0;
-    for (int t = PC_TIER_REF; t <= PC_TIER_AVX512; t++)
-      if (!strcmp(pc_arg_str(a, "name"), pc_tier_name((pc_tier)t))) {
-        int rc = pc_cpu_set_tier((pc_tier)t);
-        if (rc < 0) return rc;
-        found = 1;
-      }
-    if (!found) return pc_fail(PC_EARG, "tier: '%s' is none of ref, base, avx2, avx512", pc_arg_str(a, "name"));
-  }
-  lua_pushstring(L, pc_tier_name(pc_cpu_tier()));
+  int rc = pc_arg_given(a, "name") ? pc_backend_use(pc_arg_str(a, "name")) : PC_OK;
+  if (rc < 0) return rc;
+  lua_pushstring(L, pc_backend_now()->name);
   return 1;
 }
 
@@ -180,7 +172,7 @@ static const pc_luafn functions[] = {
      "batches of searches are chosen to fit. Returns the limit",
      0},
     {"fail_allocation", "nth:int64", f_fail_allocation, "for tests: the nth allocation from now on fails", 0},
-    {"tier", "name:str?", f_tier, "reads or forces the SIMD tier: ref, base, avx2, avx512", 0},
+    {"tier", "name:str?", f_tier, "reads or forces the kernels that run: ref, base, avx2, avx512", 0},
     {"fma_peak", "seconds:num=0.1", f_fma_peak,
      "GFLOP/s of multiply-adds that this machine can do at best, on as many threads as are set", 0},
     {0}};

@@ -21,4 +21,7 @@ int pc_set_num_threads(int n);
 typedef void (*pc_range_fn)(int64_t begin, int64_t end, void *ctx);
 void pc_parallel_for(int64_t n, int64_t grain, pc_range_fn fn, void *ctx);
 
+/* Operations (additions and multiplications) below which a second thread costs more than it brings: about 15 us. */
+#define PC_SERIAL_FLOPS 1.5e6
+
 #endif

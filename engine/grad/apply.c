@@ -7,6 +7,7 @@
 #include "grad/checkpoint.h"
 #include "grad/node.h"
 #include "grad/profile.h"
+#include "tensor/backend.h"
 
 static int grad_on = 1, higher_order, anomaly;
 static const char *(*where_hook)(void);
@@ -330,6 +331,7 @@ int pc_apply(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const
   int rc;
   for (int k = 0; k < row->nout; k++) out[k] = NULL;
   if (watching) watch(in, nin);
+  if ((rc = pc_check_devices(row->name, in, nin)) < 0) return rc;
   if (pc_interrupted() && (rc = pc_check_interrupt()) < 0) return rc;
   if (!sig) return PC_ENOMEM;
   if ((rc = pc_signature_complete(row->name, sig, v, nv, full, &v)) < 0) return rc;

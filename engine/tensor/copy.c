@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "tensor/backend.h"
 #include "tensor/convert.h"
 #include "tensor/iter.h"
 #include "tensor/tensor.h"
@@ -96,14 +97,16 @@ static pc_loop_fn *const loops[PC_DTYPE_COUNT][PC_DTYPE_COUNT] = {ROW(f32), ROW(
 /* ---- interface ---- */
 
 /* Finds the dimension along which src runs, puts it next to the one along which dst runs. */
-static void walk(pc_iter *it, pc_dtype to, pc_dtype from) {
+int pc_ref_copy(pc_copy_call *c) {
+  pc_iter *it = c->it;
+  pc_dtype to = c->to, from = c->from;
   int64_t ds = (int64_t)pc_dtype_size(to), ss = (int64_t)pc_dtype_size(from);
   int along = 0;
   for (int d = 1; d < it->ndim && !along; d++)
     if (it->stride[1][d] == ss && it->size[d] > 1) along = d;
   if (!along || it->stride[0][0] != ds || it->stride[1][0] == ss || it->stride[1][0] == 0) {
     pc_iter_run(it, 0, loops[to][from], NULL);
-    return;
+    return PC_OK;
   }
   for (int d = along; d > 1; d--) {
     int64_t size = it->size[d];
@@ -116,6 +119,11 @@ static void walk(pc_iter *it, pc_dtype to, pc_dtype from) {
   int64_t cut = PIECE / it->size[1] / TILE * TILE;
   pc_loop_fn *fn = to == from && ds == 4 ? transpose4 : loops[to][from];
   pc_iter_run_tiles(it, cut > TILE ? cut : TILE, fn, NULL);
+  return PC_OK;
+}
+
+static int walk(pc_iter *it, pc_dtype to, pc_dtype from) {
+  return pc_kernels_now()->copy(&(pc_copy_call){it, to, from});
 }
 
 /* Same storage, other elements: the loops would read what they have written. */
@@ -149,9 +157,9 @@ int pc_copy_into(pc_tensor *dst, const pc_tensor *src) {
   dst->storage->version++;
   pc_iter it;
   pc_iter_init(&it, dst->ndim, dst->size, 2, (pc_tensor *[]){dst, (pc_tensor *)src});
-  walk(&it, (pc_dtype)dst->dtype, (pc_dtype)src->dtype);
+  rc = walk(&it, (pc_dtype)dst->dtype, (pc_dtype)src->dtype);
   pc_tensor_release(own);
-  return PC_OK;
+  return rc;
 }
 
 static void set_number(void *at, pc_dtype d, double v) {
@@ -164,8 +172,11 @@ static int converted(pc_tensor **out, const pc_tensor *t, pc_dtype d) {
   if (rc < 0) return rc;
   pc_iter it;
   pc_iter_init(&it, t->ndim, t->size, 2, (pc_tensor *[]){*out, (pc_tensor *)t});
-  walk(&it, d, (pc_dtype)t->dtype);
-  return PC_OK;
+  if ((rc = walk(&it, d, (pc_dtype)t->dtype)) < 0) {
+    pc_tensor_release(*out);
+    *out = NULL;
+  }
+  return rc;
 }
 
 int pc_clone(pc_tensor **out, const pc_tensor *t) { return converted(out, t, (pc_dtype)t->dtype); }

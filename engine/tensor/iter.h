@@ -31,4 +31,11 @@ void pc_iter_run(const pc_iter *it, int64_t grain, pc_loop_fn *fn, void *ctx);
 /* The same in pieces of n0 <= cut and the whole of dimension 1, for loops that go by tiles. */
 void pc_iter_run_tiles(const pc_iter *it, int64_t cut, pc_loop_fn *fn, void *ctx);
 
+/* What the kernel `copy` gets (tensor/backend.h): operand 0 of it, of dtype `to`, becomes operand 1, of dtype `from`.
+ */
+typedef struct pc_copy_call {
+  pc_iter *it;
+  pc_dtype to, from;
+} pc_copy_call;
+
 #endif

@@ -5,9 +5,9 @@
  *   in[0..nin):   borrowed; an optional tensor that was not given is NULL.
  *   v[]:          the other arguments, in the order of the op's signature.
  * It checks shapes and dtypes itself and fails with a message that names op,
- * argument, shapes and remedy; it never trusts the caller.
- * Heavy kernels have a plain reference loop beside the fast one; the reference
- * runs when pc_cpu_tier() == PC_TIER_REF.
+ * argument, shapes and remedy; it never trusts the caller. That is its shape
+ * rule; the numbers come from a kernel, which stands in a table by backend
+ * (backend.h).
  */
 #ifndef PC_TENSOR_KERNEL_H
 #define PC_TENSOR_KERNEL_H

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "tensor/backend.h"
 #include "tensor/convert.h"
 #include "tensor/iter.h"
 
@@ -111,15 +112,20 @@ static int run_dense(pc_tensor *out, int nin, pc_tensor *const *in, const pc_vec
   return 1;
 }
 
-void pc_pw_run(pc_tensor *out, int nin, pc_tensor *const *in, const pc_vec *f, const void *ctx, int64_t grain) {
-  if (run_dense(out, nin, in, f, ctx)) return;
-  job g = {.nin = nin, .f = f, .ctx = ctx};
-  pc_tensor *op[PC_PW_MAXIN + 1] = {out};
+int pc_ref_pointwise(pc_pw_call *c) {
+  if (run_dense(c->out, c->nin, c->in, c->f, c->ctx)) return PC_OK;
+  job g = {.nin = c->nin, .f = c->f, .ctx = c->ctx};
+  pc_tensor *op[PC_PW_MAXIN + 1] = {c->out};
   pc_iter it;
-  for (int k = 0; k < nin; k++) op[k + 1] = in[k];
-  for (int k = 0; k <= nin; k++) g.esz[k] = (int64_t)pc_dtype_size((pc_dtype)op[k]->dtype);
-  pc_iter_init(&it, out->ndim, out->size, nin + 1, op);
-  pc_iter_run(&it, grain, loop, &g);
+  for (int k = 0; k < c->nin; k++) op[k + 1] = c->in[k];
+  for (int k = 0; k <= c->nin; k++) g.esz[k] = (int64_t)pc_dtype_size((pc_dtype)op[k]->dtype);
+  pc_iter_init(&it, c->out->ndim, c->out->size, c->nin + 1, op);
+  pc_iter_run(&it, c->grain, loop, &g);
+  return PC_OK;
+}
+
+void pc_pw_run(pc_tensor *out, int nin, pc_tensor *const *in, const pc_vec *f, const void *ctx, int64_t grain) {
+  pc_kernels_now()->pointwise(&(pc_pw_call){out, nin, in, f, ctx, grain});
 }
 
 /* ---- operands ---- */

@@ -24,6 +24,16 @@ typedef struct pc_vec {
  * grain: elements a thread takes at a time, 0 for memory-bound functions. */
 void pc_pw_run(pc_tensor *out, int nin, pc_tensor *const *in, const pc_vec *f, const void *ctx, int64_t grain);
 
+/* What the kernel `pointwise` gets: the arguments of pc_pw_run. */
+typedef struct pc_pw_call {
+  pc_tensor *out;
+  int nin;
+  pc_tensor *const *in;
+  const pc_vec *f;
+  const void *ctx;
+  int64_t grain;
+} pc_pw_call;
+
 enum { PC_GRAIN_MATH = 4096 }; /* for functions that cost tens of cycles an element */
 
 /* What two operands compute in. A number of the language above (weak) keeps the other's

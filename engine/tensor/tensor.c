@@ -61,6 +61,23 @@ pc_dtype pc_float_dtype(const pc_tensor *a, const pc_tensor *b) {
   return pc_dtype_is_float(d) ? d : PC_F32;
 }
 
+/* ---- devices ---- */
+
+enum { MAX_DEVICES = 16 };
+static const char *devices[MAX_DEVICES] = {"cpu"};
+
+int pc_device_register(pc_device *out, const char *name) {
+  for (int i = 0; i < MAX_DEVICES; i++) {
+    if (devices[i] && strcmp(devices[i], name)) continue;
+    devices[i] = name;
+    *out = (pc_device)i;
+    return PC_OK;
+  }
+  return pc_fail(PC_EARG, "device %s: there are %d already", name, MAX_DEVICES);
+}
+
+const char *pc_device_name(pc_device d) { return d < MAX_DEVICES && devices[d] ? devices[d] : "?"; }
+
 /* ---- facts ---- */
 
 int64_t pc_numel(const pc_tensor *t) {

@@ -48,6 +48,12 @@ int pc_dtype_parse(pc_dtype *out, const char *name); /* "f32", also "float", "do
 /* NumPy/PyTorch promotion: float beats int, wider beats narrower. */
 pc_dtype pc_dtype_promote(pc_dtype a, pc_dtype b);
 
+/* Whose memory it is. Only the host's is there; a backend that works in memory of its own registers it. */
+typedef uint8_t pc_device;
+enum { PC_CPU };
+int pc_device_register(pc_device *out, const char *name); /* name outlives the program */
+const char *pc_device_name(pc_device d);
+
 typedef struct pc_storage {
   void *data;
   size_t bytes;
@@ -55,6 +61,7 @@ typedef struct pc_storage {
   uint32_t version;             /* +1 for each in-place change */
   void (*release)(void *owner); /* foreign memory (mmap): called instead of pc_free(data) */
   void *owner;
+  pc_device device;
   uint8_t whole; /* a small tensor: storage, handle and data are one block (tensor.c) */
 } pc_storage;
 
@@ -97,6 +104,7 @@ int pc_same_shape(const pc_tensor *a, const pc_tensor *b);
 /* The dtype two operands of a float-only op meet in (b NULL: one operand): integers go to f32. */
 pc_dtype pc_float_dtype(const pc_tensor *a, const pc_tensor *b);
 void *pc_data(const pc_tensor *t); /* address of element 0 (of the view) */
+static inline void *pc_data_or_null(const pc_tensor *t) { return t ? pc_data(t) : NULL; }
 #define pc_f32(t) ((float *)pc_data(t))
 #define pc_f64(t) ((double *)pc_data(t))
 #define pc_i64(t) ((int64_t *)pc_data(t))

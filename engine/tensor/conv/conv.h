@@ -55,7 +55,17 @@ int pc_conv_transpose(pc_dtype d, const pc_conv_geo *k, void *x, const void *y, 
                       pc_conv_fused f);
 int pc_conv_weight(pc_dtype d, const pc_conv_geo *k, void *gw, const void *x, const void *y, pc_conv_fused f);
 
-/* The plain loops (reference tier). */
+/* What the kernels of this room get (tensor/backend.h). */
+typedef struct pc_conv_call {
+  pc_dtype d;
+  const pc_conv_geo *g;
+  void *out;         /* forward y, transpose x, weight gw */
+  const void *a, *b; /* forward x, w; transpose y, w; weight x, y */
+  const void *bias;  /* or NULL */
+  pc_conv_fused f;
+} pc_conv_call;
+
+/* The plain loops. */
 void pc_conv_forward_ref(pc_dtype d, const pc_conv_geo *k, void *y, const void *x, const void *w, const void *bias);
 void pc_conv_transpose_ref(pc_dtype d, const pc_conv_geo *k, void *x, const void *y, const void *w, const void *bias);
 void pc_conv_weight_ref(pc_dtype d, const pc_conv_geo *k, void *gw, const void *x, const void *y);

@@ -57,7 +57,7 @@ int pc_window_weight(pc_conv_job *j, float *gw);
 
 /* With fewer multiplications (winograd.c), where that pays. Failures as above. */
 typedef enum pc_conv_op { PC_CONV_FORWARD, PC_CONV_TRANSPOSE, PC_CONV_WEIGHT } pc_conv_op;
-int pc_winograd_suits(pc_dtype d, const pc_conv_geo *g, pc_conv_op op); /* in the current tier */
+int pc_winograd_suits(pc_dtype d, const pc_conv_geo *g, pc_conv_op op); /* on the host's fast backends */
 int pc_winograd_forward(const pc_conv_geo *g, float *y, const float *x, const float *w, const float *bias,
                         pc_conv_fused f);
 int pc_winograd_transpose(const pc_conv_geo *g, float *x, const float *y, const float *w, const float *bias,

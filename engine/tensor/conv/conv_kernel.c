@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/parallel.h"
-#include "base/cpu.h"
+#include "tensor/backend.h"
 #include "tensor/conv/conv_impl.h"
 
 enum { LINE = 64 };
@@ -126,8 +126,6 @@ static void run_tiles(int64_t begin, int64_t end, void *ctx) {
   }
 }
 
-static const double serial_flops = 1.5e6;
-
 /* Cuts the pieces into tiles; returns how many. */
 static int64_t cut(pc_conv_job *j) {
   int64_t total = 0;
@@ -136,7 +134,7 @@ static int64_t cut(pc_conv_job *j) {
     int64_t rows = j->n * p->gh * p->gw, most = ((rows + 3) / 4 + 15) / 16 * 16;
     double flops = 2.0 * (double)rows * (double)p->k * (double)j->o;
     p->tile = pc_tile_rows(rows, (int64_t)j->es * (p->k + j->cout));
-    if (flops > serial_flops && p->tile > most) p->tile = most < 32 ? 32 : most;
+    if (flops > PC_SERIAL_FLOPS && p->tile > most) p->tile = most < 32 ? 32 : most;
     p->tiles = (rows + p->tile - 1) / p->tile;
     p->first = total;
     total += p->tiles;
@@ -150,14 +148,14 @@ static int run_job(pc_conv_job *j) {
   for (int i = 0; i < j->npieces; i++)
     flops += 2.0 * (double)(j->n * j->pieces[i].gh * j->pieces[i].gw) * (double)j->pieces[i].k * (double)j->o;
   int64_t tiles = cut(j);
-  pc_parallel_for(tiles, flops > serial_flops ? 1 : tiles, run_tiles, j);
+  pc_parallel_for(tiles, flops > PC_SERIAL_FLOPS ? 1 : tiles, run_tiles, j);
   return j->failed ? PC_ENOMEM : PC_OK;
 }
 
 /* Whether conv_window.c takes it. */
 static int in_place(pc_dtype d, const pc_conv_geo *g) {
   enum { MAX_TAPS = 512 };
-  return d == PC_F32 && g->kh * g->kw <= MAX_TAPS && g->n && g->c && g->o && pc_cpu_tier() != PC_TIER_REF;
+  return d == PC_F32 && g->kh * g->kw <= MAX_TAPS && g->n && g->c && g->o;
 }
 
 /* ---- making pieces ---- */
@@ -180,26 +178,31 @@ static pc_grid_piece conv_piece(const pc_conv_geo *g, pc_taps *runs) {
   return p;
 }
 
+/* From the big side to the small one, or back. */
+static pc_conv_job job_of(pc_dtype d, const pc_conv_geo *g, const void *src, pc_conv_fused f, int back) {
+  return (pc_conv_job){.d = d,
+                       .es = pc_dtype_size(d),
+                       .fused = f,
+                       .in_place = in_place(d, g),
+                       .src = src,
+                       .n = g->n,
+                       .h = back ? g->oh : g->h,
+                       .w = back ? g->ow : g->w,
+                       .c = back ? g->o : g->c,
+                       .cin = (back ? g->o : g->c) / g->groups,
+                       .oh = back ? g->h : g->oh,
+                       .ow = back ? g->w : g->ow,
+                       .o = back ? g->c : g->o,
+                       .cout = (back ? g->c : g->o) / g->groups,
+                       .groups = g->groups};
+}
+
 static int forward(pc_dtype d, const pc_conv_geo *g, void *y, const void *x, const void *w, const void *bias,
                    pc_conv_fused f) {
-  pc_conv_job j = {.d = d,
-                   .es = pc_dtype_size(d),
-                   .fused = f,
-                   .in_place = in_place(d, g),
-                   .src = x,
-                   .n = g->n,
-                   .h = g->h,
-                   .w = g->w,
-                   .c = g->c,
-                   .cin = g->c / g->groups,
-                   .dst = y,
-                   .oh = g->oh,
-                   .ow = g->ow,
-                   .o = g->o,
-                   .cout = g->o / g->groups,
-                   .groups = g->groups,
-                   .bias = bias,
-                   .npieces = 1};
+  pc_conv_job j = job_of(d, g, x, f, 0);
+  j.dst = y;
+  j.bias = bias;
+  j.npieces = 1;
   pc_taps *runs = pc_malloc(sizeof *runs * (size_t)(g->kh * g->kw));
   if (!runs) return PC_ENOMEM;
   pc_grid_piece p = conv_piece(g, runs);
@@ -243,23 +246,9 @@ static char *phase_piece(const pc_conv_geo *g, pc_grid_piece *p, int64_t ry, int
 
 static int transpose(pc_dtype d, const pc_conv_geo *g, void *x, const void *y, const void *w, const void *bias,
                      pc_conv_fused f) {
-  pc_conv_job j = {.d = d,
-                   .es = pc_dtype_size(d),
-                   .fused = f,
-                   .in_place = in_place(d, g),
-                   .src = y,
-                   .n = g->n,
-                   .h = g->oh,
-                   .w = g->ow,
-                   .c = g->o,
-                   .cin = g->o / g->groups,
-                   .dst = x,
-                   .oh = g->h,
-                   .ow = g->w,
-                   .o = g->c,
-                   .cout = g->c / g->groups,
-                   .groups = g->groups,
-                   .bias = bias};
+  pc_conv_job j = job_of(d, g, y, f, 1);
+  j.dst = x;
+  j.bias = bias;
   int rc = PC_ENOMEM;
   pc_grid_piece *pieces = pc_malloc(sizeof *pieces * (size_t)(g->sy * g->sx));
   pc_taps *runs = pc_malloc(sizeof *runs * (size_t)(g->kh * g->kw));
@@ -326,28 +315,16 @@ static void add_parts(const pc_conv_job *j, void *gw, int64_t size) {
 }
 
 static int weight(pc_dtype d, const pc_conv_geo *g, void *gw, const void *x, const void *y, pc_conv_fused f) {
-  pc_conv_job j = {.d = d,
-                   .es = pc_dtype_size(d),
-                   .fused = f,
-                   .in_place = in_place(d, g),
-                   .src = x,
-                   .n = g->n,
-                   .h = g->h,
-                   .w = g->w,
-                   .c = g->c,
-                   .cin = g->c / g->groups,
-                   .o = g->o,
-                   .cout = g->o / g->groups,
-                   .groups = g->groups,
-                   .npieces = 1,
-                   .gy = y};
+  pc_conv_job j = job_of(d, g, x, f, 0);
+  j.gy = y;
+  j.npieces = 1;
   pc_taps *runs = pc_malloc(sizeof *runs * (size_t)(g->kh * g->kw));
   if (!runs) return PC_ENOMEM;
   pc_grid_piece p = conv_piece(g, runs);
   j.pieces = &p;
   int64_t tiles = cut(&j), size = g->o * p.k;
   double flops = 2.0 * (double)(g->n * g->oh * g->ow) * (double)size;
-  j.parts = flops <= serial_flops ? 1 : pc_conv_parts(tiles, size * (int64_t)j.es);
+  j.parts = flops <= PC_SERIAL_FLOPS ? 1 : pc_conv_parts(tiles, size * (int64_t)j.es);
   if (tiles && j.in_place) {
     int rc = pc_window_weight(&j, gw);
     pc_free(runs);
@@ -401,49 +378,67 @@ static void relu_apart(pc_dtype d, void *x, int64_t n) {
     relu_double(x, n);
 }
 
+/* The call without what is fused: masks before, relu behind. */
+static int apart(const pc_conv_call *c, int64_t na, int64_t nb, int64_t nout, int (*run)(const pc_conv_call *)) {
+  pc_conv_call plain = *c;
+  void *a = NULL, *b = NULL;
+  plain.f = (pc_conv_fused){0};
+  int rc = mask_apart(c->d, &plain.a, &a, c->f.mask, na);
+  if (rc == PC_OK) rc = mask_apart(c->d, &plain.b, &b, c->f.mask_gy, nb);
+  if (rc == PC_OK) rc = run(&plain);
+  if (rc == PC_OK && c->f.relu) relu_apart(c->d, c->out, nout);
+  pc_free(a);
+  pc_free(b);
+  return rc;
+}
+
+static int plain_forward(const pc_conv_call *c) {
+  pc_conv_forward_ref(c->d, c->g, c->out, c->a, c->b, c->bias);
+  return PC_OK;
+}
+static int plain_transpose(const pc_conv_call *c) {
+  pc_conv_transpose_ref(c->d, c->g, c->out, c->a, c->b, c->bias);
+  return PC_OK;
+}
+static int plain_weight(const pc_conv_call *c) {
+  pc_conv_weight_ref(c->d, c->g, c->out, c->a, c->b);
+  return PC_OK;
+}
+int pc_ref_conv_forward(pc_conv_call *c) { return apart(c, big(c->g), 0, small(c->g), plain_forward); }
+int pc_ref_conv_transpose(pc_conv_call *c) { return apart(c, small(c->g), 0, big(c->g), plain_transpose); }
+int pc_ref_conv_weight(pc_conv_call *c) { return apart(c, big(c->g), small(c->g), 0, plain_weight); }
+
+static int fast_forward(const pc_conv_call *c) { return forward(c->d, c->g, c->out, c->a, c->b, c->bias, c->f); }
+static int fast_transpose(const pc_conv_call *c) { return transpose(c->d, c->g, c->out, c->a, c->b, c->bias, c->f); }
+static int fast_weight(const pc_conv_call *c) { return weight(c->d, c->g, c->out, c->a, c->b, c->f); }
+
+int pc_host_conv_forward(pc_conv_call *c) {
+  if (pc_winograd_suits(c->d, c->g, PC_CONV_FORWARD))
+    return pc_winograd_forward(c->g, c->out, c->a, c->b, c->bias, c->f);
+  return in_place(c->d, c->g) ? fast_forward(c) : apart(c, big(c->g), 0, small(c->g), fast_forward);
+}
+
+int pc_host_conv_transpose(pc_conv_call *c) {
+  if (pc_winograd_suits(c->d, c->g, PC_CONV_TRANSPOSE))
+    return pc_winograd_transpose(c->g, c->out, c->a, c->b, c->bias, c->f);
+  return in_place(c->d, c->g) ? fast_transpose(c) : apart(c, small(c->g), 0, big(c->g), fast_transpose);
+}
+
+int pc_host_conv_weight(pc_conv_call *c) {
+  if (pc_winograd_suits(c->d, c->g, PC_CONV_WEIGHT)) return pc_winograd_weight(c->g, c->out, c->a, c->b, c->f);
+  return in_place(c->d, c->g) ? fast_weight(c) : apart(c, big(c->g), small(c->g), 0, fast_weight);
+}
+
 int pc_conv_forward(pc_dtype d, const pc_conv_geo *g, void *y, const void *x, const void *w, const void *bias,
                     pc_conv_fused f) {
-  void *copy;
-  if (pc_winograd_suits(d, g, PC_CONV_FORWARD)) return pc_winograd_forward(g, y, x, w, bias, f);
-  if (in_place(d, g)) return forward(d, g, y, x, w, bias, f);
-  int rc = mask_apart(d, &x, &copy, f.mask, big(g));
-  if (rc < 0) return rc;
-  if (pc_cpu_tier() == PC_TIER_REF)
-    pc_conv_forward_ref(d, g, y, x, w, bias);
-  else
-    rc = forward(d, g, y, x, w, bias, (pc_conv_fused){0});
-  if (f.relu) relu_apart(d, y, small(g));
-  pc_free(copy);
-  return rc;
+  return pc_kernels_now()->conv_forward(&(pc_conv_call){d, g, y, x, w, bias, f});
 }
 
 int pc_conv_transpose(pc_dtype d, const pc_conv_geo *g, void *x, const void *y, const void *w, const void *bias,
                       pc_conv_fused f) {
-  void *copy;
-  if (pc_winograd_suits(d, g, PC_CONV_TRANSPOSE)) return pc_winograd_transpose(g, x, y, w, bias, f);
-  if (in_place(d, g)) return transpose(d, g, x, y, w, bias, f);
-  int rc = mask_apart(d, &y, &copy, f.mask, small(g));
-  if (rc < 0) return rc;
-  if (pc_cpu_tier() == PC_TIER_REF)
-    pc_conv_transpose_ref(d, g, x, y, w, bias);
-  else
-    rc = transpose(d, g, x, y, w, bias, (pc_conv_fused){0});
-  if (f.relu) relu_apart(d, x, big(g));
-  pc_free(copy);
-  return rc;
+  return pc_kernels_now()->conv_transpose(&(pc_conv_call){d, g, x, y, w, bias, f});
 }
 
 int pc_conv_weight(pc_dtype d, const pc_conv_geo *g, void *gw, const void *x, const void *y, pc_conv_fused f) {
-  void *copy, *copy_y = NULL;
-  if (pc_winograd_suits(d, g, PC_CONV_WEIGHT)) return pc_winograd_weight(g, gw, x, y, f);
-  if (in_place(d, g)) return weight(d, g, gw, x, y, f);
-  int rc = mask_apart(d, &x, &copy, f.mask, big(g));
-  if (rc == PC_OK) rc = mask_apart(d, &y, &copy_y, f.mask_gy, small(g));
-  if (rc == PC_OK && pc_cpu_tier() == PC_TIER_REF)
-    pc_conv_weight_ref(d, g, gw, x, y);
-  else if (rc == PC_OK)
-    rc = weight(d, g, gw, x, y, (pc_conv_fused){0});
-  pc_free(copy);
-  pc_free(copy_y);
-  return rc;
+  return pc_kernels_now()->conv_weight(&(pc_conv_call){d, g, gw, x, y, NULL, f});
 }

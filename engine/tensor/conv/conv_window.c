@@ -22,7 +22,6 @@ enum {
   MAX_RUNS = 512, /* runs of a piece; larger kernels gather */
   PIXELS = 256    /* of gy turned at once, about */
 };
-static const double serial_flops = 1.5e6;
 
 /* The frame around an image: rows above and below, columns left and right. */
 typedef struct frame {
@@ -227,9 +226,9 @@ int pc_window_run(pc_conv_job *j) {
       pc_pack_panels(at, nr, k->k, j->cout, b, 1);
     }
   }
-  w.bands = j->n >= 8 || flops <= serial_flops ? 1 : (8 + j->n - 1) / (j->n ? j->n : 1);
+  w.bands = j->n >= 8 || flops <= PC_SERIAL_FLOPS ? 1 : (8 + j->n - 1) / (j->n ? j->n : 1);
   int64_t tasks = j->n * w.bands,
-          grain = flops <= serial_flops ? tasks : (int64_t)(serial_flops / (flops / (double)tasks));
+          grain = flops <= PC_SERIAL_FLOPS ? tasks : (int64_t)(PC_SERIAL_FLOPS / (flops / (double)tasks));
   pc_parallel_for(tasks, grain, run_bands, &w);
   rc = j->failed ? PC_ENOMEM : PC_OK;
 done:
@@ -358,7 +357,7 @@ int pc_window_weight(pc_conv_job *j, float *gw) {
   int64_t size = j->o * j->pieces->k;
   double flops = 2.0 * (double)(j->n * j->pieces->gh * j->pieces->gw) * (double)size;
   w.f.direct = 0; /* kernels read past the last pixel: the copy has slack */
-  j->parts = flops <= serial_flops || j->n < 2 ? 1 : pc_conv_parts(j->n, size * (int64_t)sizeof *gw);
+  j->parts = flops <= PC_SERIAL_FLOPS || j->n < 2 ? 1 : pc_conv_parts(j->n, size * (int64_t)sizeof *gw);
   w.pieces = pc_calloc(1, sizeof *w.pieces);
   j->part = j->parts > 1 ? pc_malloc(sizeof *gw * (size_t)(j->parts * size)) : (char *)gw;
   if (w.pieces && j->part) {

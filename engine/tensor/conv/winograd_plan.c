@@ -68,9 +68,7 @@ static void cover(pc_wg_job *j, int transposed) {
 int pc_winograd_suits(pc_dtype d, const pc_conv_geo *g, pc_conv_op op) {
   pc_wg_job j;
   int points = 0;
-  if (d != PC_F32 || pc_cpu_tier() == PC_TIER_REF || g->c % 16 || g->o % 16 || g->c < 32 || g->o < 32 || g->n < 1 ||
-      !split_up(&j, g, 0))
-    return 0;
+  if (d != PC_F32 || g->c % 16 || g->o % 16 || g->c < 32 || g->o < 32 || g->n < 1 || !split_up(&j, g, 0)) return 0;
   cover(&j, op == PC_CONV_TRANSPOSE);
   for (int r = 0; r < j.residues; r++) points += __builtin_popcountll(j.points[r]);
   double weights = 8 + (double)g->c * (double)g->o / 2048, ours = points * ((double)j.tiles + weights);

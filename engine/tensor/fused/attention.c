@@ -4,29 +4,16 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/cpu.h"
 #include "base/parallel.h"
 #include "base/vmath.h"
+#include "tensor/backend.h"
+#include "tensor/fused/calls.h"
 #include "tensor/gemm/gemm.h"
 #include "tensor/tile.h"
 
-/* A batch of S = Q K', W = softmax(S), O = W V, one for each (b,h), with row strides of their own. */
 enum { PARTS = 4 };
 
-typedef struct attn {
-  pc_dtype d;
-  size_t es;
-  int64_t b, h, n, m, e, ev; /* e, ev: width of a head's query and value */
-  int64_t problems, keys;    /* problems an image; columns of S */
-  int64_t dq, dv;            /* row strides of q, k and of v, out */
-  double scale;
-  int64_t parts; /* of a shared q: runs of images with a gq each */
-  int shared;    /* q has batch 1 */
-  const char *q, *k, *v, *gout, *gw;
-  char *w, *out; /* w NULL in backward: computed again, a tile at a time */
-  char *gq, *gk, *gv;
-  int failed;
-} attn;
+typedef pc_attention attn;
 
 /* ---- softmax of short rows ---- */
 
@@ -167,24 +154,28 @@ static int backward_shared(attn *a) {
 
 /* ---- running ---- */
 
-static int run_forward(attn *a) {
-  double flops = 2.0 * (double)(a->b * a->problems * a->n) * (double)(a->keys * (a->e + a->ev));
-  if (pc_cpu_tier() == PC_TIER_REF) {
-    if (a->d == PC_F32)
-      plain_forward_f32(a);
-    else
-      plain_forward_f64(a);
-    return PC_OK;
-  }
-  int64_t tasks = a->b * a->problems, grain = flops < 1e6 ? tasks : tasks / 16 + 1;
-  pc_parallel_for(tasks, grain, forward, a);
+static int64_t grain_of(const attn *a, double flops) {
+  int64_t tasks = a->b * a->problems;
+  return flops * (double)(tasks * a->n) * (double)(a->keys * (a->e + a->ev)) < 1e6 ? tasks : tasks / 16 + 1;
+}
+
+int pc_ref_attention_forward(attn *a) {
+  (a->d == PC_F32 ? plain_forward_f32 : plain_forward_f64)(a);
   return PC_OK;
 }
 
-static int run_plain_backward(attn *a) {
+int pc_host_attention_forward(attn *a) {
+  pc_parallel_for(a->b * a->problems, grain_of(a, 2), forward, a);
+  return PC_OK;
+}
+
+int pc_ref_attention_backward(attn *a) {
   char *w = a->w ? NULL : pc_malloc((size_t)(a->b * a->problems * a->n * a->keys) * a->es);
   double *gs = pc_malloc(sizeof *gs * (size_t)(a->keys + 1));
   int rc = gs && (a->w || w) ? PC_OK : PC_ENOMEM;
+  memset(a->gq, 0, (size_t)((a->shared ? 1 : a->b) * a->n * a->dq) * a->es); /* the loops add */
+  memset(a->gk, 0, (size_t)(a->b * a->keys * a->dq) * a->es);
+  memset(a->gv, 0, (size_t)(a->b * a->keys * a->dv) * a->es);
   if (rc == PC_OK && w) {
     a->w = w;
     (a->d == PC_F32 ? plain_weights_f32 : plain_weights_f64)(a);
@@ -195,12 +186,9 @@ static int run_plain_backward(attn *a) {
   return rc;
 }
 
-static int run_backward(attn *a) {
-  double flops = 6.0 * (double)(a->b * a->problems * a->n) * (double)(a->keys * (a->e + a->ev));
-  if (pc_cpu_tier() == PC_TIER_REF) return run_plain_backward(a);
+int pc_host_attention_backward(attn *a) {
   if (a->shared) return backward_shared(a);
-  int64_t tasks = a->b * a->problems, grain = flops < 1e6 ? tasks : tasks / 16 + 1;
-  pc_parallel_for(tasks, grain, backward, a);
+  pc_parallel_for(a->b * a->problems, grain_of(a, 6), backward, a);
   return a->failed ? PC_ENOMEM : PC_OK;
 }
 
@@ -265,7 +253,7 @@ static int do_forward(attn *a, pc_tensor **out, pc_tensor *const *in, const int6
   a->out = pc_data(out[0]);
   a->w = pc_data(out[1]);
   if (!a->keys) memset(a->out, 0, (size_t)pc_numel(out[0]) * a->es);
-  if (pc_numel(out[1])) rc = run_forward(a);
+  if (pc_numel(out[1])) rc = pc_kernels_now()->attention_forward(a);
 done:
   pc_drop(t, 3);
   if (rc < 0) pc_drop(out, 2);
@@ -281,19 +269,19 @@ static int do_backward(attn *a, pc_tensor **out, pc_tensor *const *in) {
   if ((rc = pc_take(t, in, MAX_OPERANDS, a->d)) < 0) goto done;
   for (int i = 0; i < 3; i++)
     if ((rc = pc_tensor_empty(&out[i], a->d, in[2 + i]->ndim, in[2 + i]->size)) < 0) goto done;
-  a->gout = t[0] ? pc_data(t[0]) : NULL;
-  a->gw = t[1] ? pc_data(t[1]) : NULL;
+  a->gout = pc_data_or_null(t[0]);
+  a->gw = pc_data_or_null(t[1]);
   a->q = pc_data(t[2]);
   a->k = pc_data(t[3]);
   a->v = pc_data(t[4]);
-  a->w = t[5] ? pc_data(t[5]) : NULL;
+  a->w = pc_data_or_null(t[5]);
   a->gq = pc_data(out[0]);
   a->gk = pc_data(out[1]);
   a->gv = pc_data(out[2]);
-  int plain = pc_cpu_tier() == PC_TIER_REF, empty = a->b * a->problems * a->n * a->keys == 0;
-  for (int i = 0; i < 3; i++) /* plain loops add; nothing reaches v without gout */
-    if (plain || empty || (i == 2 && !a->gout)) memset(pc_data(out[i]), 0, (size_t)pc_numel(out[i]) * a->es);
-  if (!empty && (a->gout || a->gw)) rc = run_backward(a);
+  int empty = a->b * a->problems * a->n * a->keys == 0;
+  for (int i = 0; i < 3; i++) /* nothing reaches v without gout */
+    if (empty || (i == 2 && !a->gout)) memset(pc_data(out[i]), 0, (size_t)pc_numel(out[i]) * a->es);
+  if (!empty && (a->gout || a->gw)) rc = pc_kernels_now()->attention_backward(a);
 done:
   pc_drop(t, MAX_OPERANDS);
   if (rc < 0) pc_drop(out, 3);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "tensor/backend.h"
 #include "tensor/fused/mlp_impl.h"
 
 /* One row on its way: p_i and a_i of all layers, a_0 first; h is the normalised row. */
@@ -43,5 +44,18 @@ static int run(const pc_mlp *k, void (*f32)(row *, const pc_mlp *), void (*f64)(
   return PC_OK;
 }
 
-int pc_mlp_plain_forward(const pc_mlp *k) { return run(k, forward_f32, forward_f64); }
-int pc_mlp_plain_backward(const pc_mlp *k) { return run(k, backward_f32, backward_f64); }
+int pc_ref_mlp_forward(pc_mlp *k) { return run(k, forward_f32, forward_f64); }
+
+static void clear(const pc_mlp *k, char *sum, int64_t n) {
+  if (sum) memset(sum, 0, (size_t)n * k->es);
+}
+
+int pc_ref_mlp_backward(pc_mlp *k) {
+  clear(k, k->ggamma, k->width[0]);
+  clear(k, k->gbeta, k->width[0]);
+  for (int i = 0; i < k->layers; i++) {
+    clear(k, k->gw[i], k->width[i] * k->width[i + 1]);
+    clear(k, k->gb[i], k->width[i + 1]);
+  }
+  return run(k, backward_f32, backward_f64);
+}

@@ -5,18 +5,12 @@
 
 #include "base/alloc.h"
 #include "base/parallel.h"
+#include "tensor/backend.h"
+#include "tensor/fused/calls.h"
+#include "tensor/tile.h"
 #include "tensor/fused/norm_impl.h"
 
-/* One description for both: layer_norm is (rows, 1, D) with one group and a weight of D
- * entries a row; group_norm is (N, S, C) with statistics over S and C/G and C weights. */
-typedef struct norm {
-  int64_t n, s, c, groups; /* x: (n, s, c) */
-  double eps;
-  const void *x, *g, *w, *b;
-  void *y;       /* forward: y; backward: gx */
-  void *pw, *pb; /* backward: partial sums, (chunks, c); both NULL (rows): not wanted */
-  int64_t grain;
-} norm;
+typedef pc_norm norm;
 
 /* ---- plain loops, double sums; also what f64 runs ---- */
 
@@ -273,24 +267,34 @@ static void fast_rows_backward(int64_t begin, int64_t end, void *ctx) { rows_bac
 static void fast_groups_forward(int64_t begin, int64_t end, void *ctx) { groups_forward(begin, end, ctx); }
 static void fast_groups_backward(int64_t begin, int64_t end, void *ctx) { groups_backward(begin, end, ctx); }
 
-static pc_range_fn choose(const norm *k, pc_dtype d, int backward) {
-  if (d == PC_F64) return backward ? plain_backward_f64 : plain_forward_f64;
-  if (pc_cpu_tier() == PC_TIER_REF) return backward ? plain_backward_f32 : plain_forward_f32;
+static pc_range_fn choose(const norm *k, int backward) {
+  if (k->d == PC_F64) return backward ? plain_backward_f64 : plain_forward_f64;
   int rows = k->s == 1 && k->groups == 1;
   if (rows && k->c >= PC_LANES) return backward ? fast_rows_backward : fast_rows_forward;
   if (rows || k->c > CHANNELS_MAX) return backward ? plain_backward_f32 : plain_forward_f32;
   return backward ? fast_groups_backward : fast_groups_forward;
 }
 
+static int run(norm *k, pc_range_fn f) {
+  pc_parallel_for(k->n, k->grain, f, k);
+  return PC_OK;
+}
+int pc_ref_norm_forward(norm *k) { return run(k, k->d == PC_F64 ? plain_forward_f64 : plain_forward_f32); }
+int pc_ref_norm_backward(norm *k) { return run(k, k->d == PC_F64 ? plain_backward_f64 : plain_backward_f32); }
+int pc_host_norm_forward(norm *k) { return run(k, choose(k, 0)); }
+int pc_host_norm_backward(norm *k) { return run(k, choose(k, 1)); }
+
 void pc_norm_rows(pc_dtype d, int64_t rows, int64_t c, double eps, const void *x, const void *w, const void *b,
                   void *y) {
-  norm k = {.n = rows, .s = 1, .c = c, .groups = 1, .eps = eps, .x = x, .w = w, .b = b, .y = y, .grain = rows + 1};
-  if (rows && c) choose(&k, d, 0)(0, rows, &k);
+  norm k = {
+      .d = d, .n = rows, .s = 1, .c = c, .groups = 1, .eps = eps, .x = x, .w = w, .b = b, .y = y, .grain = rows + 1};
+  if (rows && c) pc_kernels_now()->norm_forward(&k);
 }
 
 void pc_norm_rows_backward(pc_dtype d, int64_t rows, int64_t c, double eps, const void *g, const void *x, const void *w,
                            void *gx, void *gw, void *gb) {
-  norm k = {.n = rows,
+  norm k = {.d = d,
+            .n = rows,
             .s = 1,
             .c = c,
             .groups = 1,
@@ -302,19 +306,7 @@ void pc_norm_rows_backward(pc_dtype d, int64_t rows, int64_t c, double eps, cons
             .pw = gw,
             .pb = gb,
             .grain = rows + 1};
-  if (rows && c) choose(&k, d, 1)(0, rows, &k);
-}
-
-/* Contiguous of dtype d; NULL stays NULL. */
-static int prepared(pc_tensor **out, const pc_tensor *t, pc_dtype d) {
-  pc_tensor *c;
-  *out = NULL;
-  if (!t) return PC_OK;
-  int rc = pc_to_dtype(&c, t, d);
-  if (rc < 0) return rc;
-  rc = pc_contiguous(out, c);
-  pc_tensor_release(c);
-  return rc;
+  if (rows && c) pc_kernels_now()->norm_backward(&k);
 }
 
 static int check_affine(const char *op, const char *what, const pc_tensor *x, const pc_tensor *w, int dims) {
@@ -326,24 +318,22 @@ static int check_affine(const char *op, const char *what, const pc_tensor *x, co
 }
 
 static int run_forward(pc_tensor **out, pc_tensor *const *in, int nin, norm *k) {
-  pc_tensor *x = NULL, *w = NULL, *b = NULL;
-  pc_dtype d = pc_float_dtype(in[0], NULL);
-  int rc;
+  pc_tensor *t[3] = {NULL};
+  k->d = pc_float_dtype(in[0], NULL);
   *out = NULL;
-  if ((rc = prepared(&x, in[0], d)) < 0 || (rc = prepared(&w, nin > 1 ? in[1] : NULL, d)) < 0 ||
-      (rc = prepared(&b, nin > 2 ? in[2] : NULL, d)) < 0 || (rc = pc_tensor_empty(out, d, x->ndim, x->size)) < 0)
-    goto done;
-  k->x = pc_data(x);
-  k->w = w ? pc_data(w) : NULL;
-  k->b = b ? pc_data(b) : NULL;
-  k->y = pc_data(*out);
-  int64_t each = k->s * k->c;
-  k->grain = each >= 16384 ? 1 : 16384 / (each ? each : 1) + 1;
-  if (each) pc_parallel_for(k->n, k->grain, choose(k, d, 0), k);
-done:
-  pc_tensor_release(x);
-  pc_tensor_release(w);
-  pc_tensor_release(b);
+  int rc = pc_take(t, in, nin < 3 ? nin : 3, k->d);
+  if (rc == PC_OK) rc = pc_tensor_empty(out, k->d, in[0]->ndim, in[0]->size);
+  if (rc == PC_OK) {
+    k->x = pc_data(t[0]);
+    k->w = pc_data_or_null(t[1]);
+    k->b = pc_data_or_null(t[2]);
+    k->y = pc_data(*out);
+    int64_t each = k->s * k->c;
+    k->grain = each >= 16384 ? 1 : 16384 / (each ? each : 1) + 1;
+    if (each) rc = pc_kernels_now()->norm_forward(k);
+  }
+  pc_drop(t, 3);
+  if (rc < 0) pc_drop(out, 1);
   return rc;
 }
 
@@ -360,13 +350,13 @@ static void fold_partials(pc_dtype d, void *out, const void *part, int64_t chunk
 }
 
 static int run_backward(pc_tensor **out, pc_tensor *const *in, int nin, norm *k, int dims) {
-  pc_tensor *g = NULL, *x = NULL, *w = NULL;
-  pc_dtype d = pc_float_dtype(in[0], in[1]);
+  pc_tensor *t[3] = {NULL};
+  const pc_tensor *x = in[1];
+  pc_dtype d = k->d = pc_float_dtype(in[0], x);
   void *part = NULL;
-  int rc;
   out[0] = out[1] = out[2] = NULL;
-  if ((rc = prepared(&g, in[0], d)) < 0 || (rc = prepared(&x, in[1], d)) < 0 ||
-      (rc = prepared(&w, nin > 2 ? in[2] : NULL, d)) < 0 || (rc = pc_tensor_empty(&out[0], d, x->ndim, x->size)) < 0 ||
+  int rc = pc_take(t, in, nin < 3 ? nin : 3, d);
+  if (rc < 0 || (rc = pc_tensor_empty(&out[0], d, x->ndim, x->size)) < 0 ||
       (rc = pc_tensor_empty(&out[1], d, dims, x->size + x->ndim - dims)) < 0 ||
       (rc = pc_tensor_empty(&out[2], d, dims, x->size + x->ndim - dims)) < 0)
     goto done;
@@ -378,24 +368,19 @@ static int run_backward(pc_tensor **out, pc_tensor *const *in, int nin, norm *k,
     rc = PC_ENOMEM;
     goto done;
   }
-  k->x = pc_data(x);
-  k->g = pc_data(g);
-  k->w = w ? pc_data(w) : NULL;
+  k->g = pc_data(t[0]);
+  k->x = pc_data(t[1]);
+  k->w = pc_data_or_null(t[2]);
   k->y = pc_data(out[0]);
   k->pw = part;
   k->pb = (char *)part + (size_t)(chunks * k->c) * pc_dtype_size(d);
-  if (each) pc_parallel_for(k->n, k->grain, choose(k, d, 1), k);
+  if (each) rc = pc_kernels_now()->norm_backward(k);
   fold_partials(d, pc_data(out[1]), k->pw, chunks, k->c);
   fold_partials(d, pc_data(out[2]), k->pb, chunks, k->c);
 done:
   pc_free(part);
-  pc_tensor_release(g);
-  pc_tensor_release(x);
-  pc_tensor_release(w);
-  for (int i = 0; i < 3 && rc < 0; i++) {
-    pc_tensor_release(out[i]);
-    out[i] = NULL;
-  }
+  pc_drop(t, 3);
+  if (rc < 0) pc_drop(out, 3);
   return rc;
 }
 

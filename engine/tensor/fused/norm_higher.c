@@ -4,50 +4,45 @@
 
 #include "base/parallel.h"
 #include "tensor/tile.h"
+#include "tensor/backend.h"
+#include "tensor/fused/calls.h"
 #include "tensor/fused/norm_impl.h"
 
-enum { VECTORS = 3 };
-typedef enum kind { FIRST, SECOND, FIRST_BACKWARD, SECOND_BACKWARD } kind;
+typedef pc_norm_what kind;
 static const struct {
   int given, results;
   const char *op;
-} forms[] = {[FIRST] = {1, 1, "layer_norm_first"},
-             [SECOND] = {2, 1, "layer_norm_second"},
-             [FIRST_BACKWARD] = {2, 2, "layer_norm_first_backward"},
-             [SECOND_BACKWARD] = {3, 3, "layer_norm_second_backward"}};
+} forms[] = {[PC_NORM_FIRST] = {1, 1, "layer_norm_first"},
+             [PC_NORM_SECOND] = {2, 1, "layer_norm_second"},
+             [PC_NORM_FIRST_BACKWARD] = {2, 2, "layer_norm_first_backward"},
+             [PC_NORM_SECOND_BACKWARD] = {3, 3, "layer_norm_second_backward"}};
 
-typedef struct higher {
-  kind what;
-  int64_t c; /* elements of a row */
-  double eps;
-  const void *x, *v[VECTORS];
-  void *y[VECTORS];
-} higher;
+typedef pc_norm_higher higher;
 
 /* What a row says: sums over its elements. */
 typedef struct sums {
   double mean, r;
-  double v[VECTORS], vh[VECTORS]; /* of v and v h */
-  double vv[VECTORS];             /* of v_i v_j: pairs (0,1), (0,2), (1,2) */
+  double v[PC_NORM_VECTORS], vh[PC_NORM_VECTORS]; /* of v and v h */
+  double vv[PC_NORM_VECTORS];                     /* of v_i v_j: pairs (0,1), (0,2), (1,2) */
 } sums;
 
 /* A result: sum of v[i] times the vectors, plus h times h, plus one. */
 typedef struct combo {
-  double v[VECTORS], h, one;
+  double v[PC_NORM_VECTORS], h, one;
 } combo;
 
 static int pair(int i, int j) { return i + j - 1; }
 
 static void add(combo *to, double f, const combo *what) {
-  for (int i = 0; i < VECTORS; i++) to->v[i] += f * what->v[i];
+  for (int i = 0; i < PC_NORM_VECTORS; i++) to->v[i] += f * what->v[i];
   to->h += f * what->h;
   to->one += f * what->one;
 }
 
 /* The coefficients of all results of a row of n elements. */
 static void solve(kind what, const sums *s, double n, combo *y) {
-  double r = s->r, m[VECTORS], t[VECTORS], dot[VECTORS]; /* dot: <i,P(j)> of pairs */
-  combo p[VECTORS] = {{{0}}}, b[VECTORS] = {{{0}}};
+  double r = s->r, m[PC_NORM_VECTORS], t[PC_NORM_VECTORS], dot[PC_NORM_VECTORS]; /* dot: <i,P(j)> of pairs */
+  combo p[PC_NORM_VECTORS] = {{{0}}}, b[PC_NORM_VECTORS] = {{{0}}};
   int given = forms[what].given;
   for (int i = 0; i < given; i++) {
     m[i] = s->v[i] / n;
@@ -65,17 +60,17 @@ static void solve(kind what, const sums *s, double n, combo *y) {
       to->h -= r * dot[pair(i, j)] / n;
     }
   switch (what) {
-    case FIRST: y[0] = p[0]; break;
-    case SECOND: y[0] = b[0]; break;
-    case FIRST_BACKWARD:
+    case PC_NORM_FIRST: y[0] = p[0]; break;
+    case PC_NORM_SECOND: y[0] = b[0]; break;
+    case PC_NORM_FIRST_BACKWARD:
       y[0] = p[0];
       y[1] = b[0];
       break;
-    case SECOND_BACKWARD:
+    case PC_NORM_SECOND_BACKWARD:
       y[0] = b[pair(0, 2)];
       y[1] = b[pair(0, 1)];
       y[2] = (combo){{0}};
-      for (int i = 0; i < VECTORS; i++) { /* each vector with the pair of the two others */
+      for (int i = 0; i < PC_NORM_VECTORS; i++) { /* each vector with the pair of the two others */
         int others = pair(i == 0 ? 1 : 0, i == 2 ? 1 : 2);
         y[2].h += r * r / n * t[i] * dot[others];
         add(&y[2], -r / n * dot[others], &p[i]);
@@ -94,12 +89,12 @@ static void solve(kind what, const sums *s, double n, combo *y) {
 
 /* One vector of a row and what it adds; given is known where this is inlined. */
 typedef struct parts {
-  pc_vf v[VECTORS], vh[VECTORS], vv[VECTORS];
+  pc_vf v[PC_NORM_VECTORS], vh[PC_NORM_VECTORS], vv[PC_NORM_VECTORS];
 } parts;
 
 PC_INLINE void add_parts(parts *s, const float *x, const float *const *v, int64_t i, const int given, pc_vf mean,
                          pc_vf r, pc_vi lanes) {
-  pc_vf h = (pc_vload(x + i) - mean) * r, w[VECTORS];
+  pc_vf h = (pc_vload(x + i) - mean) * r, w[PC_NORM_VECTORS];
   for (int q = 0; q < given; q++) {
     w[q] = only(pc_vload(v[q] + i), lanes);
     s->v[q] += w[q];
@@ -110,7 +105,7 @@ PC_INLINE void add_parts(parts *s, const float *x, const float *const *v, int64_
 
 PC_INLINE void put_parts(float *const *y, const combo *f, const float *x, const float *const *v, int64_t i,
                          const int given, const int results, pc_vf mean, pc_vf r) {
-  pc_vf h = (pc_vload(x + i) - mean) * r, w[VECTORS];
+  pc_vf h = (pc_vload(x + i) - mean) * r, w[PC_NORM_VECTORS];
   for (int q = 0; q < given; q++) w[q] = pc_vload(v[q] + i);
   for (int o = 0; o < results; o++) {
     pc_vf sum = pc_vset((float)f[o].one) + pc_vset((float)f[o].h) * h;
@@ -123,8 +118,8 @@ PC_INLINE void put_parts(float *const *y, const combo *f, const float *x, const 
 PC_INLINE void rows_of(int64_t begin, int64_t end, const higher *k, const int given, const int results) {
   int64_t c = k->c, odd = c % PC_LANES, last = c - PC_LANES;
   for (int64_t row = begin; row < end; row++) {
-    const float *x = (const float *)k->x + row * c, *v[VECTORS];
-    float *y[VECTORS];
+    const float *x = (const float *)k->x + row * c, *v[PC_NORM_VECTORS];
+    float *y[PC_NORM_VECTORS];
     for (int q = 0; q < given; q++) v[q] = (const float *)k->v[q] + row * c;
     for (int o = 0; o < results; o++) y[o] = (float *)k->y[o] + row * c;
     sums s = {0};
@@ -139,7 +134,7 @@ PC_INLINE void rows_of(int64_t begin, int64_t end, const higher *k, const int gi
       s.vh[q] = pc_vsum(&p.vh[q]);
     }
     for (int q = 0; q < given * (given - 1) / 2; q++) s.vv[q] = pc_vsum(&p.vv[q]);
-    combo f[VECTORS];
+    combo f[PC_NORM_VECTORS];
     solve(k->what, &s, (double)c, f);
     for (int64_t i = 0; i <= last; i += PC_LANES) put_parts(y, f, x, v, i, given, results, mean, r);
     if (odd) put_parts(y, f, x, v, last, given, results, mean, r);
@@ -148,21 +143,28 @@ PC_INLINE void rows_of(int64_t begin, int64_t end, const higher *k, const int gi
 
 PC_TIERED(rows, (int64_t begin, int64_t end, const higher *k), (begin, end, k)) {
   switch (k->what) {
-    case FIRST: rows_of(begin, end, k, 1, 1); break;
-    case SECOND: rows_of(begin, end, k, 2, 1); break;
-    case FIRST_BACKWARD: rows_of(begin, end, k, 2, 2); break;
-    case SECOND_BACKWARD: rows_of(begin, end, k, 3, 3); break;
+    case PC_NORM_FIRST: rows_of(begin, end, k, 1, 1); break;
+    case PC_NORM_SECOND: rows_of(begin, end, k, 2, 1); break;
+    case PC_NORM_FIRST_BACKWARD: rows_of(begin, end, k, 2, 2); break;
+    case PC_NORM_SECOND_BACKWARD: rows_of(begin, end, k, 3, 3); break;
   }
 }
 static void fast(int64_t begin, int64_t end, void *ctx) { rows(begin, end, ctx); }
 
+static int run(higher *k, pc_range_fn f) {
+  pc_parallel_for(k->rows, 16384 / k->c + 1, f, k);
+  return PC_OK;
+}
+int pc_ref_norm_higher(higher *k) { return run(k, k->d == PC_F64 ? plain_f64 : plain_f32); }
+int pc_host_norm_higher(higher *k) { return run(k, k->d == PC_F64 ? plain_f64 : k->c < PC_LANES ? plain_f32 : fast); }
+
 /* ---- ops ---- */
 
-static int run(pc_tensor **out, pc_tensor *const *in, const pc_val *val, kind what) {
+static int call(pc_tensor **out, pc_tensor *const *in, const pc_val *val, kind what) {
   int given = forms[what].given, results = forms[what].results, dims = val[0].set ? (int)val[0].i : 1, rc;
-  pc_tensor *t[VECTORS + 1] = {NULL}, *x = in[given];
+  pc_tensor *t[PC_NORM_VECTORS + 1] = {NULL}, *x = in[given];
   pc_dtype d = pc_float_dtype(in[0], x);
-  higher k = {.what = what, .c = 1, .eps = val[1].set ? val[1].d : 1e-5};
+  higher k = {.d = d, .what = what, .c = 1, .eps = val[1].set ? val[1].d : 1e-5};
   for (int o = 0; o < results; o++) out[o] = NULL;
   if (dims < 1 || dims > x->ndim)
     return pc_fail(PC_EARG, "%s: dims = %d must be between 1 and the %d dimensions of x %s", forms[what].op, dims,
@@ -178,26 +180,20 @@ static int run(pc_tensor **out, pc_tensor *const *in, const pc_val *val, kind wh
     for (int i = 0; i < given; i++) k.v[i] = pc_data(t[i]);
     for (int o = 0; o < results; o++) k.y[o] = pc_data(out[o]);
     k.x = pc_data(t[given]);
-    pc_parallel_for(pc_numel(x) / k.c, 16384 / k.c + 1,
-                    d == PC_F64                                      ? plain_f64
-                    : pc_cpu_tier() == PC_TIER_REF || k.c < PC_LANES ? plain_f32
-                                                                     : fast,
-                    &k);
+    k.rows = pc_numel(x) / k.c;
+    rc = pc_kernels_now()->norm_higher(&k);
   }
   pc_drop(t, given + 1);
-  for (int o = 0; o < results && rc < 0; o++) {
-    pc_tensor_release(out[o]);
-    out[o] = NULL;
-  }
+  if (rc < 0) pc_drop(out, results);
   return rc;
 }
 
 #define OP(name, what)                                                                            \
   int pc_fwd_layer_norm_##name(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) { \
     (void)nin;                                                                                    \
-    return run(out, in, v, what);                                                                 \
+    return call(out, in, v, what);                                                                \
   }
-OP(first, FIRST)
-OP(second, SECOND)
-OP(first_backward, FIRST_BACKWARD)
-OP(second_backward, SECOND_BACKWARD)
+OP(first, PC_NORM_FIRST)
+OP(second, PC_NORM_SECOND)
+OP(first_backward, PC_NORM_FIRST_BACKWARD)
+OP(second_backward, PC_NORM_SECOND_BACKWARD)

@@ -4,95 +4,142 @@
 
 #include "base/alloc.h"
 #include "base/parallel.h"
-#include "tensor/gemm/gemm.h"
+#include "tensor/backend.h"
+#include "tensor/fused/calls.h"
 #include "tensor/fused/norm.h"
+#include "tensor/fused/parts.h"
+#include "tensor/gemm/gemm.h"
 #include "tensor/tile.h"
 
 enum {
   TILE_BYTES = 256 << 10, /* of what a tile writes */
-  TILE_UNIT = 12,         /* rows of the widest kernel; narrower ones take a divisor of it */
-  TILE_MAX = 252,
-  TILE_MIN = 36,
-  PARTS = 64 /* of the sums over rows, at most */
+  PARTS = 64              /* of the sums over rows, at most */
 };
 
-typedef struct qkv {
-  pc_dtype d;
-  size_t es;
-  int64_t rows, tile, width, to[PC_QKV]; /* to: widths of the projections */
-  int norm;
-  double eps;
-  const char *x, *gamma, *beta, *w[PC_QKV], *b[PC_QKV];
+/* A call, and how it is gone about. */
+typedef struct plan {
+  const pc_qkv *k;
+  pc_parts parts;
   pc_packed packed[PC_QKV]; /* W_i' forward, W_i backward */
-  char *y[PC_QKV];
-  /* backward */
-  const char *gy[PC_QKV];
-  char *gx, *h; /* (rows, width) or NULL: not wanted */
-  int need_b[PC_QKV], need_norm;
-  int64_t at_b[PC_QKV], at_norm, sums, part_rows, parts;
-  char *sum; /* (parts, sums): gamma's and beta's gradients, and the biases' */
-  int failed;
-} qkv;
+  char *h;                  /* (rows, width) or NULL: not wanted */
+  int64_t at_b[PC_QKV], at_norm;
+} plan;
 
-static char *at(const qkv *k, const void *p, int64_t elements) { return (char *)p + (int64_t)k->es * elements; }
+static char *at(const pc_qkv *k, const void *p, int64_t elements) { return (char *)p + (int64_t)k->es * elements; }
 
 /* ---- a tile ---- */
 
-static void tile_forward(const qkv *k, int64_t r, int64_t rows, char *buf) {
+static void tile_forward(void *ctx, int64_t problem, int64_t r, int64_t rows, char *buf, char *sum) {
+  const plan *w = ctx;
+  const pc_qkv *k = w->k;
   char *h = at(k, k->x, r * k->width);
   if (k->norm) {
     pc_norm_rows(k->d, rows, k->width, k->eps, h, k->gamma, k->beta, buf);
     h = buf;
   }
   for (int i = 0; i < PC_QKV; i++)
-    pc_gemm_packed(rows, PC_ROWS(h, k->width), &k->packed[i], k->b[i], 0,
+    pc_gemm_packed(rows, PC_ROWS(h, k->width), &w->packed[i], k->b[i], 0,
                    pc_far(PC_ROWS(at(k, k->y[i], r * k->to[i]), k->to[i]), 1));
 }
 
-static void tile_backward(const qkv *k, int64_t r, int64_t rows, char *buf, char *sum) {
+static void tile_backward(void *ctx, int64_t problem, int64_t r, int64_t rows, char *buf, char *sum) {
+  const plan *w = ctx;
+  const pc_qkv *k = w->k;
   const char *x = at(k, k->x, r * k->width);
-  if (k->gx || k->need_norm) {
-    char *gx = k->gx ? at(k, k->gx, r * k->width) : at(k, buf, k->tile * k->width), *g = k->norm ? buf : gx;
+  int wants_norm = k->ggamma || k->gbeta;
+  if (k->gx || wants_norm) {
+    char *gx = k->gx ? at(k, k->gx, r * k->width) : at(k, buf, w->parts.tile * k->width), *g = k->norm ? buf : gx;
     for (int i = 0; i < PC_QKV; i++)
-      pc_gemm_packed(rows, pc_far(PC_ROWS(at(k, k->gy[i], r * k->to[i]), k->to[i]), 1), &k->packed[i], NULL, i > 0,
+      pc_gemm_packed(rows, pc_far(PC_ROWS(at(k, k->gy[i], r * k->to[i]), k->to[i]), 1), &w->packed[i], NULL, i > 0,
                      PC_ROWS(g, k->width));
-    char *gw = k->need_norm ? at(k, sum, k->at_norm) : NULL;
+    char *gw = wants_norm ? at(k, sum, w->at_norm) : NULL;
     if (k->norm)
       pc_norm_rows_backward(k->d, rows, k->width, k->eps, g, x, k->gamma, gx, gw, gw ? at(k, gw, k->width) : NULL);
   }
   for (int i = 0; i < PC_QKV; i++)
-    if (k->need_b[i])
-      pc_tile_columns(k->d, at(k, sum, k->at_b[i]), at(k, k->gy[i], r * k->to[i]), rows, k->to[i], k->to[i]);
-  if (k->norm && k->h) pc_norm_rows(k->d, rows, k->width, k->eps, x, k->gamma, k->beta, at(k, k->h, r * k->width));
+    if (k->gb[i])
+      pc_tile_columns(k->d, at(k, sum, w->at_b[i]), at(k, k->gy[i], r * k->to[i]), rows, k->to[i], k->to[i]);
+  if (k->norm && w->h) pc_norm_rows(k->d, rows, k->width, k->eps, x, k->gamma, k->beta, at(k, w->h, r * k->width));
 }
 
-/* Parts of the rows. */
-static void task(int64_t begin, int64_t end, void *ctx) {
-  qkv *k = ctx;
-  char *buf = pc_malloc((size_t)(2 * k->tile * k->width) * k->es + 1);
-  if (!buf) {
-    __atomic_store_n(&k->failed, 1, __ATOMIC_RELAXED);
-    return;
-  }
-  for (int64_t part = begin; part < end; part++) {
-    int64_t stop = (part + 1) * k->part_rows < k->rows ? (part + 1) * k->part_rows : k->rows;
-    for (int64_t r = part * k->part_rows; r < stop; r += k->tile) {
-      int64_t rows = stop - r < k->tile ? stop - r : k->tile;
-      if (k->y[0])
-        tile_forward(k, r, rows, buf);
-      else
-        tile_backward(k, r, rows, buf, at(k, k->sum, part * k->sums));
-    }
-  }
-  pc_free(buf);
+/* ---- kernels: one code for all backends, over products that have their own ---- */
+
+static void start(plan *w, const pc_qkv *k) {
+  int64_t bytes = (k->width + k->to[0] + k->to[1] + k->to[2]) * (int64_t)k->es + 1;
+  *w = (plan){.k = k, .parts = {.d = k->d, .rows = k->rows}};
+  w->parts.tile = pc_parts_tile(k->rows, bytes, TILE_BYTES);
+  pc_parts_cut(&w->parts, PARTS);
 }
 
-static int run(qkv *k) {
-  static const double serial_flops = 1.5e6; /* below, a second thread costs more than it brings */
+static int run(plan *w, pc_tile_fn *tile) {
+  const pc_qkv *k = w->k;
   double flops = 2.0 * (double)k->rows * (double)(k->width * (k->to[0] + k->to[1] + k->to[2]));
-  pc_parallel_for(k->parts, flops < serial_flops ? k->parts : 1, task, k);
-  for (int i = 0; i < PC_QKV; i++) pc_pack_free(&k->packed[i]);
-  return k->failed ? PC_ENOMEM : PC_OK;
+  int64_t parts = w->parts.parts;
+  return pc_parts_run(&w->parts, 0, parts, flops < PC_SERIAL_FLOPS ? parts : 1,
+                      (size_t)(2 * w->parts.tile * k->width) * k->es, tile, w);
+}
+
+static void finish(plan *w) {
+  for (int i = 0; i < PC_QKV; i++) pc_pack_free(&w->packed[i]);
+  pc_free(w->parts.sum);
+  pc_free(w->h);
+}
+
+int pc_ref_qkv_forward(pc_qkv *k) {
+  plan w;
+  int rc = PC_OK;
+  start(&w, k);
+  for (int i = 0; i < PC_QKV && rc == PC_OK; i++)
+    rc = pc_pack(&w.packed[i], k->d, k->width, k->to[i], PC_COLS((char *)k->w[i], k->width));
+  if (rc == PC_OK) rc = run(&w, tile_forward);
+  finish(&w);
+  return rc;
+}
+
+static void plan_sums(plan *w) {
+  const pc_qkv *k = w->k;
+  for (int i = 0; i < PC_QKV; i++) {
+    w->at_b[i] = w->parts.sums;
+    if (k->gb[i]) w->parts.sums += k->to[i];
+  }
+  w->at_norm = w->parts.sums;
+  if (k->ggamma || k->gbeta) w->parts.sums += 2 * k->width;
+}
+
+static int hand_out(const plan *w) {
+  const pc_qkv *k = w->k;
+  const pc_parts *p = &w->parts;
+  int rc = PC_OK;
+  if (k->ggamma) pc_parts_fold(p, 0, p->parts, w->at_norm, k->width, k->ggamma);
+  if (k->gbeta) pc_parts_fold(p, 0, p->parts, w->at_norm + k->width, k->width, k->gbeta);
+  for (int i = 0; i < PC_QKV && rc == PC_OK; i++) {
+    if (k->gb[i]) pc_parts_fold(p, 0, p->parts, w->at_b[i], k->to[i], k->gb[i]);
+    if (!k->gw[i]) continue;
+    rc = pc_gemm_many(&(pc_gemm_job){.d = k->d,
+                                     .batch = 1,
+                                     .m = k->to[i],
+                                     .n = k->width,
+                                     .k = k->rows,
+                                     .alpha = 1,
+                                     .a = PC_COLS((char *)k->gy[i], k->to[i]),
+                                     .b = PC_ROWS(k->norm ? w->h : (char *)k->x, k->width),
+                                     .c = PC_ROWS(k->gw[i], k->width)});
+  }
+  return rc;
+}
+
+int pc_ref_qkv_backward(pc_qkv *k) {
+  plan w;
+  start(&w, k);
+  plan_sums(&w);
+  int rc = pc_parts_sums(&w.parts, 1), wants_h = k->norm && (k->gw[0] || k->gw[1] || k->gw[2]);
+  if (rc == PC_OK && wants_h && !(w.h = pc_malloc((size_t)(k->rows * k->width) * k->es + 1))) rc = PC_ENOMEM;
+  for (int i = 0; i < PC_QKV && rc == PC_OK; i++)
+    rc = pc_pack(&w.packed[i], k->d, k->to[i], k->width, PC_ROWS((char *)k->w[i], k->width));
+  if (rc == PC_OK) rc = run(&w, tile_backward);
+  if (rc == PC_OK) rc = hand_out(&w);
+  finish(&w);
+  return rc;
 }
 
 /* ---- arguments ---- */
@@ -117,42 +164,31 @@ static int check(pc_tensor *const *in, int norm) {
 }
 
 /* Shapes, options and operands; t: PC_QKV_INPUTS, to be dropped. */
-static int setup(qkv *k, pc_tensor **t, pc_tensor *const *in, int nin, const pc_val *v) {
+static int setup(pc_qkv *k, pc_tensor **t, pc_tensor *const *in, int nin, const pc_val *v) {
   if (nin != PC_QKV_INPUTS) return pc_fail(PC_EARG, "qkv: %d tensors are needed, not %d", PC_QKV_INPUTS, nin);
   int rc = check(in, v[PC_QKV_NORM].i != 0);
   if (rc < 0) return rc;
   const pc_tensor *x = in[PC_QKV_X];
-  *k = (qkv){.d = pc_float_dtype(x, in[PC_QKV_W]), .rows = 1, .norm = v[PC_QKV_NORM].i != 0};
+  *k = (pc_qkv){.d = pc_float_dtype(x, in[PC_QKV_W]), .rows = 1, .norm = v[PC_QKV_NORM].i != 0};
   k->eps = v[PC_QKV_EPS].set ? v[PC_QKV_EPS].d : 1e-5;
   k->es = pc_dtype_size(k->d);
   for (int i = 0; i < x->ndim - 1; i++) k->rows *= x->size[i];
   k->width = x->size[x->ndim - 1];
   if ((rc = pc_take(t, in, nin, k->d)) < 0) return rc;
-  int64_t bytes = k->width;
   for (int i = 0; i < PC_QKV; i++) {
-    const pc_tensor *b = t[PC_QKV_W + 2 * i + 1];
     k->to[i] = in[PC_QKV_W + 2 * i]->size[0];
     k->w[i] = pc_data(t[PC_QKV_W + 2 * i]);
-    k->b[i] = b ? pc_data(b) : NULL;
-    bytes += k->to[i];
+    k->b[i] = pc_data_or_null(t[PC_QKV_W + 2 * i + 1]);
   }
   k->x = pc_data(t[PC_QKV_X]);
-  k->gamma = t[PC_QKV_GAMMA] ? pc_data(t[PC_QKV_GAMMA]) : NULL;
-  k->beta = t[PC_QKV_BETA] ? pc_data(t[PC_QKV_BETA]) : NULL;
-  k->tile = TILE_BYTES / (bytes * (int64_t)k->es + 1) / TILE_UNIT * TILE_UNIT;
-  if (k->tile > TILE_MAX) k->tile = TILE_MAX;
-  if (k->tile > k->rows / 4)
-    k->tile = (k->rows / 4 + TILE_UNIT - 1) / TILE_UNIT * TILE_UNIT; /* few rows: still a part for each thread */
-  if (k->tile < TILE_MIN) k->tile = TILE_MIN;
-  int64_t tiles = (k->rows + k->tile - 1) / k->tile;
-  k->part_rows = (tiles + PARTS - 1) / PARTS * k->tile;
-  k->parts = k->part_rows ? (k->rows + k->part_rows - 1) / k->part_rows : 0;
+  k->gamma = pc_data_or_null(t[PC_QKV_GAMMA]);
+  k->beta = pc_data_or_null(t[PC_QKV_BETA]);
   return PC_OK;
 }
 
 int pc_fwd_qkv(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
   pc_tensor *t[PC_QKV_INPUTS] = {NULL};
-  qkv k;
+  pc_qkv k;
   for (int i = 0; i < PC_QKV; i++) out[i] = NULL;
   int rc = setup(&k, t, in, nin, v);
   for (int i = 0; i < PC_QKV && rc == PC_OK; i++) {
@@ -160,93 +196,40 @@ int pc_fwd_qkv(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) 
     int64_t size[PC_MAX_DIM];
     memcpy(size, x->size, sizeof size);
     size[x->ndim - 1] = k.to[i];
-    if ((rc = pc_tensor_empty(&out[i], k.d, x->ndim, size)) < 0) break;
-    k.y[i] = pc_data(out[i]);
-    rc = pc_pack(&k.packed[i], k.d, k.width, k.to[i], PC_COLS((char *)k.w[i], k.width));
+    if ((rc = pc_tensor_empty(&out[i], k.d, x->ndim, size)) == PC_OK) k.y[i] = pc_data(out[i]);
   }
-  if (rc == PC_OK)
-    rc = run(&k);
-  else
-    for (int i = 0; i < PC_QKV && t[0]; i++) pc_pack_free(&k.packed[i]);
+  if (rc == PC_OK && k.rows) rc = pc_kernels_now()->qkv_forward(&k);
   pc_drop(t, PC_QKV_INPUTS);
   if (rc < 0) pc_drop(out, PC_QKV);
   return rc;
 }
 
-/* ---- backward ---- */
-
-static void plan_sums(qkv *k, uint64_t need) {
+/* The gradients that are wanted, and where they go. */
+static int make_grads(pc_tensor **out, pc_qkv *k, pc_tensor *const *in, uint64_t need) {
+  for (int i = 0; i < PC_QKV_INPUTS; i++) {
+    if (!in[i] || !(need >> i & 1)) continue;
+    int rc = (k->rows ? pc_tensor_empty : pc_tensor_zeros)(&out[i], k->d, in[i]->ndim, in[i]->size);
+    if (rc < 0) return rc;
+  }
+  k->gx = pc_data_or_null(out[PC_QKV_X]);
+  k->ggamma = pc_data_or_null(out[PC_QKV_GAMMA]);
+  k->gbeta = pc_data_or_null(out[PC_QKV_BETA]);
   for (int i = 0; i < PC_QKV; i++) {
-    k->need_b[i] = need >> (PC_QKV_W + 2 * i + 1) & 1;
-    k->at_b[i] = k->sums;
-    if (k->need_b[i]) k->sums += k->to[i];
+    k->gw[i] = pc_data_or_null(out[PC_QKV_W + 2 * i]);
+    k->gb[i] = pc_data_or_null(out[PC_QKV_W + 2 * i + 1]);
   }
-  k->need_norm = k->norm && need & (1u << PC_QKV_GAMMA | 1u << PC_QKV_BETA);
-  k->at_norm = k->sums;
-  if (k->need_norm) k->sums += 2 * k->width;
-}
-
-/* The sums of n numbers from place `from` of all parts, in order. */
-static int fold(pc_tensor **out, const qkv *k, int64_t from, int64_t n) {
-  int rc = pc_tensor_zeros(out, k->d, 1, &n);
-  for (int64_t p = 0; p < k->parts && rc == PC_OK; p++)
-    pc_tile_add(k->d, pc_data(*out), at(k, k->sum, p * k->sums + from), n);
-  return rc;
-}
-
-static int hand_out(pc_tensor **out, const qkv *k, uint64_t need) {
-  int rc = PC_OK;
-  if (need >> PC_QKV_GAMMA & 1) rc = fold(&out[PC_QKV_GAMMA], k, k->at_norm, k->width);
-  if (rc == PC_OK && need >> PC_QKV_BETA & 1) rc = fold(&out[PC_QKV_BETA], k, k->at_norm + k->width, k->width);
-  for (int i = 0; i < PC_QKV && rc == PC_OK; i++) {
-    int place = PC_QKV_W + 2 * i;
-    if (k->need_b[i]) rc = fold(&out[place + 1], k, k->at_b[i], k->to[i]);
-    if (rc < 0 || !(need >> place & 1)) continue;
-    rc = (k->rows ? pc_tensor_empty : pc_tensor_zeros)(&out[place], k->d, 2, (int64_t[]){k->to[i], k->width});
-    if (rc < 0) break;
-    rc = pc_gemm_many(&(pc_gemm_job){.d = k->d,
-                                     .batch = k->rows > 0,
-                                     .m = k->to[i],
-                                     .n = k->width,
-                                     .k = k->rows,
-                                     .alpha = 1,
-                                     .a = PC_COLS((char *)k->gy[i], k->to[i]),
-                                     .b = PC_ROWS(k->norm ? k->h : (char *)k->x, k->width),
-                                     .c = PC_ROWS(pc_data(out[place]), k->width)});
-  }
-  return rc;
+  return PC_OK;
 }
 
 int pc_fwd_qkv_backward(pc_tensor **out, pc_tensor *const *gy, int nin, const pc_val *v) {
-  pc_tensor *const *in = gy + PC_QKV;
-  uint64_t need = (uint64_t)v[PC_QKV_NEED].i;
-  pc_tensor *t[PC_QKV_INPUTS] = {NULL}, *g[PC_QKV] = {NULL};
-  const uint64_t weights = (uint64_t)1 << PC_QKV_W | (uint64_t)1 << (PC_QKV_W + 2) | (uint64_t)1 << (PC_QKV_W + 4);
-  const pc_tensor *x = in[PC_QKV_X];
-  qkv k;
+  pc_tensor *const *in = gy + PC_QKV, *t[PC_QKV_INPUTS] = {NULL}, *g[PC_QKV] = {NULL};
+  pc_qkv k;
   for (int i = 0; i < PC_QKV_INPUTS; i++) out[i] = NULL;
   int rc = setup(&k, t, in, nin - PC_QKV, v);
-  if (rc < 0) goto done;
-  plan_sums(&k, need);
-  if ((rc = pc_take(g, gy, PC_QKV, k.d)) < 0 ||
-      (need & 1 && (rc = pc_tensor_empty(&out[PC_QKV_X], k.d, x->ndim, x->size)) < 0))
-    goto done;
-  rc = PC_ENOMEM;
-  k.gx = need & 1 ? pc_data(out[PC_QKV_X]) : NULL;
-  if (!(k.sum = pc_calloc((size_t)(k.parts * k.sums + 1), k.es))) goto done;
-  if (k.norm && need & weights && !(k.h = pc_malloc((size_t)(k.rows * k.width) * k.es + 1))) goto done;
-  for (int i = 0; i < PC_QKV; i++) {
-    k.gy[i] = pc_data(g[i]);
-    if (pc_pack(&k.packed[i], k.d, k.to[i], k.width, PC_ROWS((char *)k.w[i], k.width)) < 0) k.failed = 1;
-  }
-  if ((rc = k.failed ? PC_ENOMEM : PC_OK) == PC_OK) rc = run(&k);
-  if (rc == PC_OK) rc = hand_out(out, &k, need);
-done:
-  if (t[0]) { /* k is made */
-    for (int i = 0; i < PC_QKV; i++) pc_pack_free(&k.packed[i]);
-    pc_free(k.sum);
-    pc_free(k.h);
-  }
+  if (rc == PC_OK) rc = pc_take(g, gy, PC_QKV, k.d);
+  if (rc == PC_OK) rc = make_grads(out, &k, in, (uint64_t)v[PC_QKV_NEED].i);
+  for (int i = 0; i < PC_QKV && rc == PC_OK; i++) k.gy[i] = pc_data(g[i]);
+  if (rc == PC_OK && k.rows) rc = pc_kernels_now()->qkv_backward(&k);
   pc_drop(t, PC_QKV_INPUTS);
   pc_drop(g, PC_QKV);
   if (rc < 0) pc_drop(out, PC_QKV_INPUTS);

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/cpu.h"
 #include "base/parallel.h"
 #include "base/simd.h"
+#include "tensor/backend.h"
 #include "tensor/gemm/gemm_kernel.h"
 #include "tensor/gemm/transpose.h"
 
@@ -23,7 +23,6 @@ enum {
   AHEAD = 16,             /* rows of B asked for while it is packed */
   ROWS = 480,             /* rows of A at work, a multiple of every mr */
 };
-static const double serial_flops = 1.5e6; /* about 15 us: below, a second thread costs more than it brings */
 
 int pc_mat_fits(int64_t rows, int64_t cols, int64_t rs, int64_t cs) {
   if (rows < 2 && cols < 2) return 1;
@@ -40,20 +39,20 @@ int64_t pc_tile_rows(int64_t rows, int64_t bytes) {
 
 /* ---- plain loops, and BLAS ---- */
 
-#define PLAIN(T)                                                                                                    \
-  static void plain_##T(int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc_mat b, double beta, pc_mat c) { \
-    const T *x = a.p, *y = b.p;                                                                                     \
-    T *z = c.p;                                                                                                     \
-    for (int64_t i = 0; i < m; i++)                                                                                 \
-      for (int64_t j = 0; j < n; j++) {                                                                             \
-        double s = 0;                                                                                               \
-        for (int64_t l = 0; l < k; l++) s += (double)x[i * a.rs + l * a.cs] * y[l * b.rs + j * b.cs];               \
-        T *o = &z[i * c.rs + j * c.cs];                                                                             \
-        *o = (T)(alpha * s + (beta != 0 ? beta * *o : 0));                                                          \
-      }                                                                                                             \
+#define PLAIN(T, name)                                                                                               \
+  static void plain_##name(const pc_product *p) {                                                                    \
+    const T *x = p->a.p, *y = p->b.p;                                                                                \
+    T *z = p->c.p;                                                                                                   \
+    for (int64_t i = 0; i < p->m; i++)                                                                               \
+      for (int64_t j = 0; j < p->n; j++) {                                                                           \
+        double s = 0;                                                                                                \
+        for (int64_t l = 0; l < p->k; l++) s += (double)x[i * p->a.rs + l * p->a.cs] * y[l * p->b.rs + j * p->b.cs]; \
+        T *o = &z[i * p->c.rs + j * p->c.cs];                                                                        \
+        *o = (T)(p->alpha * s + (p->beta != 0 ? p->beta * *o : 0));                                                  \
+      }                                                                                                              \
   }
-PLAIN(float)
-PLAIN(double)
+PLAIN(float, f32)
+PLAIN(double, f64)
 
 /* Leading dimension and transposition of a matrix that fits. */
 static CBLAS_TRANSPOSE lay(pc_mat m, int64_t rows, int64_t cols, blasint *ld) {
@@ -289,12 +288,14 @@ static void unpacked(int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc
     }
 }
 
-void pc_gemm(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc_mat b, double beta, pc_mat c) {
-  if (m == 0 || n == 0) return;
-  if (pc_cpu_tier() == PC_TIER_REF || m * n * k <= 32) {
-    (d == PC_F32 ? plain_float : plain_double)(m, n, k, alpha, a, b, beta, c);
-    return;
-  }
+int pc_ref_product(pc_product *p) {
+  (p->d == PC_F32 ? plain_f32 : plain_f64)(p);
+  return PC_OK;
+}
+
+int pc_host_product(pc_product *p) {
+  int64_t m = p->m, n = p->n;
+  pc_mat a = p->a, b = p->b, c = p->c;
   if ((n > 1 && c.cs != 1) || (n == 1 && c.rs < 1)) { /* kernels and BLAS write rows: C' = B' A' */
     pc_mat t = a;
     a = (pc_mat){.p = b.p, .rs = b.cs, .cs = b.rs};
@@ -304,10 +305,17 @@ void pc_gemm(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_mat a
     m = n;
     n = s;
   }
-  if (d == PC_F32 && m >= 4 && n > 1)
-    unpacked(m, n, k, alpha, a, b, beta, c);
+  if (p->d == PC_F32 && m >= 4 && n > 1)
+    unpacked(m, n, p->k, p->alpha, a, b, p->beta, c);
   else
-    blas(d, m, n, k, alpha, a, b, beta, c);
+    blas(p->d, m, n, p->k, p->alpha, a, b, p->beta, c);
+  return PC_OK;
+}
+
+void pc_gemm(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc_mat b, double beta, pc_mat c) {
+  pc_product p = {.d = d, .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta, .a = a, .b = b, .c = c};
+  if (m == 0 || n == 0) return;
+  (m * n * k <= 32 ? pc_ref_product : pc_kernels_now()->product)(&p);
 }
 
 /* ---- packed once ---- */
@@ -327,29 +335,40 @@ static void pack_part(int64_t begin, int64_t end, void *ctx) {
     pack_panels((float *)w->p->p + begin * w->p->k * nr, nr, w->p->k, n - j, b, 1);
 }
 
-int pc_pack(pc_packed *out, pc_dtype d, int64_t k, int64_t n, pc_mat b) {
-  int own = d == PC_F32 && pc_cpu_tier() != PC_TIER_REF;
-  *out = (pc_packed){.d = d, .k = k, .n = n, .kernel = own ? pc_gemm_kernel() : NULL};
-  int64_t size = own ? pc_panels_size(out->kernel->nr, k, n) : k * n;
-  if (!(out->p = pc_malloc((size_t)size * pc_dtype_size(d)))) return PC_ENOMEM;
-  if (own) {
-    struct {
-      const pc_packed *p;
-      pc_mat b;
-    } w = {out, b};
-    int64_t panels = n <= PC_DOT_COLS ? n > 0 : round_up(n, out->kernel->nr) / out->kernel->nr;
-    pc_parallel_for(panels, size < 1 << 16 ? panels : 4, pack_part, &w);
-    return PC_OK;
-  }
-  for (int64_t l = 0; l < k; l++)
-    for (int64_t j = 0; j < n; j++) {
+int pc_ref_pack(pc_pack_call *c) {
+  pc_packed *out = c->out;
+  pc_mat b = c->b;
+  if (!(out->p = pc_malloc((size_t)(out->k * out->n) * pc_dtype_size(out->d)))) return PC_ENOMEM;
+  for (int64_t l = 0; l < out->k; l++)
+    for (int64_t j = 0; j < out->n; j++) {
       int64_t from = l * b.rs + j * b.cs;
-      if (d == PC_F32)
-        ((float *)out->p)[l * n + j] = ((const float *)b.p)[from];
+      if (out->d == PC_F32)
+        ((float *)out->p)[l * out->n + j] = ((const float *)b.p)[from];
       else
-        ((double *)out->p)[l * n + j] = ((const double *)b.p)[from];
+        ((double *)out->p)[l * out->n + j] = ((const double *)b.p)[from];
     }
   return PC_OK;
+}
+
+int pc_host_pack(pc_pack_call *c) {
+  pc_packed *out = c->out;
+  if (out->d != PC_F32) return pc_ref_pack(c);
+  out->kernel = pc_gemm_kernel();
+  int64_t size = pc_panels_size(out->kernel->nr, out->k, out->n);
+  if (!(out->p = pc_malloc((size_t)size * sizeof(float)))) return PC_ENOMEM;
+  struct {
+    const pc_packed *p;
+    pc_mat b;
+  } w = {out, c->b};
+  int64_t panels = out->n <= PC_DOT_COLS ? out->n > 0 : round_up(out->n, out->kernel->nr) / out->kernel->nr;
+  pc_parallel_for(panels, size < 1 << 16 ? panels : 4, pack_part, &w);
+  return PC_OK;
+}
+
+int pc_pack(pc_packed *out, pc_dtype d, int64_t k, int64_t n, pc_mat b) {
+  const pc_kernels *run = pc_kernels_now();
+  *out = (pc_packed){.d = d, .k = k, .n = n, .product = run->packed_product};
+  return run->pack(&(pc_pack_call){out, b});
 }
 
 void pc_pack_free(pc_packed *p) {
@@ -362,15 +381,24 @@ static void lay_bias(const void *bias, size_t es, pc_mat c, int64_t rows, int64_
   for (int64_t i = 0; i < rows; i++) memcpy((char *)c.p + (size_t)(i * c.rs) * es, bias, (size_t)cols * es);
 }
 
+int pc_ref_packed_product(pc_packed_call *p) {
+  const pc_packed *b = p->b;
+  if (p->bias) lay_bias(p->bias, pc_dtype_size(b->d), p->c, p->m, b->n);
+  pc_gemm(b->d, p->m, b->n, b->k, 1, p->a, PC_ROWS(b->p, b->n), p->bias ? 1 : p->beta, p->c);
+  return PC_OK;
+}
+
+int pc_host_packed_product(pc_packed_call *p) {
+  const pc_packed *b = p->b;
+  if (!b->kernel) return pc_ref_packed_product(p);
+  if (p->beta != 0 && p->beta != 1) scale_c(p->m, b->n, p->beta, p->c);
+  product(b->kernel, p->m, b->n, b->k, p->a, b->p, b->k, p->bias, p->beta != 0, p->c);
+  return PC_OK;
+}
+
 void pc_gemm_packed(int64_t m, pc_mat a, const pc_packed *b, const void *bias, double beta, pc_mat c) {
   if (m == 0 || b->n == 0) return;
-  if (!b->kernel) {
-    if (bias) lay_bias(bias, pc_dtype_size(b->d), c, m, b->n);
-    pc_gemm(b->d, m, b->n, b->k, 1, a, PC_ROWS(b->p, b->n), bias ? 1 : beta, c);
-    return;
-  }
-  if (beta != 0 && beta != 1) scale_c(m, b->n, beta, c);
-  product(b->kernel, m, b->n, b->k, a, b->p, b->k, bias, beta != 0, c);
+  b->product(&(pc_packed_call){.m = m, .b = b, .bias = bias, .beta = beta, .a = a, .c = c});
 }
 
 /* ---- many, on all threads ---- */
@@ -473,8 +501,7 @@ static int split_inner(plan *p) {
 /* Rows of C can be cut, and B packed once for all of them. */
 static int shares_b(const plan *p) {
   const pc_gemm_job *j = p->j;
-  return j->batch == 1 && j->d == PC_F32 && !p->by_cols && j->m >= 24 && j->n > 1 && j->c.cs == 1 && j->alpha == 1 &&
-         pc_cpu_tier() != PC_TIER_REF;
+  return j->batch == 1 && j->d == PC_F32 && !p->by_cols && j->m >= 24 && j->n > 1 && j->c.cs == 1 && j->alpha == 1;
 }
 
 static int run_plan(plan *p, int64_t grain) {
@@ -492,11 +519,11 @@ int pc_gemm_many(const pc_gemm_job *j) {
   plan p = {.j = j, .es = pc_dtype_size(j->d)};
   double each = 2.0 * (double)j->m * (double)j->n * (double)j->k, all = each * (double)j->batch;
   if (j->batch == 0 || j->m == 0 || j->n == 0) return PC_OK;
-  if (all > serial_flops && j->batch == 1 && j->k >= 2 * SPLIT_MIN && j->m * j->n <= 1 << 18 &&
+  if (all > PC_SERIAL_FLOPS && j->batch == 1 && j->k >= 2 * SPLIT_MIN && j->m * j->n <= 1 << 18 &&
       j->k >= 4 * (j->m > j->n ? j->m : j->n))
     return split_inner(&p);
   p.tile = j->m;
-  if (all > serial_flops && each > serial_flops / 4) {
+  if (all > PC_SERIAL_FLOPS && each > PC_SERIAL_FLOPS / 4) {
     int64_t most = j->batch > 1 ? j->m : (j->m + 3) / 4; /* at least four pieces for two threads */
     p.by_cols = j->m < 128 && j->n >= 512;
     if (p.by_cols) most = (j->n + 3) / 4;
@@ -507,9 +534,9 @@ int pc_gemm_many(const pc_gemm_job *j) {
   }
   p.tiles = ((p.by_cols ? j->n : j->m) + p.tile - 1) / p.tile;
   int64_t tasks = j->batch * p.tiles, grain = tasks;
-  if (all > serial_flops) { /* small products go to a thread in bunches */
+  if (all > PC_SERIAL_FLOPS) { /* small products go to a thread in bunches */
     double per = all / (double)tasks;
-    grain = per >= serial_flops / 4 ? 1 : (int64_t)(serial_flops / 4 / per) + 1;
+    grain = per >= PC_SERIAL_FLOPS / 4 ? 1 : (int64_t)(PC_SERIAL_FLOPS / 4 / per) + 1;
   }
   return run_plan(&p, grain);
 }

@@ -39,12 +39,14 @@ int pc_mat_fits(int64_t rows, int64_t cols, int64_t rs, int64_t cs);
  * plain loops. */
 void pc_gemm(pc_dtype d, int64_t m, int64_t n, int64_t k, double alpha, pc_mat a, pc_mat b, double beta, pc_mat c);
 
+struct pc_packed_call;
 /* B (k,n) laid out for the kernels once, for many products: a weight under all tiles of
  * pixels, or under all steps of a search. Belongs to the tier it was packed in. */
 typedef struct pc_packed {
   pc_dtype d;
   int64_t k, n;
-  const struct pc_kernel *kernel; /* NULL: row-major, for f64 and the reference tier */
+  const struct pc_kernel *kernel;           /* NULL: row-major, for f64 and the reference */
+  int (*product)(struct pc_packed_call *c); /* of the backend that packed it */
   void *p;
 } pc_packed;
 
@@ -74,5 +76,30 @@ int pc_gemm_many(const pc_gemm_job *job);
 
 /* How many rows of a matrix whose rows take `bytes` to keep at work together in L2. */
 int64_t pc_tile_rows(int64_t rows, int64_t bytes);
+
+/* ---- what the kernels of this room get (tensor/backend.h) ---- */
+
+/* As of pc_gemm; there is something to do. */
+typedef struct pc_product {
+  pc_dtype d;
+  int64_t m, n, k;
+  double alpha, beta;
+  pc_mat a, b, c;
+} pc_product;
+
+/* out: d, k, n are set; p, and what a kernel wants to find again, are to be. */
+typedef struct pc_pack_call {
+  pc_packed *out;
+  pc_mat b;
+} pc_pack_call;
+
+/* As of pc_gemm_packed; there is something to do. */
+typedef struct pc_packed_call {
+  int64_t m;
+  const pc_packed *b;
+  const void *bias;
+  double beta;
+  pc_mat a, c;
+} pc_packed_call;
 
 #endif

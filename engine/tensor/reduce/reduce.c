@@ -11,25 +11,13 @@
 #include <math.h>
 
 #include "base/alloc.h"
-#include "base/cpu.h"
 #include "base/parallel.h"
 #include "base/vmath.h"
+#include "tensor/backend.h"
+#include "tensor/reduce/calls.h"
 #include "tensor/reduce/rows.h"
 
 enum { PIECE = 1 << 15, LANES = 8, BLOCK = 256 };
-
-typedef enum fold_kind {
-  SQUARED_DEVIATION, /* sum (x - a)^2 */
-  SUM,
-  ABSOLUTE,
-  SQUARE,
-  NONZERO, /* how many are not 0 */
-  POWER,   /* sum |x|^a */
-  LARGEST, /* NaN if there is one */
-  LARGEST_ABSOLUTE,
-  EXPONENTIAL, /* sum exp(x - a) */
-  PRODUCT
-} fold_kind;
 
 /* ---- one piece ---- */
 
@@ -38,9 +26,16 @@ typedef enum fold_kind {
 #define PC_TEMPLATE "tensor/reduce/fold.inc"
 #include "base/float_types.inc"
 
-static double join(fold_kind kind, double s, double t) {
-  if (kind == LARGEST || kind == LARGEST_ABSOLUTE) return LARGER(s, t);
-  return kind == PRODUCT ? s * t : s + t;
+static int fold_piece(pc_fold_call *c, int ref) {
+  c->result = c->d == PC_F32 ? fold_f32(c->kind, c->x, c->n, c->a, ref) : fold_f64(c->kind, c->x, c->n, c->a, ref);
+  return PC_OK;
+}
+int pc_ref_fold(pc_fold_call *c) { return fold_piece(c, 1); }
+int pc_host_fold(pc_fold_call *c) { return fold_piece(c, 0); } /* exponentials of a block at once */
+
+static double join(pc_fold_kind kind, double s, double t) {
+  if (kind == PC_LARGEST || kind == PC_LARGEST_ABSOLUTE) return LARGER(s, t);
+  return kind == PC_PRODUCT ? s * t : s + t;
 }
 
 /* ---- rows ---- */
@@ -57,15 +52,17 @@ struct fold_job {
 
 typedef struct pieces {
   const fold_job *j;
-  fold_kind kind;
+  pc_fold_kind kind;
   int64_t row;
   double a;
 } pieces;
 
 static double piece(const pieces *p, int64_t from, int64_t n) {
-  int64_t at = p->row * p->j->n + from;
-  return p->j->x->dtype == PC_F32 ? fold_f32(p->kind, pc_f32(p->j->x) + at, n, p->a)
-                                  : fold_f64(p->kind, pc_f64(p->j->x) + at, n, p->a);
+  const pc_tensor *x = p->j->x;
+  size_t at = (size_t)(p->row * p->j->n + from) * pc_dtype_size((pc_dtype)x->dtype);
+  pc_fold_call c = {.kind = p->kind, .d = (pc_dtype)x->dtype, .x = (char *)pc_data(x) + at, .n = n, .a = p->a};
+  pc_kernels_now()->fold(&c);
+  return c.result;
 }
 
 static void run_pieces(int64_t begin, int64_t end, void *ctx) {
@@ -76,7 +73,7 @@ static void run_pieces(int64_t begin, int64_t end, void *ctx) {
   }
 }
 
-static double fold(const fold_job *j, int64_t row, fold_kind kind, double a) {
+static double fold(const fold_job *j, int64_t row, pc_fold_kind kind, double a) {
   pieces p = {j, kind, row, a};
   if (!j->part) return piece(&p, 0, j->n);
   int64_t n = (j->n + PIECE - 1) / PIECE;
@@ -112,30 +109,30 @@ static int fold_rows(fold_job *j, int64_t rows) {
 
 /* a: correction, b: 1 for the root. Equal numbers have no variance, whatever the mean was rounded to. */
 static double row_var(const fold_job *j, int64_t i) {
-  double den = (double)j->n - j->a, mean = fold(j, i, SUM, 0) / (double)j->n;
-  double s = den > 0 ? fold(j, i, SQUARED_DEVIATION, mean) / den : (double)NAN;
+  double den = (double)j->n - j->a, mean = fold(j, i, PC_SUM, 0) / (double)j->n;
+  double s = den > 0 ? fold(j, i, PC_SQUARED_DEVIATION, mean) / den : (double)NAN;
   if (s > 0 && s <= mean * mean * 1e-18) {
     int64_t at = i * j->n;
     double first = j->x->dtype == PC_F32 ? (double)pc_f32(j->x)[at] : pc_f64(j->x)[at];
-    if (fold(j, i, SQUARED_DEVIATION, first) == 0) s = 0;
+    if (fold(j, i, PC_SQUARED_DEVIATION, first) == 0) s = 0;
   }
   return j->b != 0 ? sqrt(s) : s;
 }
 
-static double row_prod(const fold_job *j, int64_t i) { return fold(j, i, PRODUCT, 0); }
+static double row_prod(const fold_job *j, int64_t i) { return fold(j, i, PC_PRODUCT, 0); }
 
 static double row_norm(const fold_job *j, int64_t i) {
   double p = j->a;
-  if (p == 2) return sqrt(fold(j, i, SQUARE, 0));
-  if (p == 1) return fold(j, i, ABSOLUTE, 0);
-  if (p == 0) return fold(j, i, NONZERO, 0);
-  if (isinf(p)) return j->n ? fold(j, i, LARGEST_ABSOLUTE, 0) : 0;
-  return pow(fold(j, i, POWER, p), 1 / p);
+  if (p == 2) return sqrt(fold(j, i, PC_SQUARE, 0));
+  if (p == 1) return fold(j, i, PC_ABSOLUTE, 0);
+  if (p == 0) return fold(j, i, PC_NONZERO, 0);
+  if (isinf(p)) return j->n ? fold(j, i, PC_LARGEST_ABSOLUTE, 0) : 0;
+  return pow(fold(j, i, PC_POWER, p), 1 / p);
 }
 
 static double row_logsumexp(const fold_job *j, int64_t i) {
-  double m = fold(j, i, LARGEST, 0);
-  return isinf(m) || isnan(m) ? m : m + log(fold(j, i, EXPONENTIAL, m));
+  double m = fold(j, i, PC_LARGEST, 0);
+  return isinf(m) || isnan(m) ? m : m + log(fold(j, i, PC_EXPONENTIAL, m));
 }
 
 static pc_dtype float_of(const pc_tensor *x) {

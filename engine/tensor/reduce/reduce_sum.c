@@ -10,9 +10,10 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/cpu.h"
 #include "base/parallel.h"
 #include "base/simd.h"
+#include "tensor/backend.h"
+#include "tensor/reduce/calls.h"
 #include "tensor/reduce/reduce.h"
 #include "tensor/reduce/rows.h"
 
@@ -123,12 +124,31 @@ static void sum_few(float *out, const float *x, int64_t outer, int64_t n, int64_
   pc_parallel_for(outer * s.strips, grain > 0 ? grain : 1, few_piece, &s);
 }
 
-/* out (outer, inner) = scale * sum over n */
-static int sum_float(pc_tensor *out, const void *x, int64_t outer, int64_t n, int64_t inner, double scale) {
-  sum_job s = {.x = x, .dtype = out->dtype, .outer = outer, .n = n, .inner = inner};
+static void put(const pc_sum_call *c, int64_t i, double sum) {
+  if (c->d == PC_F32)
+    ((float *)c->out)[i] = (float)(sum * c->scale);
+  else
+    ((double *)c->out)[i] = sum * c->scale;
+}
+
+/* The plain loop: what the chunks must agree with. */
+int pc_ref_sums(pc_sum_call *c) {
+  for (int64_t i = 0; i < c->outer * c->inner; i++) {
+    int64_t at = i / c->inner * c->n * c->inner + i % c->inner;
+    double s = 0;
+    for (int64_t j = 0; j < c->n; j++, at += c->inner)
+      s += c->d == PC_F32 ? (double)((const float *)c->x)[at] : ((const double *)c->x)[at];
+    put(c, i, s);
+  }
+  return PC_OK;
+}
+
+int pc_host_sums(pc_sum_call *c) {
+  int64_t outer = c->outer, n = c->n, inner = c->inner;
+  sum_job s = {.x = c->x, .dtype = c->d, .outer = outer, .n = n, .inner = inner};
   if (outer == 0 || inner == 0) return PC_OK;
-  if (out->dtype == PC_F32 && inner > 1 && n > 0 && n <= RUN) {
-    sum_few(pc_f32(out), x, outer, n, inner, scale);
+  if (c->d == PC_F32 && inner > 1 && n > 0 && n <= RUN) {
+    sum_few(c->out, c->x, outer, n, inner, c->scale);
     return PC_OK;
   }
   s.per = CHUNK / inner > RUN ? CHUNK / inner / RUN * RUN : RUN;
@@ -138,29 +158,13 @@ static int sum_float(pc_tensor *out, const void *x, int64_t outer, int64_t n, in
   int64_t work = n / s.chunks * inner + inner, grain = 32768 / (work > 0 ? work : 1);
   pc_parallel_for(outer * s.chunks, grain > 0 ? grain : 1, sum_piece, &s);
   for (int64_t o = 0; o < outer; o++)
-    for (int64_t c = 0; c < inner; c++) {
+    for (int64_t q = 0; q < inner; q++) {
       double v = 0;
-      for (int64_t k = 0; k < s.chunks; k++) v += s.part[(o * s.chunks + k) * inner + c];
-      if (out->dtype == PC_F32)
-        pc_f32(out)[o * inner + c] = (float)(v * scale);
-      else
-        pc_f64(out)[o * inner + c] = v * scale;
+      for (int64_t k = 0; k < s.chunks; k++) v += s.part[(o * s.chunks + k) * inner + q];
+      put(c, o * inner + q, v);
     }
   pc_free(s.part);
   return PC_OK;
-}
-
-/* The plain loop: what the chunks above must agree with. */
-static void sum_ref(pc_tensor *out, const pc_rows *r, double scale) {
-  for (int64_t i = 0; i < r->rows; i++) {
-    double s = 0;
-    for (int64_t j = 0; j < r->n; j++)
-      s += out->dtype == PC_F32 ? (double)pc_f32(r->x)[i * r->n + j] : pc_f64(r->x)[i * r->n + j];
-    if (out->dtype == PC_F32)
-      pc_f32(out)[i] = (float)(s * scale);
-    else
-      pc_f64(out)[i] = s * scale;
-  }
 }
 
 static int sum_int(pc_tensor **out, const pc_rows *r) {
@@ -209,19 +213,17 @@ static int sum_or_mean(const char *op, pc_tensor **out, const pc_tensor *x, cons
   if (mean && !pc_dtype_is_float(x->dtype))
     return pc_fail(PC_EDTYPE, "mean: needs f32 or f64, got %s; use x:to('f32'):mean()", pc_dtype_name(x->dtype));
   double scale = mean ? 1.0 / (double)count : 1.0; /* an empty mean is 0/0: NaN */
-  if (pc_dtype_is_float(x->dtype) && pc_cpu_tier() != PC_TIER_REF && side_by_side(x, reduced, &outer, &n, &inner)) {
+  if (pc_dtype_is_float(x->dtype) && side_by_side(x, reduced, &outer, &n, &inner)) {
     if ((rc = pc_tensor_empty(out, x->dtype, nd, size)) == PC_OK)
-      rc = sum_float(*out, pc_data(x), outer, n, inner, scale);
+      rc =
+          pc_kernels_now()->sums(&(pc_sum_call){(pc_dtype)x->dtype, pc_data(*out), pc_data(x), outer, n, inner, scale});
     goto done;
   }
   if ((rc = pc_rows_init(&r, x, reduced, keep)) < 0) return rc;
   if (!pc_dtype_is_float(x->dtype)) {
     rc = sum_int(out, &r);
   } else if ((rc = pc_tensor_empty(out, x->dtype, nd, size)) == PC_OK) {
-    if (pc_cpu_tier() == PC_TIER_REF)
-      sum_ref(*out, &r, scale);
-    else
-      rc = sum_float(*out, pc_data(r.x), r.rows, r.n, 1, scale);
+    rc = pc_kernels_now()->sums(&(pc_sum_call){(pc_dtype)x->dtype, pc_data(*out), pc_data(r.x), r.rows, r.n, 1, scale});
   }
 done:
   pc_rows_done(&r);

@@ -1,12 +1,8 @@
 /* test_ops.c: one table drives every op through its cases: first- and second-
- * order gradients against differences in float64, and fast tiers against the
- * reference in float32. */
-#include <math.h>
+ * order gradients against differences in float64. Backends: test_backends.c. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "check_main.h"
-#include "base/cpu.h"
 #include "engine/grad/calls.h"
 
 static int run_op(void *ctx, pc_tensor *const *x, int nx, pc_tensor **y) {
@@ -49,46 +45,11 @@ START_TEST(gradients) {
 }
 END_TEST
 
-/* Every tier this CPU has against the plain loops. */
-START_TEST(tiers) {
-  pc_opcode op = (pc_opcode)_i;
-  const pc_op_info *row = &pc_ops[op];
-  if (!strcmp(row->name, "dropout")) return; /* random */
-  for (int k = 0; k < table[op].n; k++) {
-    call c;
-    build(&c, op, &table[op].cases[k], PC_F32, 0);
-    pc_tensor *ref[PC_MAX_GRADS], *fast[PC_MAX_GRADS];
-    must(pc_cpu_set_tier(PC_TIER_REF));
-    must(pc_apply(op, ref, c.in, c.nin, c.v, c.nv));
-    for (int tier = PC_TIER_BASE; tier <= (int)pc_cpu_best(); tier++) {
-      must(pc_cpu_set_tier((pc_tier)tier));
-      must(pc_apply(op, fast, c.in, c.nin, c.v, c.nv));
-      for (int o = 0; o < row->nout; o++) {
-        if (!ref[o] && !fast[o]) continue; /* a gradient nobody asked for */
-        ck_assert_msg(ref[o] && fast[o] && pc_same_shape(ref[o], fast[o]), "%s: shapes differ between tiers",
-                      row->name);
-        for (int64_t i = 0; i < pc_numel(ref[o]); i++) {
-          double a = pc_at(ref[o], i), b = pc_at(fast[o], i);
-          ck_assert_msg((isnan(a) && isnan(b)) || a == b || fabs(a - b) <= 2e-5 + 2e-4 * fabs(a),
-                        "%s, case %d: tier %s gives %.8g, ref %.8g", row->name, k + 1, pc_tier_name((pc_tier)tier), b,
-                        a);
-        }
-        pc_tensor_release(fast[o]);
-      }
-    }
-    for (int o = 0; o < row->nout; o++) pc_tensor_release(ref[o]);
-    drop(&c);
-  }
-  must(pc_cpu_set_tier(pc_cpu_best()));
-}
-END_TEST
-
 int main(void) {
   Suite *s = suite_create("ops");
   TCase *tc = tcase_create("table");
   tcase_set_timeout(tc, 120);
   tcase_add_loop_test(tc, gradients, 0, PC_OP_COUNT);
-  tcase_add_loop_test(tc, tiers, 0, PC_OP_COUNT);
   suite_add_tcase(s, tc);
   return run_suite(s);
 }
