@@ -1,8 +1,8 @@
 /* merge.c: the runs of one file into another, keyed by uid. Row ids differ between files, uids, names and digests do
  * not: everything is mapped through those. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "db/internal.h"
@@ -146,11 +146,10 @@ static int count(pc_db *db, pc_merge_counts *n, const char *op) {
 static int check_source(pc_db *db, const char *path) {
   pc_db *src;
   int64_t version, application;
-  char *a = realpath(db->path, NULL), *b = realpath(path, NULL);
-  int same = a && b && !strcmp(a, b), code;
-  free(a);
-  free(b);
-  if (same) return pc_fail(PC_EARG, "merge: %s is the file to merge into", path);
+  struct stat a, b; /* a hard link is the same file under another name */
+  int code;
+  if (!stat(db->path, &a) && !stat(path, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+    return pc_fail(PC_EARG, "merge: %s is the file to merge into", path);
   code = pc_db_open(&src, path, PC_DB_READ);
   if (code != PC_OK) return pc_error_prefix(code, "merge");
   code = pc_db_run_sql(src, &version, "merge", "pragma user_version", "");

@@ -19,6 +19,8 @@ pc_value pc_value_parse(const char *text) {
   long long i;
   double d;
   if (!*text || isspace((unsigned char)*text) || strpbrk(text, "xX")) return v; /* no hexadecimal */
+  i = *text == '-';
+  if (*text == '+' || (text[i] == '0' && isdigit((unsigned char)text[i + 1]))) return v; /* 007 is a name */
   errno = 0;
   i = strtoll(text, &end, 10);
   if (!*end && !errno) return (pc_value){.type = PC_SQL_INT, .i = i, .d = (double)i};

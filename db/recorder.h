@@ -8,12 +8,21 @@
  *   the heartbeat, so a run in a long evaluation is not taken for dead.
  * - Many processes may record into one file. Timed writes wait 0.25 s for
  *   another writer and then try again later; results, artifacts, pc_run_flush
- *   and pc_run_finish wait 30 s.
- * - A full disk, a read-only file, a lock: the call returns an error that names
- *   the file, what is at stake and the remedy. Nothing committed earlier is
- *   lost, buffered rows are kept and tried again (up to 262,144 of them), the
- *   handle stays usable. A failure that the thread met is returned by the next
- *   pc_run_log or pc_run_flush, once.
+ *   and pc_run_finish wait for as long as it takes, say so after 30 s and then
+ *   once a minute, and end with PC_EINTR at Ctrl-C. Commands wait 30 s.
+ * - A full disk or a lock does not end a training: pc_run_log keeps the rows (up
+ *   to 1,048,576 of them, then it waits for the lock, or refuses the call's
+ *   rows), tries every second and tells the user once a minute. Other calls
+ *   return an error that names the file, what is at stake and the remedy. Nothing
+ *   committed earlier is lost and the handle stays usable. What the thread met
+ *   and cannot pass by itself is returned by the next pc_run_log, once. Rows that
+ *   are still unwritten when a run is freed or the process exits are told, with
+ *   their number.
+ * - Ages go by the monotonic clock; what is written, by the wall clock.
+ * - A run that another process resumed or deleted meanwhile is not written any
+ *   more: PC_ESTATE, its buffered rows are dropped.
+ * - Names, tags and notes are UTF-8 or refused. A metric's value is stored to the
+ *   bit, but NaN as NULL and -0 as 0: SQLite has neither.
  * - metric_last always agrees with metric: same transaction.
  *
  * Ownership: a pc_run holds its pc_db; free them in any order. Strings passed in

@@ -39,7 +39,7 @@ START_TEST(blocks_follow_the_rows) {
   ASK("select min from metric_block order by step limit 1", "-6.0");
   must(pc_run_finish(run, PC_RUN_KILLED, NULL));
   pc_run_free(run);
-  must(pc_run_resume(&run, db, "", 501, &(pc_run_config){.no_git = 1})); /* rows behind go, blocks with them */
+  must(pc_run_resume(&run, db, "2", 501, &(pc_run_config){.no_git = 1})); /* rows behind go, blocks with them */
   ck_assert_str_eq(state(), "252 0 0 0 0");
   for (int64_t s = 502; s < 700; s++) must(log1(run, s, "loss", 3));
   must(pc_run_flush(run));

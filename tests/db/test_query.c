@@ -46,6 +46,42 @@ static char *print(const char *text, pc_format format, int write) {
 #define MIXED \
   "select * from (values ('é', 1, 0.5, null), ('日本', 1000, 1234567.891, x'00ff'), ('a\"b,c', -3, 1e100, 'x|y'))"
 
+/* A query that reads reaches this file alone. */
+START_TEST(reading_reaches_nothing_else) {
+  REFUSES("attach 'other.db' as o", "another file is refused without --write");
+  REFUSES("detach main", "another file is refused");
+  REFUSES("select 1; pragma query_only = 0; delete from run", "pragma query_only is refused");
+  REFUSES("pragma wal_checkpoint", "pragma wal_checkpoint is refused");
+  REFUSES("select load_extension('x')", "load_extension is refused");
+  PRINTS("pragma user_version", PC_FORMAT_CSV, "user_version\r\n2\r\n");
+  PRINTS("select name from pragma_table_info('tag') limit 1", PC_FORMAT_CSV, "name\r\nrun_id\r\n");
+}
+END_TEST
+
+/* What steers a terminal is spelled out, whatever it is; data stay data. */
+START_TEST(shown_texts_steer_nothing) {
+  PRINTS("select cast(x'c29b41e280aeff0062' as text) as a", PC_FORMAT_TABLE,
+         "a\n──────────────────────\n\\u009bA\\u202e\\xff\\x00b\n");
+  PRINTS("select cast(x'c29b0062ff' as text) as a", PC_FORMAT_JSON, "[{\"a\": \"\\u009b\\u0000b\xef\xbf\xbd\"}]\n");
+  PRINTS("select char(27) || '[31m' as a", PC_FORMAT_CSV, "a\r\n\x1b[31m\r\n");
+}
+END_TEST
+
+START_TEST(formulas_are_defused_where_asked) {
+  char *out = NULL;
+  size_t size;
+  FILE *f = open_memstream(&out, &size);
+  pc_db *db;
+  must(pc_db_open(&db, file, PC_DB_READ));
+  must(pc_query_print(db, "select '=1+1' as a, '-2.5' as b, '@x' as c, -3 as d, 'a=b' as e, char(9) || 'x' as f",
+                      &(pc_query_opts){.format = PC_FORMAT_CSV, .defuse = 1}, f));
+  pc_db_close(db);
+  fclose(f);
+  ck_assert_str_eq(out, "a,b,c,d,e,f\r\n'=1+1,-2.5,'@x,-3,a=b,'\tx\r\n");
+  free(out);
+}
+END_TEST
+
 START_TEST(tables) {
   PRINTS("select 'encoder' as method, 'ood' as split, 0.123456789 as value union all select 'b', 'id', 1.0",
          PC_FORMAT_TABLE,
@@ -212,6 +248,9 @@ static Suite *suite(void) {
   Suite *s = suite_create("query");
   TCase *t = tcase_create("query");
   tcase_add_checked_fixture(t, make, teardown);
+  tcase_add_test(t, reading_reaches_nothing_else);
+  tcase_add_test(t, shown_texts_steer_nothing);
+  tcase_add_test(t, formulas_are_defused_where_asked);
   tcase_add_test(t, tables);
   tcase_add_test(t, csv);
   tcase_add_test(t, json);

@@ -126,6 +126,23 @@ START_TEST(equal_configurations_have_equal_digests) {
 }
 END_TEST
 
+/* Names are UTF-8 or refused; steps and values are kept to the bit. */
+START_TEST(names_are_whole) {
+  pc_db *db = open_db();
+  pc_run *run = start(db, NULL), *none;
+  must_fail(log1(run, 1, "lo\xffss", 1), PC_EARG, "metric's name is not UTF-8: byte 0xff at offset 2");
+  must_fail(pc_run_tag(run, "\xc3"), PC_EARG, "tag is not UTF-8");
+  must_fail(pc_run_note(run, "a\x80"), PC_EARG, "note is not UTF-8");
+  must_fail(pc_run_start(&none, db, &(pc_run_config){.experiment = "\xfe", .no_git = 1}), PC_EARG,
+            "experiment is not UTF-8");
+  must(log1(run, INT64_C(1) << 53, "größe", -1e-310));
+  pc_run_free(run);
+  pc_db_close(db);
+  ASK("select step || ' ' || (value = -1e-310) || name from metric join metric_name on id = name_id",
+      "9007199254740992 1größe");
+}
+END_TEST
+
 START_TEST(metrics_and_their_last_values) {
   pc_db *db = open_db();
   pc_run *run = start(db, NULL);
@@ -267,6 +284,7 @@ static Suite *suite(void) {
   tcase_add_test(t, a_run_and_all_that_hangs_on_it);
   tcase_add_test(t, parameters_are_typed_and_do_not_change);
   tcase_add_test(t, equal_configurations_have_equal_digests);
+  tcase_add_test(t, names_are_whole);
   tcase_add_test(t, metrics_and_their_last_values);
   tcase_add_test(t, refusals_name_the_remedy);
   tcase_add_test(t, every_open_run_can_be_finished_at_once);
