@@ -198,6 +198,7 @@ static int64_t to_table(lua_State *L, const pc_tensor *t, int dim, int64_t linea
   }
   lua_createtable(L, (int)t->size[dim], 0);
   for (int64_t i = 0; i < t->size[dim]; i++) {
+    if (i % 4096 == 0 && pc_interrupted()) return pc_check_interrupt();
     if ((linear = to_table(L, t, dim + 1, linear)) < 0) return linear;
     lua_rawseti(L, -2, (int)i + 1);
   }

@@ -18,6 +18,14 @@ int pc_num_threads(void);
  * ours to distribute. At start: OMP_NUM_THREADS, else the CPUs this process may use. */
 int pc_set_num_threads(int n);
 
+/* Work that may be given up, because all that it writes is dropped with an error: between begin and end (they nest; one
+ * thread at a time) pc_parallel_for leaves out the chunks that are left once a signal has come, and long loops of
+ * one chunk ask pc_should_stop(). end returns PC_EINTR if something was left out, else rc. What changes a tensor in
+ * place, or a parameter, stands outside: it is done whole or not at all. */
+void pc_stoppable_begin(void);
+int pc_stoppable_end(int rc);
+int pc_should_stop(void);
+
 typedef void (*pc_range_fn)(int64_t begin, int64_t end, void *ctx);
 void pc_parallel_for(int64_t n, int64_t grain, pc_range_fn fn, void *ctx);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/parallel.h"
 #include "grad/checkpoint.h"
 #include "grad/node.h"
 #include "grad/profile.h"
@@ -313,7 +314,7 @@ static void drop(pc_tensor **out, int nout) {
 }
 
 /* The forward function, timed when somebody profiles. */
-static int forward(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+static int run_forward(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
   const pc_op_info *row = &pc_ops[op];
   pc_profile_mark mark;
   if (!pc_profiling) return row->forward(out, in, nin, v);
@@ -321,6 +322,14 @@ static int forward(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin,
   int rc = row->forward(out, in, nin, v);
   pc_profile_leave(&mark, op, 0);
   if (rc == PC_OK) pc_profile_bytes(op, in, nin, out, row->nout);
+  return rc;
+}
+
+/* A signal may stop it halfway: its outputs are dropped then. */
+static int forward(pc_opcode op, pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *v) {
+  pc_stoppable_begin();
+  int done = run_forward(op, out, in, nin, v), rc = pc_stoppable_end(done);
+  if (rc < 0 && done == PC_OK) drop(out, pc_ops[op].nout);
   return rc;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/parallel.h"
 #include "grad/final.h"
 #include "grad/node.h"
 #include "grad/profile.h"
@@ -233,11 +234,18 @@ static int backward_of(pass *p, entry *e, pc_tensor **gin) {
   return rc < 0 && rc != PC_EINTR ? pc_error_prefix(rc, "backward of %s", pc_node_name(n)) : rc;
 }
 
+/* Gradients that a signal stopped halfway are delivered to nobody. A custom function is the user's: not torn. */
+static int stoppable_backward_of(pass *p, entry *e, pc_tensor **gin) {
+  if (e->node->op < 0) return backward_of(p, e, gin);
+  pc_stoppable_begin();
+  return pc_stoppable_end(backward_of(p, e, gin));
+}
+
 static int run_node(pass *p, entry *e, pc_tensor **gin) {
   pc_profile_mark mark;
-  if (!pc_profiling) return backward_of(p, e, gin);
+  if (!pc_profiling) return stoppable_backward_of(p, e, gin);
   pc_profile_enter(&mark);
-  int rc = backward_of(p, e, gin);
+  int rc = stoppable_backward_of(p, e, gin);
   pc_profile_leave(&mark, e->node->op, 1);
   return rc;
 }

@@ -64,6 +64,22 @@ ends 2500 'local T = require "percept.tensor" local x = T.randn(500, 500) while 
 ends 3500 'require("percept").on_exit(function() while true do end end) while true do end'
 ends 5000 'local u = newproxy(true) getmetatable(u).__gc = function() while true do end end while u do end'
 
+# one long operation gives up between its pieces; what it changes in place is whole
+gives_up() {
+  echo "local T = require 'percept.tensor' local x = $2 local at = io.open('at', 'w') at:close()
+    print('why', pcall(function() for i = 1, 1e4 do $3 end end)) print('whole', x:min():item() == x:max():item())" >loop.lua
+  stopped INT "$P" loop.lua
+  if [ "$code" -eq 0 ] && grep -q "interrupted" out; then ok; else bad "$1: exit $code"; fi
+  if [ $ms -le $((1000 * slow)) ]; then ok; else bad "$1: $ms ms"; fi
+  if [ $# -lt 4 ]; then return; fi
+  if grep -q "whole.*true" out; then ok; else bad "$1: torn"; fi
+}
+gives_up "a product" 'T.ones(4000, 4000)' 'x:matmul(x)'
+gives_up "a sort" 'T.rand(3e7)' 'x:sort()'
+gives_up "a convolution" 'T.ones(64, 64, 64, 64)' 'T.conv2d(x, T.ones(64, 5, 5, 64))'
+gives_up "backward" 'T.ones(3000, 3000)' 'local w = T.ones(3000, 3000):requires_grad_() x:matmul(w):sum():backward()'
+gives_up "in place" 'T.ones(4000, 4000)' 'x:add_(1)' whole
+
 # a study: rows that it logged, and how it ended
 study() { # NAME BODY
   cat >study.lua <<END

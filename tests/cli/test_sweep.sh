@@ -157,5 +157,25 @@ for axes in "label=$(printf 'K\344tz,K\366tz')" "clip=inf,-inf,0.123456789012345
   "$P" sweep odd.lua --db odd.db --grid "$axes" --name odd >out 2>&1
   grep -q ' 0 cells to run' out && ok || bad "its cells are found again: $axes"
 done
+
+# what would never end is refused before it begins
+refused() { # PATTERN ARGS...
+  pattern=$1
+  shift
+  timeout 20 "$P" "$@" >out 2>&1
+  code=$?
+  if [ $code -gt 0 ] && [ $code -lt 3 ] && grep -qF -- "$pattern" out; then ok; else bad "$*: exit $code, no '$pattern'"; fi
+}
+refused "whole numbers up to 2^53 - 1" run tiny.lua --seeds 9007199254740992
+refused "whole numbers up to 2^53 - 1" run tiny.lua --seeds 9007199254740992..9007199254740993
+refused "1000000 values; at most 100000" run tiny.lua --seeds 1..1000000
+refused "whole numbers up to 2^53 - 1" sweep tiny.lua --grid lr=9007199254740990..9007199254740993 --dry
+refused "whole numbers up to 2^53 - 1" sweep tiny.lua --grid lr=1..3/99999999999999999999 --dry
+refused "values; at most 100000" sweep tiny.lua --grid lr=-9007199254740991..9007199254740991/7 --dry
+refused "1000000 cells; at most 100000" sweep tiny.lua --grid lr=1..1000 --grid model.width=1..1000 --dry
+refused "cells; at most 100000" sweep tiny.lua --random lr=0..1 --random-n 1000000000 --dry
+refused "2^53" sweep tiny.lua --grid lr=1 --jobs 1e18 --dry
+refused "2^53" sweep tiny.lua --grid lr=1 --jobs inf --dry
+
 echo "$pass passed, $fail failed"
 [ $fail -eq 0 ]

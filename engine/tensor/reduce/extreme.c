@@ -73,10 +73,10 @@ static int find_all(find_job *j, int64_t rows) {
     pc_parallel_for(rows, grain > 0 ? grain : 1, find_rows, j);
     return PC_OK;
   }
-  j->part = pc_malloc(sizeof(int64_t) * (size_t)n);
+  j->part = pc_calloc((size_t)n, sizeof(int64_t)); /* places that may be read, also when a signal leaves some out */
   j->best = pc_malloc(j->width * (size_t)n);
   if (j->part && j->best)
-    for (j->row = 0; j->row < rows; j->row++) {
+    for (j->row = 0; j->row < rows && !pc_should_stop(); j->row++) {
       pc_parallel_for(n, 1, find_pieces, j);
       found(j, j->row, j->part[j->find(j->best, n)]); /* the first of the pieces' equals is the first of all */
     }

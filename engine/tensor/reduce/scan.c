@@ -156,8 +156,11 @@ typedef struct sort_job {
   int failed;
 } sort_job;
 
+enum { SORT_BLOCK = 1 << 16 }; /* what is sorted, read or written before signals are looked for */
+
 static void read_keys(keyed *k, const pc_tensor *x, int64_t from, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
+    if (i % SORT_BLOCK == 0 && pc_should_stop()) return;
     k[i].at = i;
     switch (x->dtype) {
       case PC_F32: k[i].key.f = (double)pc_f32(x)[from + i]; break;
@@ -169,24 +172,62 @@ static void read_keys(keyed *k, const pc_tensor *x, int64_t from, int64_t n) {
   }
 }
 
+/* from[lo, mid) and from[mid, hi), both in order, into to[lo, hi); 0 when a signal came. */
+static int merge(const keyed *from, keyed *to, int64_t lo, int64_t mid, int64_t hi, const sort_job *j) {
+  int64_t a = lo, b = mid;
+  for (int64_t i = lo; i < hi; i++) {
+    if (i % SORT_BLOCK == 0 && pc_should_stop()) return 0;
+    to[i] = b == hi || (a < mid && j->compare(&from[a], &from[b]) < 0) ? from[a++] : from[b++];
+  }
+  return 1;
+}
+
+/* A long row in blocks, between which a signal is noticed: then 0. No two keys compare equal: any way gives one order.
+ */
+static int sort_row(keyed *k, keyed *other, const sort_job *j) {
+  int64_t n = j->n;
+  for (int64_t i = 0; i < n; i += SORT_BLOCK) {
+    if (pc_should_stop()) return 0;
+    qsort(k + i, (size_t)(n - i < SORT_BLOCK ? n - i : SORT_BLOCK), sizeof *k, j->compare);
+  }
+  keyed *from = k, *to = other;
+  for (int64_t width = SORT_BLOCK; width < n; width *= 2) {
+    for (int64_t lo = 0; lo < n; lo += 2 * width) {
+      int64_t mid = lo + width < n ? lo + width : n, hi = mid + width < n ? mid + width : n;
+      if (!merge(from, to, lo, mid, hi, j)) return 0;
+    }
+    keyed *t = from;
+    from = to;
+    to = t;
+  }
+  if (from != k) memcpy(k, from, sizeof *k * (size_t)n);
+  return 1;
+}
+
+static void write_sorted(const keyed *k, int64_t row, const sort_job *j) {
+  size_t w = pc_dtype_size((pc_dtype)j->x->dtype);
+  for (int64_t i = 0; i < j->keep; i++) {
+    if (i % SORT_BLOCK == 0 && pc_should_stop()) return;
+    if (j->index) pc_i64(j->index)[row * j->keep + i] = k[i].at + PC_INDEX_BASE;
+    if (!j->values) continue;
+    const char *from = (const char *)pc_data(j->x) + w * (size_t)(row * j->n + k[i].at);
+    char *to = (char *)pc_data(j->values) + w * (size_t)(row * j->keep + i);
+    for (size_t b = 0; b < w; b++) to[b] = from[b];
+  }
+}
+
 static void sort_some(int64_t begin, int64_t end, void *ctx) {
   sort_job *j = ctx;
-  size_t w = pc_dtype_size((pc_dtype)j->x->dtype);
-  keyed *k = pc_malloc(sizeof *k * (size_t)(j->n ? j->n : 1));
+  int64_t spare = j->n > SORT_BLOCK ? j->n : 0;
+  keyed *k = pc_malloc(sizeof *k * (size_t)(j->n + spare + 1));
   if (!k) {
     __atomic_store_n(&j->failed, 1, __ATOMIC_RELAXED);
     return;
   }
   for (int64_t row = begin; row < end; row++) {
     read_keys(k, j->x, row * j->n, j->n);
-    qsort(k, (size_t)j->n, sizeof *k, j->compare);
-    for (int64_t i = 0; i < j->keep; i++) {
-      if (j->index) pc_i64(j->index)[row * j->keep + i] = k[i].at + PC_INDEX_BASE;
-      if (!j->values) continue;
-      const char *from = (const char *)pc_data(j->x) + w * (size_t)(row * j->n + k[i].at);
-      char *to = (char *)pc_data(j->values) + w * (size_t)(row * j->keep + i);
-      for (size_t b = 0; b < w; b++) to[b] = from[b];
-    }
+    if (!sort_row(k, k + j->n, j)) break;
+    write_sorted(k, row, j);
   }
   pc_free(k);
 }

@@ -25,6 +25,8 @@ local sys = require "percept.sys"
 
 local options = {}
 
+local largest = 2 ^ 53 - 1 -- up to here every whole number is a double of its own
+
 --- Options that many commands share.
 options.db = {flag = "--db", value = "FILE", kind = "file", text = "the database; else $PERCEPT_DB, else percept.db"}
 options.formats = {
@@ -231,6 +233,22 @@ function options.run(name, command, args)
   return command.run(opts)
 end
 
+options.most = 100000 -- values that a range, a list of seeds or a grid may have
+
+--- The whole numbers from..to by step, given as text: a list; nil and what is wrong. An empty range is an empty list.
+function options.range(from, to, step)
+  local a, b, by = tonumber(from), tonumber(to), tonumber(step or 1)
+  for _, n in ipairs{a, b, by} do
+    if math.abs(n) > largest then return nil, ("whole numbers up to 2^53 - 1 are known, %.17g is larger"):format(n) end
+  end
+  if by < 1 then return nil, "the step must be larger than 0" end
+  local count = math.floor((b - a) / by) + 1
+  if count > options.most then return nil, ("%.17g values; at most %d are allowed"):format(count, options.most) end
+  local list = {}
+  for i = 1, count do list[i] = a + (i - 1) * by end
+  return list
+end
+
 --- Seeds of a text: "1..5", "1,4,7", or both mixed; nil and what is wrong with it.
 function options.seeds(text)
   local seeds, seen = {}, {}
@@ -240,10 +258,11 @@ function options.seeds(text)
   end
   for part in (text .. ","):gmatch "([^,]*)," do
     local from, to = part:match "^%s*(%d+)%.%.(%d+)%s*$"
-    if from and tonumber(to) - tonumber(from) > 100000 then return nil, ("--seeds %s: that many?"):format(text) end
     if not from then from = part:match "^%s*(%-?%d+)%s*$" end
     if not from then return nil, ("--seeds needs A..B or a list, as in 1..3 or 1,5,9; not '%s'"):format(text) end
-    for n = tonumber(from), tonumber(to or from) do add(n) end
+    local range, why = options.range(from, to or from)
+    if not range then return nil, ("--seeds %s: %s"):format(text, why) end
+    for _, n in ipairs(range) do add(n) end
   end
   if #seeds == 0 then return nil, ("--seeds %s: the first is larger than the last"):format(text) end
   return seeds

@@ -2,6 +2,7 @@
 --   --grid model.width=32,64 --grid act=relu,gelu     every combination
 --   --random lr=log:1e-4..1e-2 --random-n 5           five draws of every random axis together, for each combination
 -- Draws are decided by the words alone: the same command gives the same cells.
+local options = require "percept.cli.options"
 local records = require "percept.records"
 
 local grid = {}
@@ -29,9 +30,9 @@ function grid.axis(text)
   if not from then from, to, step = list:match "^(%-?%d+)%.%.(%-?%d+)/(%d+)$" end
   local values = {}
   if from then
-    if tonumber(step or 1) < 1 then return nil, ("--grid %s: the step must be larger than 0"):format(text) end
-    if (tonumber(to) - tonumber(from)) / tonumber(step or 1) > 100000 then return nil, ("--grid %s: that many?"):format(text) end
-    for n = tonumber(from), tonumber(to), tonumber(step or 1) do values[#values + 1] = ("%d"):format(n) end
+    local range, why = options.range(from, to, step)
+    if not range then return nil, ("--grid %s: %s"):format(text, why) end
+    for i, n in ipairs(range) do values[i] = ("%d"):format(n) end
   else
     values = split(list, ",")
   end
@@ -81,6 +82,11 @@ function grid.cells(axes, random, random_n, salt)
     if seen[key] then error(("sweep: %s is swept twice"):format(key), 0) end
     seen[key] = true
     keys[#keys + 1] = key
+  end
+  local count = #random > 0 and random_n or 1
+  for _, axis in ipairs(axes) do count = count * #axis.values end
+  if count > options.most then
+    error(("sweep: %.17g cells; at most %d are allowed"):format(count, options.most), 0)
   end
   for _, axis in ipairs(axes) do
     take(axis.key)
