@@ -105,6 +105,7 @@ int pc_raise(lua_State *L, int rc) {
   }
   if (rc == PC_EINTR) {
     pc_front_noticed();
+    if (pc_interrupted()) pc_check_interrupt();
     lua_pushstring(L, pc_front_signal() == SIGTERM ? "terminated" : "interrupted");
     return lua_error(L);
   }

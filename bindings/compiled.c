@@ -192,6 +192,10 @@ static void on_step(int sig, siginfo_t *info, void *context) {
     end_walk(c);
     return;
   }
+  if (p[0] == 0x0f && p[1] == 0x05) { /* a system call may block SIGTRAP, which then kills, or make a thread */
+    end_walk(c);
+    return;
+  }
   if (within(p, 16)) { /* else in a function of LuaJIT's that the trace calls */
     stub = exit_of(p);
     if (!stub && came_round(p)) stub = exit_zero(p);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
 #include <editline/readline.h>
@@ -70,6 +71,9 @@ static char **complete(const char *text, int start, int end) {
 
 /* What came while a line was read. Handlers only note it; read_key() looks before it waits and while it waits. */
 static volatile sig_atomic_t stop_key, resized;
+static int cancelled; /* Ctrl-C was read */
+static struct termios
+    keys;                /* Ctrl-C and its like come as characters while a line is read: in their place among others */
 static sigset_t outside; /* the signals that are blocked while nobody waits */
 
 static void on_stop(int sig) { stop_key = 1; }
@@ -84,6 +88,23 @@ static void suspend(void) {
   rl_forced_update_display();
 }
 
+/* Signals of the terminal off. libedit sets its own mode for every line, so this is asked before every byte. */
+static void take_keys(int fd) {
+  struct termios t;
+  if (tcgetattr(fd, &t) || !(t.c_lflag & ISIG)) return;
+  keys = t;
+  t.c_lflag &= ~(tcflag_t)ISIG;
+  tcsetattr(fd, TCSANOW, &t);
+}
+
+/* What Ctrl-C and its like do, now that they are characters; 0: another character. */
+static int is_special(unsigned char byte) {
+  if (byte == _POSIX_VDISABLE || !(keys.c_lflag & ISIG)) return 0;
+  if (byte == keys.c_cc[VINTR]) return cancelled = 1;
+  if (byte == keys.c_cc[VSUSP]) return stop_key = 1;
+  return byte == keys.c_cc[VQUIT] && raise(SIGQUIT) == 0;
+}
+
 /* The next byte; -1 at the end of the input or after a signal that asks to stop. */
 static int read_byte(void) {
   struct pollfd in = {fileno(rl_instream ? rl_instream : stdin), POLLIN, 0};
@@ -91,7 +112,8 @@ static int read_byte(void) {
   unsigned char byte;
   int got = -1;
   sigprocmask(SIG_BLOCK, &outside, &blocked);
-  while (!pc_front_signal()) {
+  while (!pc_front_signal() && !cancelled) {
+    take_keys(in.fd);
     if (stop_key) suspend();
     if (resized) resized = 0, rl_resize_terminal();
     if (ppoll(&in, 1, NULL, &blocked) < 0) {
@@ -103,6 +125,7 @@ static int read_byte(void) {
     if (pc_front_signal() || stop_key) continue;
     ssize_t n = read(in.fd, &byte, 1);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (n == 1 && is_special(byte)) continue;
     if (n == 1) got = byte;
     break;
   }
@@ -169,6 +192,8 @@ static void initialise(void) {
 /* A line; nil and "interrupt" after Ctrl-C; nil at the end. */
 static int f_readline(lua_State *L, pc_args *a) {
   initialise();
+  cancelled = 0;
+  memset(&keys, 0, sizeof keys);
   reading = L;
   if (pc_arg_at(a, "complete")) {
     lua_pushvalue(L, pc_arg_at(a, "complete"));
@@ -178,8 +203,8 @@ static int f_readline(lua_State *L, pc_args *a) {
   luaL_unref(L, LUA_REGISTRYINDEX, completer);
   completer = LUA_NOREF;
   forget_candidates();
-  int stopped = pc_front_signal() == SIGINT;
-  if (stopped) pc_front_reset();
+  int stopped = cancelled || pc_front_signal() == SIGINT;
+  if (pc_front_signal() == SIGINT) pc_front_reset();
   if (line && !stopped) {
     lua_pushstring(L, line);
     free(line);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/parallel.h"
 #include "bindings/tensor.h"
 
 static pc_dtype default_dtype = PC_F32;
@@ -142,7 +143,9 @@ static int random_fill(pc_tensor *t, pc_rng *g, int normal, const char *op) {
 static int fresh_random(lua_State *L, pc_args *a, int ndim, const int64_t *size, pc_dtype d, int normal) {
   pc_tensor *t = NULL;
   int rc = pc_tensor_empty(&t, d, ndim, size);
+  pc_stoppable_begin();
   if (rc == PC_OK) rc = random_fill(t, pc_arg_rng(a), normal, a->decl->name);
+  rc = pc_stoppable_end(rc);
   return give(L, a, rc, t);
 }
 
@@ -167,8 +170,10 @@ static int f_randint(lua_State *L, pc_args *a) {
   if (hi <= lo) return pc_fail(PC_EARG, "randint: no integer from %lld up to below %lld", (long long)lo, (long long)hi);
   int rc = pc_tensor_empty(&t, PC_I64, pc_arg_val(a, "size")->nl, pc_arg_val(a, "size")->l);
   if (rc < 0) return give(L, a, rc, NULL);
+  pc_stoppable_begin();
   pc_rng_fill_below_i64(pc_arg_rng(a), pc_i64(t), pc_numel(t), lo, hi);
-  rc = pc_to_dtype(&x, t, wanted(a, PC_I64));
+  rc = pc_stoppable_end(PC_OK);
+  if (rc == PC_OK) rc = pc_to_dtype(&x, t, wanted(a, PC_I64));
   pc_tensor_release(t);
   return give(L, a, rc, x);
 }
@@ -178,7 +183,9 @@ static int f_randperm(lua_State *L, pc_args *a) {
   pc_tensor *t = NULL;
   int rc = pc_tensor_empty(&t, PC_I64, 1, &n);
   if (rc == PC_OK) {
+    pc_stoppable_begin();
     pc_rng_permutation(pc_arg_rng(a), pc_i64(t), n);
+    rc = pc_stoppable_end(PC_OK);
     for (int64_t i = 0; i < n; i++) pc_i64(t)[i] += PC_INDEX_BASE;
   }
   return give(L, a, rc, t);

@@ -285,9 +285,11 @@ static int draw_all(maker *m) {
   }
   for (m->begin = 0; m->begin < n; m->begin += BLOCK) {
     int64_t count = n - m->begin < BLOCK ? n - m->begin : BLOCK;
+    pc_stoppable_begin();
     pc_parallel_for(count, 8, draw_range, m);
+    int rc = pc_stoppable_end(PC_OK);
     if (m->failed) return pc_fail(PC_ENOMEM, "emoji: out of memory while drawing");
-    int rc = pc_check_interrupt();
+    if (rc == PC_OK) rc = pc_check_interrupt();
     if (rc < 0) return pc_error_prefix(rc, "emoji");
     if (m->o->progress && m->o->progress(m->begin + count, n, m->o->progress_ctx))
       return pc_fail(PC_EINTR, "emoji: stopped while drawing");

@@ -240,11 +240,13 @@ static int batch(pc_tensor **out, const pc_scenes *ds, const pc_tensor *index, p
       g.to_u8 = pc_u8(*out);
     else
       g.to_f32 = pc_f32(*out);
+    pc_stoppable_begin();
     pc_parallel_for(n, 8, copy_range, &g);
-    if (g.failed) {
+    if (g.failed) rc = pc_fail(PC_ENOMEM, "scenes: out of memory while drawing images");
+    rc = pc_stoppable_end(rc);
+    if (rc < 0) {
       pc_tensor_release(*out);
       *out = NULL;
-      rc = pc_fail(PC_ENOMEM, "scenes: out of memory while drawing images");
     }
   }
   pc_free(list);

@@ -252,9 +252,11 @@ static int decode_all(loader *l) {
   int64_t n = l->ds->nsel;
   for (l->begin = 0; l->begin < n; l->begin += BLOCK) {
     int64_t m = n - l->begin < BLOCK ? n - l->begin : BLOCK;
+    pc_stoppable_begin();
     pc_parallel_for(m, 4, decode_range, l);
+    int rc = pc_stoppable_end(PC_OK);
     if (l->out_of_memory) return pc_fail(PC_ENOMEM, "scenes %s: out of memory while decoding", l->ds->dir);
-    int rc = pc_check_interrupt();
+    if (rc == PC_OK) rc = pc_check_interrupt();
     if (rc < 0) return pc_error_prefix(rc, "scenes %s", l->ds->dir);
     if (l->opts->progress && l->opts->progress(l->begin + m, n, l->opts->progress_ctx))
       return pc_fail(PC_EINTR, "scenes %s: stopped while decoding", l->ds->dir);

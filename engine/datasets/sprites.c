@@ -213,7 +213,13 @@ int pc_sprites_sample(pc_tensor **unit, int64_t n, const pc_sprites_opts *opts) 
   int64_t size[3] = {n, w.K, PC_SPRITES_LATENTS};
   if ((rc = pc_tensor_empty(unit, PC_F32, 3, size)) < 0) return rc;
   job j = {&w, pc_f32(*unit), 0};
+  pc_stoppable_begin();
   pc_parallel_for(n, 64, sample_range, &j);
+  if ((rc = pc_stoppable_end(PC_OK)) < 0) {
+    pc_tensor_release(*unit);
+    *unit = NULL;
+    return rc;
+  }
   if (j.failed) {
     pc_tensor_release(*unit);
     *unit = NULL;

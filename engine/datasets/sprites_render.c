@@ -187,8 +187,10 @@ int pc_sprites_render(pc_tensor **images, pc_tensor **masks, const pc_tensor *la
     j.u8 = pc_u8(*images);
   else
     j.f32 = pc_f32(*images);
+  pc_stoppable_begin();
   pc_parallel_for(n, 16, render_range, &j);
-  if (j.out_of_memory) rc = pc_fail(PC_ENOMEM, "sprites: out of memory while rendering");
+  rc = pc_stoppable_end(rc);
+  if (rc == PC_OK && j.out_of_memory) rc = pc_fail(PC_ENOMEM, "sprites: out of memory while rendering");
 done:
   if (rc < 0) {
     pc_tensor_release(*images);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/error.h"
 #include "formats/file.h"
 
 /* Everything that has to outlive a longjmp of libpng stands here: no local of
@@ -253,7 +254,10 @@ static int write_rows(codec *c, const char *const *text) {
     png_set_text(c->png, c->info, &chunk, 1);
   }
   png_write_info(c->png, c->info);
-  for (png_uint_32 y = 0; y < c->height; y++) png_write_row(c->png, c->src + y * c->stride);
+  for (png_uint_32 y = 0; y < c->height; y++) {
+    if (pc_interrupted()) return c->rc = pc_check_interrupt();
+    png_write_row(c->png, c->src + y * c->stride);
+  }
   png_write_end(c->png, c->info);
   return c->rc;
 }

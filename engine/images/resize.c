@@ -122,9 +122,11 @@ static int resize(pc_tensor **out, const pc_tensor *t, int64_t height, int64_t w
   if (rc == PC_OK) rc = pc_tensor_empty(out, t->dtype, t->ndim, size);
   if (rc == PC_OK) {
     job j = {flat, *out, t->size[y], t->size[y + 1], height, width, labels ? 1 : t->size[y + 2], labels, PC_OK};
+    pc_stoppable_begin();
     pc_parallel_for(y ? t->size[0] : 1, 1, run, &j);
-    if (j.rc < 0) {
-      rc = pc_fail(j.rc, "%s: out of memory", op);
+    if (j.rc < 0) rc = pc_fail(j.rc, "%s: out of memory", op);
+    rc = pc_stoppable_end(rc);
+    if (rc < 0) {
       pc_tensor_release(*out);
       *out = NULL;
     }

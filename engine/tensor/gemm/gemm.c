@@ -237,6 +237,7 @@ static void product(const pc_kernel *kr, int64_t m, int64_t n, int64_t k, pc_mat
     int64_t here = m - i < rows ? m - i : rows, l = 0;
     for (int64_t q = 0; q < here; q++) ar[q] = lay ? laid + q * ld : (const float *)a.p + (i + q) * a.rs;
     do { /* also once for k == 0: C is the bias then */
+      if (pc_should_stop()) return;
       int64_t len = k - l < kc ? k - l : kc;
       if (lay) lay_rows(laid, ld, a, i, l, here, len);
       for (int64_t j = 0; j < n; j += nc) {

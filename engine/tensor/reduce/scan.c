@@ -17,6 +17,8 @@ typedef struct scan_job {
   int kind; /* 0 sum, 1 sum from the end, 2 product, 3 product of all others */
 } scan_job;
 
+enum { PC_SCAN_BLOCK = 1 << 16 }; /* elements between looks for a signal */
+
 #define PC_TEMPLATE "tensor/reduce/scan.inc"
 #define ACC         double
 #include "base/float_types.inc"
