@@ -105,6 +105,34 @@ static int is_special(unsigned char byte) {
   return byte == keys.c_cc[VQUIT] && raise(SIGQUIT) == 0;
 }
 
+/* What was typed behind the end of a line before its signals were back: read here, for the next line. */
+static unsigned char ahead[4096];
+static int nahead;
+
+/* The line is complete and will run: from here on Ctrl-C is a signal again, also one that is waiting to be read. */
+static void end_of_line(int fd) {
+  struct pollfd in = {fd, POLLIN, 0};
+  if (!(keys.c_lflag & ISIG)) return;
+  struct termios t;
+  if (tcgetattr(fd, &t) == 0) {
+    t.c_lflag |= ISIG;
+    tcsetattr(fd, TCSANOW, &t);
+  }
+  while (nahead < (int)sizeof ahead && poll(&in, 1, 0) > 0 && read(fd, ahead + nahead, 1) == 1)
+    if (ahead[nahead++] == keys.c_cc[VINTR]) {
+      nahead = 0; /* as the terminal drops what stands before it */
+      raise(SIGINT);
+    }
+}
+
+/* From the terminal, or what was read ahead. */
+static ssize_t take(int fd, unsigned char *byte) {
+  if (!nahead) return read(fd, byte, 1);
+  *byte = ahead[0];
+  memmove(ahead, ahead + 1, (size_t)--nahead);
+  return 1;
+}
+
 /* The next byte; -1 at the end of the input or after a signal that asks to stop. */
 static int read_byte(void) {
   struct pollfd in = {fileno(rl_instream ? rl_instream : stdin), POLLIN, 0};
@@ -116,17 +144,18 @@ static int read_byte(void) {
     take_keys(in.fd);
     if (stop_key) suspend();
     if (resized) resized = 0, rl_resize_terminal();
-    if (ppoll(&in, 1, NULL, &blocked) < 0) {
+    if (!nahead && ppoll(&in, 1, NULL, &blocked) < 0) {
       if (errno == EINTR) continue;
       break;
     }
     sigprocmask(SIG_SETMASK, &blocked, NULL); /* a key that was typed behind Ctrl-C is not taken before it */
     sigprocmask(SIG_BLOCK, &outside, NULL);
     if (pc_front_signal() || stop_key) continue;
-    ssize_t n = read(in.fd, &byte, 1);
+    ssize_t n = take(in.fd, &byte);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n == 1 && is_special(byte)) continue;
     if (n == 1) got = byte;
+    if (got == '\r' || got == '\n') end_of_line(in.fd);
     break;
   }
   sigprocmask(SIG_SETMASK, &blocked, NULL);

@@ -186,7 +186,7 @@ static int f_randperm(lua_State *L, pc_args *a) {
     pc_stoppable_begin();
     pc_rng_permutation(pc_arg_rng(a), pc_i64(t), n);
     rc = pc_stoppable_end(PC_OK);
-    for (int64_t i = 0; i < n; i++) pc_i64(t)[i] += PC_INDEX_BASE;
+    for (int64_t i = 0; rc == PC_OK && i < n; i++) pc_i64(t)[i] += PC_INDEX_BASE;
   }
   return give(L, a, rc, t);
 }

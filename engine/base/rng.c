@@ -58,7 +58,10 @@ int64_t pc_rng_below(pc_rng *g, int64_t n) {
 }
 
 void pc_rng_permutation(pc_rng *g, int64_t *x, int64_t n) {
-  for (int64_t i = 0; i < n; i++) x[i] = i;
+  for (int64_t i = 0; i < n; i++) {
+    if ((i & 0xffff) == 0 && pc_should_stop()) return;
+    x[i] = i;
+  }
   for (int64_t i = n - 1; i > 0; i--) {
     if ((i & 0xffff) == 0 && pc_should_stop()) return;
     int64_t j = pc_rng_below(g, i + 1), t = x[i];
