@@ -1,6 +1,6 @@
 --- percept sweep SCRIPT: a study over a grid, with seeds, by a pool of local processes.
 local config = require "percept.run.config"
-local grid = require "percept.run.grid"
+local grid = require "percept.cli.grid"
 local options = require "percept.cli.options"
 local pool = require "percept.run.pool"
 local files = require "percept.files"
