@@ -17,19 +17,10 @@ enum { MAX_FILTERS = 16, MAX_VALUES = 256 };
 /* ---- lists of strings on the Lua stack; the strings stay where Lua keeps them ---- */
 
 int pc_list_of_strings(lua_State *L, const char *what, int at, const char **out, int max) {
-  if (lua_type(L, at) == LUA_TSTRING) return out[0] = lua_tostring(L, at), 1;
-  if (!lua_istable(L, at))
+  if (lua_istable(L, at)) return pc_each_text(L, what, at, out, max);
+  if (!(out[0] = pc_text(L, at)))
     return pc_fail(PC_EARG, "%s: a string or a list of strings is expected, got %s", what, pc_describe(L, at));
-  int n = (int)lua_objlen(L, at);
-  if (n > max) return pc_fail(PC_EARG, "%s: at most %d values", what, max);
-  for (int i = 0; i < n; i++) {
-    lua_rawgeti(L, at, i + 1);
-    if (!lua_isstring(L, -1))
-      return pc_fail(PC_EARG, "%s: entry %d is %s, not a string", what, i + 1, pc_describe(L, -1));
-    out[i] = lua_tostring(L, -1); /* the table keeps it alive */
-    lua_pop(L, 1);
-  }
-  return n;
+  return 1;
 }
 
 typedef struct filters {
@@ -42,11 +33,12 @@ typedef struct filters {
 static int add_filters(lua_State *L, filters *fs, int at, int exclude) {
   if (!at) return PC_OK;
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING) return pc_fail(PC_EARG, "scenes: a filter is {column = value or {values}}");
+    const char *column = pc_text(L, -2);
+    if (!column) return pc_fail(PC_EARG, "scenes: a filter is {column = value or {values}}");
     if (fs->n == MAX_FILTERS) return pc_fail(PC_EARG, "scenes: at most %d filters", MAX_FILTERS);
-    int n = pc_list_of_strings(L, lua_tostring(L, -2), lua_gettop(L), fs->values[fs->n], MAX_VALUES);
+    int n = pc_list_of_strings(L, column, lua_gettop(L), fs->values[fs->n], MAX_VALUES);
     if (n < 0) return n;
-    fs->f[fs->n] = (pc_scenes_filter){lua_tostring(L, -2), fs->values[fs->n], n, exclude};
+    fs->f[fs->n] = (pc_scenes_filter){column, fs->values[fs->n], n, exclude};
     fs->n++;
   }
   return PC_OK;

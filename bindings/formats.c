@@ -20,28 +20,27 @@ static int bundle_of(lua_State *L, pc_bundle **out, const pc_args *a) {
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) max++;
   const char **names = lua_newuserdata(L, sizeof *names * (size_t)(max ? max : 1)); /* the collector frees it */
   for (lua_pushnil(L); lua_next(L, at) && rc == PC_OK; lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING || !pc_to_tensor(L, -1)) {
-      rc = pc_fail(PC_EARG, "formats: a table name -> tensor is expected, entry %s is %s",
-                   lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?", pc_describe(L, -1));
+    if (!pc_text(L, -2) || !pc_to_tensor(L, -1)) {
+      rc = pc_fail(PC_EARG, "formats: a table name -> tensor is expected, names without NUL bytes; entry %s is %s",
+                   pc_describe(L, -2), pc_describe(L, -1));
       lua_pop(L, 2);
       break;
     }
-    names[n++] = lua_tostring(L, -2);
+    names[n++] = pc_text(L, -2);
   }
   qsort(names, (size_t)n, sizeof *names, by_name);
   for (int i = 0; i < n && rc == PC_OK; i++) {
-    lua_getfield(L, at, names[i]);
+    lua_pushstring(L, names[i]);
+    lua_rawget(L, at);
     rc = pc_bundle_add(*out, names[i], pc_to_tensor(L, -1));
     lua_pop(L, 1);
   }
   for (lua_pushnil(L); meta && rc == PC_OK && lua_next(L, meta); lua_pop(L, 1)) {
-    if (lua_type(L, -2) == LUA_TSTRING && lua_isstring(L, -1)) {
-      lua_pushvalue(L, -1); /* tostring on a copy: a number must not change in the table */
-      rc = pc_bundle_set(*out, lua_tostring(L, -3), lua_tostring(L, -1));
-      lua_pop(L, 1);
-    } else {
-      rc = pc_fail(PC_EARG, "formats: metadata are strings by name");
-    }
+    if (pc_text(L, -2) && pc_text_or_number(L, -1))
+      rc = pc_bundle_set(*out, pc_text(L, -2), pc_text_or_number(L, -1));
+    else
+      rc = pc_fail(PC_EARG, "formats: metadata are strings by name, without NUL bytes; entry %s is %s",
+                   pc_describe(L, -2), pc_describe(L, -1));
     if (rc < 0) {
       lua_pop(L, 2);
       break;

@@ -39,17 +39,6 @@ static int f_resize(lua_State *L, pc_args *a) {
 
 enum { MAX_LABELS = 256 };
 
-static int labels(lua_State *L, int at, const char **out) {
-  int n = at ? (int)lua_objlen(L, at) : 0;
-  for (int i = 0; i < n && i < MAX_LABELS; i++) {
-    lua_rawgeti(L, at, i + 1);
-    out[i] = lua_tostring(L, -1); /* the table keeps it alive */
-    if (!out[i]) out[i] = "";
-    lua_pop(L, 1);
-  }
-  return n < MAX_LABELS ? n : MAX_LABELS;
-}
-
 /* A tensor (N,H,W,C): cells row by row. A list of tensors: one column each. */
 static int f_grid(lua_State *L, pc_args *a) {
   const char *cols[MAX_LABELS], *rows[MAX_LABELS];
@@ -61,8 +50,10 @@ static int f_grid(lua_State *L, pc_args *a) {
                     .font = pc_arg_num(a, "font"),
                     .column_labels = cols,
                     .row_labels = rows};
-  o.ncolumn_labels = labels(L, pc_arg_at(a, "column_labels"), cols);
-  o.nrow_labels = labels(L, pc_arg_at(a, "row_labels"), rows);
+  o.ncolumn_labels = pc_each_text(L, "grid: column_labels", pc_arg_at(a, "column_labels"), cols, MAX_LABELS);
+  if (o.ncolumn_labels < 0) return o.ncolumn_labels;
+  o.nrow_labels = pc_each_text(L, "grid: row_labels", pc_arg_at(a, "row_labels"), rows, MAX_LABELS);
+  if (o.nrow_labels < 0) return o.nrow_labels;
   int rc;
   if (one) {
     rc = pc_grid(&t, one, &o);

@@ -95,14 +95,17 @@ static int adopt_fields(lua_State *L, pc_module *m, int idx) {
   int n = 0, rc = PC_OK;
   for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING || (!pc_to_module(L, -1) && !pc_to_tensor(L, -1))) continue;
-    if (n == 256)
+    if (!pc_text(L, -2))
+      rc = pc_fail(PC_EARG, "nn.module: a name without NUL bytes is expected, got %s", pc_describe(L, -2));
+    else if (n == 256)
       rc = pc_fail(PC_EARG, "nn.module: at most 256 children and parameters");
     else
-      names[n++] = lua_tostring(L, -2);
+      names[n++] = pc_text(L, -2);
   }
   qsort(names, (size_t)n, sizeof *names, by_name);
   for (int i = 0; i < n && rc == PC_OK; i++) {
-    lua_getfield(L, idx, names[i]);
+    lua_pushstring(L, names[i]);
+    lua_rawget(L, idx);
     pc_module *child = pc_to_module(L, -1);
     pc_tensor *t = pc_to_tensor(L, -1);
     rc = child ? pc_module_add_child(m, names[i], child)
@@ -191,7 +194,8 @@ typedef struct load_ctx {
 
 static int load_one(void *ctx, const char *path, pc_parameter *p) {
   load_ctx *c = ctx;
-  lua_getfield(c->L, c->at, path);
+  lua_pushstring(c->L, path);
+  lua_rawget(c->L, c->at);
   pc_tensor *t = pc_to_tensor(c->L, -1);
   int rc = PC_OK;
   if (!t)
@@ -213,8 +217,10 @@ static int m_load_state(lua_State *L, pc_args *a) {
   if (rc < 0) return rc;
   for (lua_pushnil(L); lua_next(L, c.at); lua_pop(L, 1)) {
     given++;
-    if (lua_type(L, -2) == LUA_TSTRING && !pc_module_get(m, lua_tostring(L, -2))) {
-      rc = pc_fail(PC_ENOTFOUND, "load_state: the module has no parameter '%s'", lua_tostring(L, -2));
+    const char *name = pc_text(L, -2);
+    if (lua_type(L, -2) == LUA_TSTRING && !(name && pc_module_get(m, name))) {
+      rc = name ? pc_fail(PC_ENOTFOUND, "load_state: the module has no parameter '%s'", name)
+                : pc_fail(PC_ENOTFOUND, "load_state: the module has no parameter %s", pc_describe(L, -2));
       lua_pop(L, 2);
       return rc;
     }
@@ -321,16 +327,17 @@ static int module_index(lua_State *L) {
   lua_rawget(L, lua_upvalueindex(1));
   if (!lua_isnil(L, -1) || !m) return 1;
   lua_pop(L, 1);
-  const char *key = lua_type(L, 2) == LUA_TSTRING || lua_type(L, 2) == LUA_TNUMBER ? lua_tostring(L, 2) : NULL;
+  const char *key = pc_text_or_number(L, 2);
   pc_module *child = key ? pc_module_child(m, key) : NULL;
   pc_tensor *t = key ? pc_module_get(m, key) : NULL;
   if (child) {
     pc_push_module(L, pc_module_retain(child));
   } else if (t) {
     pc_push_tensor(L, pc_tensor_retain(t));
-  } else if (m->cls == &lua_class && key) {
+  } else if (m->cls == &lua_class) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, ((lua_self *)m->self)->spec);
-    lua_getfield(L, -1, key);
+    lua_pushvalue(L, 2);
+    lua_gettable(L, -2);
   } else {
     lua_pushnil(L);
   }
@@ -341,7 +348,7 @@ static int module_index(lua_State *L) {
  */
 static int module_newindex(lua_State *L) {
   pc_module *m = pc_to_module(L, 1);
-  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
+  const char *key = pc_text(L, 2);
   int rc = PC_OK;
   if (!m || m->cls != &lua_class)
     rc = pc_fail(PC_EARG, "%s: a field cannot be set; write an nn.module{...} around it", m ? m->cls->name : "module");
@@ -350,6 +357,8 @@ static int module_newindex(lua_State *L) {
   else if (pc_to_module(L, 3))
     rc = pc_fail(PC_EARG, "module: children are given to nn.module{...}, where their parameters are collected");
   if (rc < 0) return pc_raise(L, rc);
+  if (lua_isnil(L, 2) || (lua_type(L, 2) == LUA_TNUMBER && lua_tonumber(L, 2) != lua_tonumber(L, 2)))
+    return luaL_error(L, "module: %s is no name of a field", pc_describe(L, 2));
   lua_rawgeti(L, LUA_REGISTRYINDEX, ((lua_self *)m->self)->spec);
   lua_pushvalue(L, 2);
   lua_pushvalue(L, 3);

@@ -32,6 +32,8 @@ static int read_group(lua_State *L, pc_optim_kind kind, pc_optim_opts *opts) {
   return rc;
 }
 
+enum { MAX_NESTED = 100 }; /* stack places of Lua: one or two a list */
+
 static int add_params(lua_State *L, pc_optim *o, int at, const pc_optim_opts *opts);
 
 /* The list of tensors (or modules) at stack place `at` as one group. */
@@ -57,6 +59,8 @@ static int add_list(lua_State *L, pc_optim *o, int at, const pc_optim_opts *opts
 }
 
 static int add_params(lua_State *L, pc_optim *o, int at, const pc_optim_opts *opts) {
+  if (lua_gettop(L) > MAX_NESTED || !lua_checkstack(L, 8)) /* a list in itself never ends */
+    return pc_fail(PC_EARG, "%s: lists of parameters are nested too deep", pc_optim_name(o));
   pc_module *m = pc_to_module(L, at);
   pc_tensor *t = pc_to_tensor(L, at);
   pc_optim_opts mine = *opts;
@@ -66,7 +70,8 @@ static int add_params(lua_State *L, pc_optim *o, int at, const pc_optim_opts *op
   if (!lua_istable(L, at))
     return pc_fail(PC_EARG, "%s: parameters are a module, a tensor, a list, or groups; got %s", pc_optim_name(o),
                    pc_describe(L, at));
-  lua_getfield(L, at, "params");
+  lua_pushliteral(L, "params");
+  lua_rawget(L, at);
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
     return add_list(L, o, at, opts);
@@ -159,7 +164,7 @@ static int m_state(lua_State *L, pc_args *a) {
 static int m_load_state(lua_State *L, pc_args *a) {
   pc_optim *o = OPTIM(a, "self");
   lua_getfield(L, pc_arg_at(a, "scalars"), "kind");
-  const char *kind = lua_tostring(L, -1);
+  const char *kind = pc_text(L, -1);
   if (!kind || strcmp(kind, pc_optim_name(o)))
     return pc_fail(PC_EARG, "load_state: the state is of optimiser '%s', this is %s", kind ? kind : "?",
                    pc_optim_name(o));
@@ -293,7 +298,7 @@ static const char *listed(int options) { /* "kind, from, steps" */
 /* The kind of the piece on top of the stack. */
 static int piece_kind(lua_State *L, int i, pc_schedule_kind *kind) {
   lua_getfield(L, -1, "kind");
-  const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  const char *name = pc_text(L, -1);
   int k = 0;
   while (k < NKINDS && !(name && !strcmp(name, piece_kinds[k].name))) k++;
   int rc = k < NKINDS
@@ -307,7 +312,7 @@ static int piece_kind(lua_State *L, int i, pc_schedule_kind *kind) {
 
 /* Option `key` (its name at stack place -2, its value on top) of a piece. */
 static int piece_option(lua_State *L, int i, pc_schedule *p, int *given) {
-  const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+  const char *name = pc_text(L, -2);
   const struct piece_kind *kind = &piece_kinds[p->kind];
   int k = 0;
   if (name && !strcmp(name, "kind")) return PC_OK;

@@ -28,9 +28,9 @@ static int words_of(lua_State *L, int at, const char **words, const char *what) 
   if (n >= MAX_WORDS) return pc_fail(PC_EARG, "spawn: more than %d %s", MAX_WORDS - 1, what);
   for (int i = 0; i < n; i++) {
     lua_rawgeti(L, at, i + 1);
-    words[i] = lua_tostring(L, -1);
+    words[i] = pc_text_or_number(L, -1);
     lua_pop(L, 1);
-    if (!words[i]) return pc_fail(PC_EARG, "spawn: %s: number %d is no string", what, i + 1);
+    if (!words[i]) return pc_fail(PC_EARG, "spawn: %s: number %d is no string without NUL bytes", what, i + 1);
   }
   words[n] = NULL;
   return n;

@@ -168,7 +168,7 @@ static int versions(lua_State *L, pc_kv *env) {
 static int environment(lua_State *L, pc_kv *env, int at) {
   int n = versions(L, env);
   for (lua_pushnil(L); at && lua_next(L, at); lua_pop(L, 1)) {
-    const char *key = pc_whole_text(L, -2), *value = pc_whole_text(L, -1);
+    const char *key = pc_text(L, -2), *value = pc_text(L, -1);
     if (!key || !value || n == MAX_ENV)
       return pc_fail(PC_EARG, "start: env: %s is %s; at most %d strings by name, without NUL bytes",
                      key ? key : "a key", pc_describe(L, key ? -1 : -2), MAX_ENV);
@@ -182,7 +182,7 @@ static int read_tags(lua_State *L, const char **tags, int at) {
   if (n > MAX_TAGS) return pc_fail(PC_EARG, "start: tags: %d are given, at most %d are kept", n, MAX_TAGS);
   for (int i = 0; i < n; i++) {
     lua_rawgeti(L, at, i + 1);
-    tags[i] = pc_whole_text(L, -1);
+    tags[i] = pc_text(L, -1);
     if (!tags[i])
       return pc_fail(PC_EARG, "start: tags: tag %d is %s; a string without NUL bytes is expected", i + 1,
                      pc_describe(L, -1));
@@ -250,7 +250,7 @@ static int m_log(lua_State *L, pc_args *a) {
   int n = 0, at = pc_arg_at(a, "values");
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     pc_tensor *t = pc_to_tensor(L, -1);
-    int ok = pc_whole_text(L, -2) && n < 256 && (lua_type(L, -1) == LUA_TNUMBER || (t && pc_numel(t) == 1));
+    int ok = pc_text(L, -2) && n < 256 && (lua_type(L, -1) == LUA_TNUMBER || (t && pc_numel(t) == 1));
     if (!ok)
       return pc_fail(
           PC_EARG,

@@ -169,7 +169,7 @@ static int print_rows(lua_State *L, const pc_row_sink *sink, int names_at, int r
   luaL_checkstack(L, n + 4, "table");
   for (int i = 0; i < n; i++) {
     lua_rawgeti(L, names_at, i + 1);
-    names[i] = lua_tostring(L, -1) ? lua_tostring(L, -1) : "";
+    names[i] = pc_text_or_number(L, -1) ? pc_text_or_number(L, -1) : "";
     lua_pop(L, 1); /* the list keeps it */
   }
   rc = sink->begin(sink->ctx, n, names);

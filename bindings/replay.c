@@ -52,7 +52,7 @@ static int exclude_of(lua_State *L, int at, pc_replay_opts *o) {
   int rc = PC_OK;
   lua_pushnil(L);
   while (rc == PC_OK && lua_next(L, at)) {
-    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    const char *key = pc_text(L, -2) ? pc_text(L, -2) : "?";
     int value = lua_gettop(L);
     if (!strcmp(key, known[2])) {
       rc = groups_of(L, value, o);

@@ -7,12 +7,6 @@
 #include "base/error.h"
 #include "bindings/args.h"
 
-const char *pc_whole_text(lua_State *L, int at) {
-  size_t n;
-  const char *s = lua_type(L, at) == LUA_TSTRING ? lua_tolstring(L, at, &n) : NULL;
-  return s && strlen(s) == n ? s : NULL;
-}
-
 typedef struct rows_ctx {
   lua_State *L;
   int list, names; /* where on the stack the rows and the columns' names are gathered */
@@ -76,15 +70,15 @@ int pc_rows_params(lua_State *L, int at, pc_sql_param *p) {
   for (lua_pushnil(L); at && lua_next(L, at); lua_pop(L, 1)) {
     size_t size;
     const char *text;
-    if (!pc_whole_text(L, -2) || n == PC_MAX_PARAMS)
+    if (!pc_text(L, -2) || n == PC_MAX_PARAMS)
       return pc_fail(PC_EARG, "query: parameters are values by name, at most %d", PC_MAX_PARAMS);
     p[n].name = lua_tostring(L, -2);
     if (lua_type(L, -1) == LUA_TNUMBER) {
       p[n].value = number_value(lua_tonumber(L, -1));
     } else if (lua_type(L, -1) == LUA_TSTRING) {
       text = lua_tolstring(L, -1, &size);
-      p[n].value = pc_whole_text(L, -1) ? pc_value_parse(text) /* numbers as numbers */
-                                        : (pc_value){.type = PC_SQL_TEXT, .text = text, .size = size};
+      p[n].value = pc_text(L, -1) ? pc_value_parse(text) /* numbers as numbers */
+                                  : (pc_value){.type = PC_SQL_TEXT, .text = text, .size = size};
     } else {
       return pc_fail(PC_EARG, "query: parameter %s is %s; a number or a string is expected", p[n].name,
                      pc_describe(L, -1));

@@ -10,9 +10,6 @@
 
 enum { PC_MAX_PARAMS = 32 };
 
-/* A string that C may read to its end; NULL: no string, or one with a NUL inside. Borrowed from the stack. */
-const char *pc_whole_text(lua_State *L, int at);
-
 /* The table at `at` (0: none) as at most PC_MAX_PARAMS parameters, borrowed; how many, or PC_EARG. */
 int pc_rows_params(lua_State *L, int at, pc_sql_param *params);
 

@@ -206,6 +206,9 @@ static int64_t to_table(lua_State *L, const pc_tensor *t, int dim, int64_t linea
 }
 
 static int m_to_table(lua_State *L, pc_args *a) {
+  enum { MOST = 100000000 }; /* LuaJIT's tables end at 2^27 entries */
+  int64_t n = pc_numel(pc_arg_tensor(a, "x"));
+  if (n > MOST) return pc_fail(PC_ENOMEM, "to_table: %lld elements; a table holds at most %d", (long long)n, MOST);
   luaL_checkstack(L, PC_MAX_DIM + 2, NULL);
   const pc_tensor *x = pc_arg_tensor(a, "x");
   double tables = 1;

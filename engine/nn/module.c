@@ -84,12 +84,15 @@ int pc_module_param(pc_module *m, const char *name, int ndim, const int64_t *siz
 int pc_module_add_child(pc_module *m, const char *name, pc_module *child) {
   int rc = check_name(m, name);
   if (rc < 0) return rc;
+  if (child->height >= PC_MAX_HEIGHT)
+    return pc_fail(PC_EARG, "%s: child '%s': modules are nested more than %d deep", m->cls->name, name, PC_MAX_HEIGHT);
   pc_child *k = pc_realloc(m->kids, sizeof *k * (size_t)(m->nkids + 1));
   if (!k) return PC_ENOMEM;
   m->kids = k;
   char *copy = pc_strdup(name);
   if (!copy) return PC_ENOMEM;
   m->kids[m->nkids++] = (pc_child){copy, pc_module_retain(child)};
+  if (m->height <= child->height) m->height = child->height + 1;
   return PC_OK;
 }
 

@@ -33,7 +33,7 @@ typedef struct pc_module_class {
   const char *help;              /* one line: shapes in, shapes out */
 } pc_module_class;
 
-enum { PC_FIXED = 2 };
+enum { PC_FIXED = 2, PC_MAX_HEIGHT = 200 };
 
 typedef struct pc_parameter {
   char *name;
@@ -49,6 +49,7 @@ typedef struct pc_child {
 struct pc_module {
   const pc_module_class *cls;
   int refs;
+  int height;   /* 1 + the highest child's: trees are walked by recursion */
   int training; /* dropout and the like; 1 at birth */
   int nparams, nkids;
   pc_parameter *params;

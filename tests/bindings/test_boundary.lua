@@ -161,4 +161,61 @@ check.test("a list of tensors that a callback empties", function()
   check.eq(m:forward(list):size(), { 64, 64 })
 end)
 
+check.test("names with a NUL byte are refused wherever C would cut them", function()
+  local bad, path = "x\0y", os.tmpname()
+  local x, m = T.ones(1), nn.linear(1, 1)
+  local tries = {
+    save_safetensors = function() P.formats.save_safetensors(path, { [bad] = x }) end,
+    save_npz = function() P.formats.save_npz(path, { [bad] = x }) end,
+    save_checkpoint = function() P.formats.save_checkpoint(path, { [bad] = x }) end,
+    metadata = function() P.formats.save_checkpoint(path, { x = x }, { [bad] = "1" }) end,
+    value = function() P.formats.save_checkpoint(path, { x = x }, { a = bad }) end,
+    path = function() P.formats.save_npy(path .. "\0.npy", x) end,
+    child = function() nn.module { [bad] = m, forward = function() end } end,
+    parameter = function() nn.module { [bad] = x, forward = function() end } end,
+    load_state = function() m:load_state { weight = T.ones(1, 1), bias = x, [bad] = x } end,
+    option = function() x:sum { ["dim\0x"] = 1 } end,
+    choice = function() nn.activation "relu\0" end,
+    dtype = function() T.ones(1, { dtype = "f32\0" }) end,
+    einsum = function() T.einsum("i->i\0j", x) end,
+    group = function() P.optim.sgd { { params = m, ["lr\0"] = 1 } } end,
+    label = function() P.images.grid(T.zeros(1, 2, 2, 3), { column_labels = { bad } }) end,
+    assignment = function() x["grad\0"] = nil end,
+    field = function() return x["sum\0"] end,
+  }
+  for name, fn in pairs(tries) do
+    local ok, why = pcall(fn)
+    check.ok(not ok and type(why) == "string", name)
+  end
+  os.remove(path)
+end)
+
+check.test("lists of texts may hold numbers, and stay as they are", function()
+  local labels = { 1, 2.5, "c" }
+  P.images.grid(T.zeros(3, 2, 2, 3), { column_labels = labels, columns = 3 })
+  check.eq(labels, { 1, 2.5, "c" })
+  local path, meta = os.tmpname(), { steps = 3, lr = "0.1" }
+  P.formats.save_checkpoint(path, { x = T.ones(1) }, meta)
+  check.eq(meta, { steps = 3, lr = "0.1" })
+  check.eq(select(2, P.formats.load_checkpoint(path)).steps, "3")
+  os.remove(path)
+end)
+
+check.test("what is nested without end is refused", function()
+  local cyclic = {}
+  cyclic[1] = cyclic
+  refuses("a list of parameters in itself", "nested too deep", P.optim.sgd, cyclic)
+  cyclic.params = cyclic
+  refuses("a group in itself", "nested too deep", P.optim.sgd, cyclic)
+  refuses("a tensor of itself", "nested deeper", T.tensor, cyclic)
+  refuses("modules in modules", "nested more than", function()
+    local m = nn.dropout()
+    for _ = 1, 1e5 do m = nn.sequential { m } end
+  end)
+  refuses("a huge table", "to_table", function() return T.zeros(1):expand(2 ^ 40):to_table() end)
+  for _, history in ipairs { -1, 2 ^ 31, 2 ^ 40 } do
+    refuses("history " .. history, "history", P.optim.lbfgs, function(z) return z:sum() end, T.ones(1), 3, history)
+  end
+end)
+
 check.done()
