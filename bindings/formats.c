@@ -22,7 +22,7 @@ static int bundle_of(lua_State *L, pc_bundle **out, const pc_args *a) {
   for (lua_pushnil(L); lua_next(L, at) && rc == PC_OK; lua_pop(L, 1)) {
     if (!pc_text(L, -2) || !pc_to_tensor(L, -1)) {
       rc = pc_fail(PC_EARG, "formats: a table name -> tensor is expected, names without NUL bytes; entry %s is %s",
-                   pc_describe(L, -2), pc_describe(L, -1));
+                   pc_text(L, -2) ? pc_text(L, -2) : pc_describe(L, -2), pc_describe(L, -1));
       lua_pop(L, 2);
       break;
     }

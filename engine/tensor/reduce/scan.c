@@ -54,7 +54,7 @@ static int scan(const char *op, pc_tensor **out, const pc_tensor *x, const pc_va
   if (rc == PC_OK) {
     scan_job j = {cast, y, r.n, kind};
     int64_t grain = 16384 / (r.n > 0 ? r.n : 1);
-    pc_parallel_for(r.rows, grain > 0 ? grain : 1, scan_rows, &j);
+    if (pc_numel(y)) pc_parallel_for(r.rows, grain > 0 ? grain : 1, scan_rows, &j); /* 2^40 rows of nothing are none */
     rc = pc_rows_back(out, y, x, dim);
   }
   pc_tensor_release(y);
