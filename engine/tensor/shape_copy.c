@@ -101,9 +101,12 @@ static int tiled(pc_tensor **out, const char *op, const pc_tensor *x, const pc_v
     if (r == 1) continue;
     split_at(cur, i, &outer, &inner);
     int64_t row = size[i] * inner;
-    size[i] *= r;
     next = NULL;
-    rc = repeated(&next, cur, outer, row, r, n, size);
+    if (__builtin_mul_overflow(size[i], r, &size[i]))
+      rc = pc_fail(PC_ESHAPE, "%s: dimension %d of %s, %lld times, is too large", op, i + 1, pc_shape_str(cur),
+                   (long long)r);
+    else
+      rc = repeated(&next, cur, outer, row, r, n, size);
     pc_tensor_release(cur);
     cur = next;
   }
