@@ -28,6 +28,9 @@ static uintptr_t lowest(void) {
   pthread_attr_getstack(&a, &base, &bytes);
   pthread_attr_destroy(&a);
   size_t spare = bytes / 8 < MOST_SPARE ? bytes / 8 : MOST_SPARE;
+#ifdef __SANITIZE_ADDRESS__ /* it forgets no more than 64 MiB of frames that an error has left */
+  if (bytes > 48 << 20) spare = bytes - (48 << 20);
+#endif
   return base ? (uintptr_t)base + spare : 1;
 }
 
