@@ -137,12 +137,14 @@ int pc_fwd_repeat_interleave(pc_tensor **out, pc_tensor *const *in, int nin, con
     outer *= in[0]->size[dim];
     ndim = in[0]->ndim;
     memcpy(size, in[0]->size, sizeof size);
-    size[dim] *= r;
   } else {
     outer = pc_numel(in[0]);
     inner = 1;
-    size[0] = outer * r;
+    size[0] = outer;
   }
+  if (__builtin_mul_overflow(size[dim], r, &size[dim]))
+    return pc_fail(PC_ESHAPE, "repeat_interleave: dimension %d of %s, %lld times, is too large", dim + 1,
+                   pc_shape_str(in[0]), (long long)r);
   if ((rc = pc_contiguous(&dense, in[0])) < 0) return rc;
   rc = repeated(out, dense, outer, inner, r, ndim, size);
   pc_tensor_release(dense);

@@ -213,6 +213,7 @@ check.test("what is nested without end is refused", function()
     for _ = 1, 1e5 do m = nn.sequential { m } end
   end)
   refuses("repeats without end", "too large", function() return T.zeros(0, 2 ^ 40):tile(1, 2 ^ 53) end)
+  refuses("each entry without end", "too large", function() return T.zeros(1):expand(2 ^ 40):repeat_interleave(2 ^ 40) end)
   refuses("a huge table", "to_table", function() return T.zeros(1):expand(2 ^ 40):to_table() end)
   for _, history in ipairs { -1, 2 ^ 31, 2 ^ 40 } do
     refuses("history " .. history, "history", P.optim.lbfgs, function(z) return z:sum() end, T.ones(1), 3, history)
