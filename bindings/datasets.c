@@ -63,14 +63,9 @@ static int f_scenes(lua_State *L, pc_args *a) {
   pc_scenes *s;
   filters *fs = pc_calloc(1, sizeof *fs);
   if (!fs) return PC_ENOMEM;
-  pc_scenes_opts o = {.height = pc_arg_int(a, "height"),
-                      .width = pc_arg_int(a, "width"),
-                      .labels = pc_arg_str(a, "labels"),
-                      .cache_dir = pc_arg_str(a, "cache_dir"),
-                      .no_masks = !pc_arg_bool(a, "masks"),
-                      .factors = factors};
-  o.on_error =
-      pc_arg_str(a, "on_error") && !strcmp(pc_arg_str(a, "on_error"), "skip") ? PC_SCENES_SKIP : PC_SCENES_STOP;
+  pc_scenes_opts o = PC_SCENES_OPTS_INIT;
+  pc_args_options(a, &o);
+  o.factors = factors;
   int rc = add_filters(L, fs, pc_arg_at(a, "only"), 0);
   if (rc == PC_OK) rc = add_filters(L, fs, pc_arg_at(a, "exclude"), 1);
   if (rc == PC_OK && pc_arg_at(a, "factors")) {
@@ -101,22 +96,11 @@ static int f_emoji(lua_State *L, pc_args *a) {
     if ((n[k] = pc_list_of_strings(L, what, pc_arg_at(a, names[k]), lists[k], MAX_VALUES)) < 0) return n[k];
     if (n[k] == 0) return pc_fail(PC_EARG, "%s: an empty list; leave it out for all", what);
   }
-  if (pc_arg_int64(a, "seed") < 0)
-    return pc_fail(PC_EARG, "emoji: seed is 0 or more, not %lld", (long long)pc_arg_int64(a, "seed"));
-  double keep = pc_arg_num(a, "keep");
-  pc_emoji_opts o = {
-      .count = pc_arg_int64(a, "count") > 0 ? pc_arg_int64(a, "count") : -1,
-      .size = pc_arg_int64(a, "size") > 0 && pc_arg_int64(a, "size") < 1 << 20 ? pc_arg_int(a, "size") : -1,
-      .seed = (uint64_t)pc_arg_int64(a, "seed"),
-      .occlusion = pc_arg_num(a, "occlusion"),
-      .textures = lists[0],
-      .ntextures = n[0],
-      .animals = lists[1],
-      .nanimals = n[1],
-      .places = lists[2],
-      .nplaces = n[2],
-      .first = pc_arg_int64(a, "first") - 1,
-      .keep = keep > 0 && keep < 1e9 ? (int64_t)(keep * (1 << 20)) : -1};
+  pc_emoji_opts o = PC_EMOJI_OPTS_INIT;
+  pc_args_options(a, &o);
+  o.textures = lists[0], o.ntextures = n[0];
+  o.animals = lists[1], o.nanimals = n[1];
+  o.places = lists[2], o.nplaces = n[2];
   int rc = pc_emoji_open(&s, pc_arg_str(a, "assets"), &o);
   if (rc < 0) return rc;
   ((scenes_handle *)pc_new_object(L, "scenes", sizeof(scenes_handle)))->s = s;
@@ -304,26 +288,18 @@ static int f_split(lua_State *L, pc_args *a) {
   pc_split_pair pairs[16], cells[1024];
   const char *ignore[64];
   pc_split *s = NULL;
-  pc_split_opts o = {.preset = pc_arg_str(a, "preset"),
-                     .pairs = pairs,
-                     .cells = cells,
-                     .ignore = NULL,
-                     .fraction = pc_arg_num(a, "fraction"),
-                     .offset = pc_arg_int(a, "offset"),
-                     .unordered = pc_arg_bool(a, "unordered"),
-                     .val = pc_arg_num(a, "val"),
-                     .test = pc_arg_num(a, "test"),
-                     .pseudo = pc_arg_num(a, "pseudo"),
-                     .seed = (uint64_t)pc_arg_int64(a, "seed")};
-  int rc = pc_split_rule_parse(&o.rule, pc_arg_str(a, "rule"));
-  if (rc == PC_OK && (o.npairs = pairs_of(L, "split: pairs", pc_arg_at(a, "pairs"), pairs, 16)) < 0) rc = o.npairs;
+  pc_split_opts o = PC_SPLIT_OPTS_INIT;
+  int rc = PC_OK;
+  pc_args_options(a, &o);
+  o.pairs = pairs;
+  o.cells = cells;
+  if ((o.npairs = pairs_of(L, "split: pairs", pc_arg_at(a, "pairs"), pairs, 16)) < 0) rc = o.npairs;
   if (rc == PC_OK && (o.ncells = pairs_of(L, "split: cells", pc_arg_at(a, "cells"), cells, 1024)) < 0) rc = o.ncells;
   if (rc == PC_OK && pc_arg_at(a, "ignore")) {
     o.ignore = ignore;
     if ((o.nignore = pc_list_of_strings(L, "split: ignore", pc_arg_at(a, "ignore"), ignore, 64)) < 0) rc = o.nignore;
   }
   if (o.npairs == 0) o.pairs = NULL;
-  if (o.pairs) o.preset = NULL;
   if (rc == PC_OK) rc = pc_split_cells(&s, SCENES(a, "scenes"), &o);
   return rc < 0 ? rc : pc_push_split(L, s);
 }
@@ -345,7 +321,8 @@ static int batches_gc(lua_State *L) {
 static int f_batches(lua_State *L, pc_args *a) {
   pc_batches *b;
   int64_t n = pc_numel(pc_arg_tensor(a, "index")), batch = pc_arg_int64(a, "batch");
-  pc_batches_opts o = {.sequential = !pc_arg_bool(a, "shuffle"), .keep_last = pc_arg_bool(a, "keep_last") || batch > n};
+  pc_batches_opts o = {.sequential = !pc_arg_bool(a, "shuffle"),
+                       .keep_last = pc_arg_given(a, "keep_last") ? pc_arg_bool(a, "keep_last") : batch > n};
   int rc = pc_batches_new(&b, pc_arg_tensor(a, "index"), batch, (uint64_t)pc_arg_int64(a, "seed"), &o);
   if (rc < 0) return rc;
   ((batches_handle *)pc_new_object(L, "batches", sizeof(batches_handle)))->b = b;
@@ -384,38 +361,29 @@ static const pc_luafn batches_methods[] = {
     {0}};
 
 static const pc_luafn functions[] = {
-    {"scenes",
-     "dir:str, height:int(0..)=0, width:int(0..)=0, labels:str?, on_error:str(stop|skip)=stop, cache_dir:str?, "
-     "masks:bool=true, "
-     "only:table?, "
-     "exclude:table?, factors:table?",
-     f_scenes, "a folder of PNGs with labels.csv; only/exclude = {column = {values}}; decoded once into a mapped cache",
-     0},
-    {"emoji",
-     "assets:str=experiments/data/assets, count:int64=1000, size:int(1..)=64, seed:int64=0, "
-     "occlusion:num(0..1)=0, textures:table?, "
-     "animals:table?, places:table?, first:int64=1, keep:num(0..)=512",
-     f_emoji,
+    {"scenes", "dir:str, @, only:table?, exclude:table?, factors:table?", f_scenes,
+     "a folder of PNGs with labels.csv; only/exclude = {column = {values}}; decoded once into a mapped cache", 0, NULL,
+     &pc_scenes_options},
+    {"emoji", "assets:str=experiments/data/assets, @, textures:table?, animals:table?, places:table?", f_emoji,
      "composed scenes, as many as wanted: animal cut-outs (assets/emoji) on photographs of places (assets/panoramas) "
      "-> "
      "scenes; textures of Default, Blue, Red, Grass, Stone; occlusion 0..1 brings the two together; image i depends on "
      "seed and first alone; pixels above keep MiB are drawn when asked for",
-     0},
-    {"split",
-     "scenes:scenes, preset:str=background, pairs:table?, rule:str=band, fraction:num(0..1)=0.25, offset:int=0, "
-     "cells:table?, "
-     "unordered:bool=false, ignore:table?, val:num(-1..1)=0.1, test:num(-1..1)=-1, pseudo:num(0..1)=0, seed:int64=0",
-     f_split,
+     0, NULL, &pc_emoji_options},
+    {"split", "scenes:scenes, @, pairs:table?, cells:table?, ignore:table?", f_split,
      "held-out combinations -> {id_train, id_val, id_test, pseudo_ood, ood (i64 indices), digest, cells (text), cell "
      "(u8 rows x columns: 0 ID, 1 pseudo-OOD, 2 OOD), count (images), rows, columns (names), row_factor, "
      "column_factor}; "
-     "presets background, texture, object; see pictures.split",
-     0},
+     "val, test: shares of the ID images, 0: none; see pictures.split",
+     0, NULL, &pc_split_options},
     {"licence", "dir:str", f_licence,
      "licence of a folder of scenes, without opening it -> name, notice, restricted; from its file LICENSE, or PUG's",
      0},
-    {"batches", "index:tensor, batch:int(1..), seed:int64=0, shuffle:bool=true, keep_last:bool=false", f_batches,
-     "batches of indices, shuffled anew each epoch, resumable", 0},
+    {"batches", "index:tensor, batch:int(1..), seed:int64=0, shuffle:bool=true, keep_last:bool?", f_batches,
+     "batches of indices, shuffled anew each epoch, resumable; keep_last: an epoch may end with a smaller one (left "
+     "out: "
+     "only when there are fewer indices than a batch)",
+     0},
     {0}};
 
 int luaopen_percept_datasets(lua_State *L) {

@@ -20,19 +20,8 @@ static int numbers(lua_State *L, const char *what, int at, double *out, int n) {
 }
 
 static int read_options(lua_State *L, pc_args *a, pc_sprites_opts *o, const char **shapes) {
-  double gap[2] = {0, 0}, anchor = pc_arg_num(a, "anchor");
-  *o =
-      (pc_sprites_opts){.objects = pc_arg_int(a, "objects"),
-                        .height = pc_arg_int(a, "height"),
-                        .width = (int)(pc_arg_given(a, "width") ? pc_arg_int64(a, "width") : pc_arg_int64(a, "height")),
-                        .samples = pc_arg_int(a, "samples"),
-                        .saturation = pc_arg_num(a, "saturation"),
-                        .value = pc_arg_num(a, "value"),
-                        .delta = pc_arg_num(a, "delta"),
-                        .anchor = anchor > 0 ? anchor : -1,
-                        .min_distance = pc_arg_num(a, "min_distance"),
-                        .seed = (uint64_t)pc_arg_int64(a, "seed"),
-                        .first = pc_arg_int64(a, "first") - 1};
+  *o = (pc_sprites_opts)PC_SPRITES_OPTS_INIT;
+  pc_args_options(a, o);
   int rc = PC_OK;
   if (pc_arg_at(a, "shapes")) {
     if ((o->nshapes = pc_list_of_strings(L, "sprites: shapes", pc_arg_at(a, "shapes"), shapes, 16)) < 0)
@@ -45,15 +34,13 @@ static int read_options(lua_State *L, pc_args *a, pc_sprites_opts *o, const char
     double *to;
   } lists[] = {{"x", 2, o->x},     {"y", 2, o->y},         {"scale", 2, o->scale},
                {"hue", 2, o->hue}, {"angle", 2, o->angle}, {"background", 3, o->background},
-               {"gap", 2, gap}};
+               {"gap", 2, o->gap}};
   for (size_t i = 0; i < sizeof lists / sizeof *lists && rc == PC_OK; i++) {
     char what[40];
     snprintf(what, sizeof what, "sprites: %s", lists[i].name);
     rc = numbers(L, what, pc_arg_at(a, lists[i].name), lists[i].to, lists[i].n);
   }
-  o->gap_lo = gap[0];
-  o->gap_hi = gap[1];
-  return rc < 0 ? rc : pc_sprites_sampler_parse(&o->sampler, pc_arg_str(a, "sampler"));
+  return rc;
 }
 
 static int f_sprites(lua_State *L, pc_args *a) {
@@ -78,46 +65,24 @@ static int f_sprites(lua_State *L, pc_args *a) {
 }
 
 static int f_split_latents(lua_State *L, pc_args *a) {
-  static const char *const rules[] = {"diagonal", "planes", "gap"};
   pc_split *s = NULL;
-  double gap[2] = {0, 0};
-  pc_split_latents_opts o = {.delta = pc_arg_num(a, "delta"),
-                             .no_shift = pc_arg_int64(a, "shift") == 0,
-                             .shift_dim = pc_arg_int(a, "shift") - 1,
-                             .anchor = pc_arg_num(a, "anchor"),
-                             .tolerance = pc_arg_num(a, "tolerance"),
-                             .val = pc_arg_num(a, "val"),
-                             .test = pc_arg_num(a, "test"),
-                             .seed = (uint64_t)pc_arg_int64(a, "seed")};
-  for (int i = 0; i < 3; i++)
-    if (!strcmp(pc_arg_str(a, "rule"), rules[i])) o.rule = (pc_latent_rule)i;
-  if (o.no_shift) o.shift_dim = 0;
-  int rc = numbers(L, "split_latents: gap", pc_arg_at(a, "gap"), gap, 2);
-  o.gap_lo = gap[0];
-  o.gap_hi = gap[1];
+  pc_split_latents_opts o = PC_SPLIT_LATENTS_OPTS_INIT;
+  pc_args_options(a, &o);
+  int rc = numbers(L, "split_latents: gap", pc_arg_at(a, "gap"), o.gap, 2);
   if (rc == PC_OK) rc = pc_split_latents(&s, pc_arg_tensor(a, "unit"), &o);
   return rc < 0 ? rc : pc_push_split(L, s);
 }
 
 static const pc_luafn functions[] = {
     {"sprites",
-     "n:int64(1..), objects:int(1..)=2, height:int(1..)=64, width:int(1..)?, samples:int(1..)=5, shapes:table?, "
-     "x:table?, y:table?, scale:table?, "
-     "hue:table?, "
-     "angle:table?, saturation:num(0..1)=1, value:num(0..1)=1, background:table?, dtype:dtype=f32, "
-     "sampler:str(random|diagonal|off_diagonal|planes|planes_gap)=random, delta:num(0..)=0.125, anchor:num=0.5, "
-     "gap:table?, "
-     "min_distance:num(0..)=0, seed:int64=0, first:int64(1..)=1",
+     "n:int64(1..), @, shapes:table?, x:table?, y:table?, scale:table?, hue:table?, angle:table?, background:table?, "
+     "gap:table?, dtype:dtype=f32",
      f_sprites,
      "n images of coloured shapes -> {images (n,H,W,3), masks u8 (n,H,W), latents, unit (n,objects,6)}; ranges are "
      "{lo, hi}",
-     0},
-    {"split_latents",
-     "unit:tensor, rule:str(diagonal|planes|gap)=diagonal, delta:num(0..)=0.125, shift:int=2, anchor:num=0.5, "
-     "tolerance:num(0..)=1e-6, gap:table?, "
-     "val:num(0..1)=0.1, test:num(-1..1)=-1, seed:int64=0",
-     f_split_latents, "ID and OOD of unit latents (N,K,L) by rule; shift: the latent that was moved by k/K (0: none)",
-     0},
+     0, NULL, &pc_sprites_options},
+    {"split_latents", "unit:tensor, @, gap:table?", f_split_latents, "ID and OOD of unit latents (N,K,L) by rule", 0,
+     NULL, &pc_split_latents_options},
     {0}};
 
 void pc_open_sprites(lua_State *L) { pc_register(L, "datasets", functions); }

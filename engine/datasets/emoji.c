@@ -271,8 +271,8 @@ static void draw_range(int64_t begin, int64_t end, void *ctx) {
 
 static int draw_all(maker *m) {
   pc_scenes *ds = m->ds;
-  int64_t n = ds->n, pixels = ds->height * ds->width, keep = m->o->keep ? m->o->keep : (int64_t)512 << 20;
-  if (n * pixels * 4 <= keep) {
+  int64_t n = ds->n, pixels = ds->height * ds->width, bytes = n * pixels * 4;
+  if ((double)bytes <= m->o->keep * (1 << 20)) {
     if (!(ds->block = pc_malloc((size_t)(n * pixels * 4))))
       return pc_error_prefix(PC_ENOMEM, "emoji: %.1f MiB of pixels (a smaller keep draws them when they are asked for)",
                              (double)(n * pixels * 4) / (1 << 20));
@@ -353,27 +353,17 @@ static int set_digest(maker *m) {
   return PC_OK;
 }
 
-static int check_options(const pc_emoji_opts *o) {
-  if (o->count < 0 || o->count > (int64_t)1 << 31)
-    return pc_fail(PC_EARG, "emoji: count is the number of images, 1 or more, not %lld", (long long)o->count);
-  if (o->size && (o->size < 8 || o->size > 1024))
-    return pc_fail(PC_EARG, "emoji: size is a side in pixels, 8 to 1024, not %d", o->size);
-  if (!(o->occlusion >= 0 && o->occlusion <= 1))
-    return pc_fail(PC_EARG, "emoji: occlusion goes from 0 (apart) to 1 (brought together), not %g", o->occlusion);
-  if (o->first < 0 || o->first > (int64_t)1 << 52)
-    return pc_fail(PC_EARG, "emoji: first is the number of the first image, 0 or more, not %lld", (long long)o->first);
-  return PC_OK;
-}
+PC_OPTIONS_TABLE(pc_emoji_options, "emoji", pc_emoji_opts, PC_EMOJI_OPTIONS);
 
 static int make(maker *m) {
   pc_scenes *ds = m->ds;
   pc_emoji *e = m->e;
   int rc;
   ds->refs = 1;
-  ds->n = ds->nsel = m->o->count ? m->o->count : 1000;
-  ds->height = ds->width = e->size = m->o->size ? m->o->size : 64;
-  e->seed = m->o->seed;
-  e->first = m->o->first;
+  ds->n = ds->nsel = m->o->count;
+  ds->height = ds->width = e->size = m->o->size;
+  e->seed = (uint64_t)m->o->seed;
+  e->first = m->o->first - PC_INDEX_BASE;
   e->occlusion = m->o->occlusion;
   ds->dir = pc_strdup(m->assets);
   if ((rc = pc_licence_copy(&ds->licence, "MIT (cut-outs) and CC0 (places)",
@@ -399,11 +389,11 @@ static int make(maker *m) {
 }
 
 int pc_emoji_open(pc_scenes **out, const char *assets, const pc_emoji_opts *opts) {
-  static const pc_emoji_opts none;
-  maker m = {.o = opts ? opts : &none, .assets = assets};
+  static const pc_emoji_opts defaults = PC_EMOJI_OPTS_INIT;
+  maker m = {.o = opts ? opts : &defaults, .assets = assets};
   int rc;
   *out = NULL;
-  if ((rc = check_options(m.o)) < 0) return rc;
+  if ((rc = pc_options_check(&pc_emoji_options, "emoji", m.o)) < 0) return rc;
   m.e = pc_calloc(1, sizeof *m.e);
   m.ds = pc_calloc(1, sizeof *m.ds);
   rc = m.e && m.ds ? make(&m) : PC_ENOMEM;

@@ -20,7 +20,7 @@
  *
  * Image i is a function of (assets, seed, first + i, size, the lists, occlusion) alone:
  * not of count, nor of the number of threads. Images are drawn in parallel
- * once and kept when they take less than opts.keep bytes, else drawn whenever
+ * once and kept when they take less than opts.keep, else drawn whenever
  * they are asked for (a fraction of a millisecond each). The digest covers the
  * table, the size and the assets' pixels.
  *
@@ -33,21 +33,27 @@
 
 #include "datasets/scenes.h"
 
+#define PC_EMOJI_OPTIONS(X, S)                                                                    \
+  X(S, int64, count, "1..2147483648", 1000, "images", "")                                         \
+  X(S, int, size, "8..1024", 64, "pixels", "height and width")                                    \
+  X(S, int64, seed, "0..", 0, "", "which endless set")                                            \
+  X(S, num, occlusion, "0..1", 0, "", "0: never meant to overlap; 1: brought together")           \
+  X(S, int64, first, "1..4503599627370496", 1, "", "number of the first image: parts of one set") \
+  X(S, num, keep, "0..", 512, "MiB", "pixels kept in memory at most; more are drawn when asked for")
+
 typedef struct pc_emoji_opts {
-  int64_t count;               /* images; 0: 1000 */
-  int size;                    /* height and width, 8 to 1024; 0: 64 */
-  uint64_t seed;               /* which endless set */
-  int64_t first;               /* number of its first image: parts of one set */
+  PC_EMOJI_OPTIONS(PC_OPTION_FIELD, )
   const char *const *places;   /* names; NULL: all of the folder */
   const char *const *animals;  /* names; NULL: all of the folder */
   const char *const *textures; /* of Default, Blue, Red, Grass, Stone; NULL: Default */
   int nplaces, nanimals, ntextures;
-  double occlusion; /* 0 (never meant to overlap) to 1 */
-  int64_t keep;     /* bytes of pixels kept in memory at most; 0: 512 MiB; negative: none */
   /* From the calling thread while drawing; nonzero stops with PC_EINTR. */
   int (*progress)(int64_t done, int64_t total, void *ctx);
   void *progress_ctx;
 } pc_emoji_opts;
+#define PC_EMOJI_OPTS_INIT \
+  { PC_EMOJI_OPTIONS(PC_OPTION_INIT, ) }
+extern const pc_options pc_emoji_options;
 
 /* opts may be NULL. PC_ENOTFOUND names a folder, animal or place that is not there and lists those that are. */
 int pc_emoji_open(pc_scenes **out, const char *assets, const pc_emoji_opts *opts);

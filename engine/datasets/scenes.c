@@ -46,7 +46,7 @@ static int read_table(pc_scenes *ds, const pc_scenes_opts *opts) {
   if (rc < 0) return rc;
   if ((rc = pc_csv_read(&ds->csv, path)) < 0) return pc_error_prefix(rc, "scenes");
   if ((rc = pc_csv_column(&ds->name_col, ds->csv, "filename")) < 0) return pc_error_prefix(rc, "scenes");
-  ds->mask_col = opts->no_masks ? -1 : pc_csv_find(ds->csv, "maskname");
+  ds->mask_col = opts->masks ? pc_csv_find(ds->csv, "maskname") : -1;
   if (pc_csv_rows(ds->csv) == 0) return pc_fail(PC_EFORMAT, "scenes: %s: a header and no rows", path);
   return pc_licence_of(&ds->licence, ds->dir, strrchr(path, '/') + 1, ds->csv);
 }
@@ -80,15 +80,15 @@ static int number(pc_scenes *ds) {
                             (long long)(ds->nsel - ds->n), (long long)ds->nsel, ds->report);
 }
 
+PC_OPTIONS_TABLE(pc_scenes_options, "scenes", pc_scenes_opts, PC_SCENES_OPTIONS);
+
 int pc_scenes_open(pc_scenes **out, const char *dir, const pc_scenes_opts *opts) {
-  static const pc_scenes_opts none;
+  static const pc_scenes_opts defaults = PC_SCENES_OPTS_INIT;
   pc_scenes *ds;
   int rc;
   *out = NULL;
-  if (!opts) opts = &none;
-  if (opts->height < 0 || opts->width < 0 || opts->height > 1 << 14 || opts->width > 1 << 14)
-    return pc_fail(PC_EARG, "scenes: height %d, width %d: a side has 1 to %d pixels, or 0 for as stored", opts->height,
-                   opts->width, 1 << 14);
+  if (!opts) opts = &defaults;
+  if ((rc = pc_options_check(&pc_scenes_options, "scenes", opts)) < 0) return rc;
   if (!(ds = pc_calloc(1, sizeof *ds))) return PC_ENOMEM;
   ds->refs = 1;
   ds->mask_col = -1;

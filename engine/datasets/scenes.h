@@ -30,6 +30,7 @@
 
 #include <stdint.h>
 
+#include "base/options.h"
 #include "datasets/licence.h"
 #include "tensor/tensor.h"
 
@@ -46,12 +47,17 @@ typedef struct pc_scenes_filter {
 
 typedef enum pc_scenes_on_error { PC_SCENES_STOP, PC_SCENES_SKIP } pc_scenes_on_error;
 
+/* Without height and width pictures are as stored, all equal; with one of them they keep the first one's aspect. */
+#define PC_SCENES_OPTIONS(X, S)                                                                                       \
+  X(S, maybe_int, height, "1..16384", 0, "pixels", "left out: as stored, or by width and the first picture's aspect") \
+  X(S, maybe_int, width, "1..16384", 0, "pixels", "likewise")                                                         \
+  X(S, str, labels, "", NULL, "", "the table's file inside of dir; left out: found")                                  \
+  X(S, choice, on_error, "stop|skip", PC_SCENES_STOP, "", "unreadable pictures: an error, or left out with a note")   \
+  X(S, str, cache_dir, "any", NULL, "", "empty: no cache")                                                            \
+  X(S, bool, masks, "", 1, "", "")
+
 typedef struct pc_scenes_opts {
-  int height, width;  /* 0, 0: as stored, all pictures equal; one of them 0: keeps the first picture's aspect */
-  const char *labels; /* the CSV's name inside dir; NULL: found */
-  pc_scenes_on_error on_error;     /* unreadable pictures: an error naming them, or left out with a note */
-  const char *cache_dir;           /* NULL: see above; "": no cache */
-  int no_masks;                    /* leave the mask column alone */
+  PC_SCENES_OPTIONS(PC_OPTION_FIELD, )
   const pc_scenes_filter *filters; /* all have to hold */
   int nfilters;
   const char *const *factors; /* numeric columns to take as factors all the same (camera_yaw, variant) */
@@ -60,6 +66,9 @@ typedef struct pc_scenes_opts {
   int (*progress)(int64_t done, int64_t total, void *ctx);
   void *progress_ctx;
 } pc_scenes_opts;
+#define PC_SCENES_OPTS_INIT \
+  { PC_SCENES_OPTIONS(PC_OPTION_INIT, ) }
+extern const pc_options pc_scenes_options;
 
 /* opts may be NULL. */
 int pc_scenes_open(pc_scenes **out, const char *dir, const pc_scenes_opts *opts);

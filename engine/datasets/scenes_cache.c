@@ -134,7 +134,7 @@ static int find_all(loader *l) {
   int last[2] = {0, 0};
   XXH3_INITSTATE(&h);
   XXH3_128bits_reset(&h);
-  int64_t fixed[6] = {DECODER_VERSION, l->opts->height, l->opts->width, ds->name_col, ds->mask_col, ds->nsel};
+  int64_t fixed[6] = {DECODER_VERSION, l->opts->height.value, l->opts->width.value, ds->name_col, ds->mask_col, ds->nsel};
   XXH3_128bits_update(&h, fixed, sizeof fixed);
   XXH3_128bits_update(&h, pc_csv_digest(ds->csv), PC_DIGEST_SIZE - 1);
   for (int64_t i = 0; i < ds->nsel; i++)
@@ -205,7 +205,7 @@ static int decode_one(loader *l, int64_t i) {
   int rc;
   make_path(path, l, ds->sel[i], ds->name_col, l->layout[i]);
   if ((rc = pc_png_decode(&im, path, 3)) < 0) goto failed;
-  if (!l->opts->height && !l->opts->width && (im.height != ds->height || im.width != ds->width)) {
+  if (!l->opts->height.given && !l->opts->width.given && (im.height != ds->height || im.width != ds->width)) {
     snprintf(text, sizeof text, "%s: %lld x %lld pixels, the first picture has %lld x %lld; give height and width",
              relative(l, path), (long long)im.height, (long long)im.width, (long long)ds->height, (long long)ds->width);
     rc = PC_EFORMAT;
@@ -269,8 +269,8 @@ static int fix_size(loader *l) {
   pc_scenes *ds = l->ds;
   pc_image im = {0};
   char path[PATH_MAX_LEN];
-  ds->height = l->opts->height;
-  ds->width = l->opts->width;
+  ds->height = l->opts->height.value;
+  ds->width = l->opts->width.value;
   if (ds->height && ds->width) return PC_OK;
   for (int64_t i = 0; i < ds->nsel; i++) {
     if (l->failure[i]) continue;
@@ -373,7 +373,7 @@ static char *cache_name(const loader *l, char *why, size_t why_size) {
     const char *d = real ? real : l->ds->dir;
     XXH3_128bits_update(&h, d, strlen(d) + 1);
     XXH3_128bits_update(&h, l->ds->sel, (size_t)l->ds->nsel * sizeof *l->ds->sel);
-    int64_t asked[2] = {l->opts->height, l->opts->width};
+    int64_t asked[2] = {l->opts->height.value, l->opts->width.value};
     XXH3_128bits_update(&h, asked, sizeof asked);
     XXH128_hash_t v = XXH3_128bits_digest(&h);
     snprintf(id, sizeof id, "%016llx%016llx", (unsigned long long)v.high64, (unsigned long long)v.low64);

@@ -23,13 +23,6 @@ typedef struct plan {
   int64_t *free_row[MAX_PAIRS], *free_col[MAX_PAIRS]; /* occurring ID cells left to each value, by this pair */
 } plan;
 
-int pc_split_rule_parse(pc_split_rule *out, const char *name) {
-  static const char *const names[] = {"band", "random", "list"};
-  for (int i = 0; i < 3; i++)
-    if (!strcmp(name, names[i])) return *out = (pc_split_rule)i, PC_OK;
-  return pc_fail(PC_EARG, "split: no rule '%s'; there are: band, random, list", name);
-}
-
 static int choose_pairs(plan *p) {
   static const pc_split_pair background[] = {{"character_name", "world_name"}, {"character2_name", "world_name"}};
   static const pc_split_pair texture[] = {{"character_name", "character_texture"},
@@ -279,13 +272,9 @@ static int hold_out_list(plan *p) {
 }
 
 static int choose_cells(plan *p) {
-  double fraction = p->o->fraction == 0 ? 0.25 : p->o->fraction;
+  double fraction = p->o->fraction;
   int rc = PC_OK;
-  if (!(fraction > 0 && fraction < 1))
-    return pc_fail(PC_EARG, "split: fraction is the share of cells held out, between 0 and 1, not %g", fraction);
-  if (!(p->o->pseudo >= 0 && p->o->pseudo < 1))
-    return pc_fail(PC_EARG, "split: pseudo is a share of the ID cells, from 0 to below 1, not %g", p->o->pseudo);
-  switch (p->o->rule) {
+  switch ((pc_split_rule)p->o->rule) {
     case PC_SPLIT_BAND: hold_out_band(p, fraction); break;
     case PC_SPLIT_RANDOM: rc = take_random(p, fraction, PC_CELL_OOD, PC_SPLIT_STREAM_CELLS); break;
     case PC_SPLIT_LIST: rc = hold_out_list(p); break;
@@ -339,7 +328,7 @@ static int divide(plan *p) {
   uint8_t *kind = pc_malloc((size_t)n);
   if (!kind) return PC_ENOMEM;
   for (int64_t i = 0; i < n; i++) kind[i] = (uint8_t)kind_of(p, i);
-  int rc = pc_split_divide(p->s, kind, n, p->o->val, p->o->test, p->o->seed);
+  int rc = pc_split_divide(p->s, kind, n, p->o->val, p->o->test, (uint64_t)p->o->seed);
   pc_free(kind);
   if (rc == PC_OK && p->o->pseudo > 0 && pc_numel(p->s->pseudo_ood) == 0)
     rc = pc_fail(
@@ -360,11 +349,14 @@ static void mirror(plan *p) {
     }
 }
 
+PC_OPTIONS_TABLE(pc_split_options, "split", pc_split_opts, PC_SPLIT_OPTIONS);
+
 int pc_split_cells(pc_split **out, const pc_scenes *ds, const pc_split_opts *opts) {
-  static const pc_split_opts none;
-  plan p = {.ds = ds, .o = opts ? opts : &none};
+  static const pc_split_opts defaults = PC_SPLIT_OPTS_INIT;
+  plan p = {.ds = ds, .o = opts ? opts : &defaults};
   int rc;
   *out = NULL;
+  if ((rc = pc_options_check(&pc_split_options, "split", p.o)) < 0) return rc;
   if (!(p.s = pc_calloc(1, sizeof *p.s))) return PC_ENOMEM;
   if ((rc = choose_pairs(&p)) == PC_OK && (rc = build_matrix(&p)) == PC_OK && (rc = choose_cells(&p)) == PC_OK &&
       (rc = divide(&p)) == PC_OK)

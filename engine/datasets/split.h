@@ -40,6 +40,7 @@
 
 #include <stdint.h>
 
+#include "base/options.h"
 #include "datasets/scenes.h"
 #include "formats/file.h"
 #include "tensor/tensor.h"
@@ -49,24 +50,33 @@ typedef struct pc_split_pair {
 } pc_split_pair;
 
 typedef enum pc_split_rule { PC_SPLIT_BAND, PC_SPLIT_RANDOM, PC_SPLIT_LIST } pc_split_rule;
-int pc_split_rule_parse(pc_split_rule *out, const char *name); /* "band", "random", "list" */
+
+/* Shares of the ID images that are not trained on; 0: none. */
+#define PC_SPLIT_SHARES(X, S)                                               \
+  X(S, num, val, "0..<1", 0.1, "", "share of the ID images for validation") \
+  X(S, num, test, "0..<1", 0, "", "likewise for testing")
+#define PC_SPLIT_OPTIONS(X, S)                                                                             \
+  X(S, str, preset, "", NULL, "", "PUG's pairs: background (where no pairs are given), texture or object") \
+  X(S, choice, rule, "band|random|list", PC_SPLIT_BAND, "", "which cells are held out")                    \
+  X(S, num, fraction, "0<..<1", 0.25, "", "of the cells, of rules band and random")                        \
+  X(S, int, offset, "", 0, "", "which band")                                                               \
+  X(S, bool, unordered, "", 0, "", "(u,v) and (v,u) are one cell; also by preset object")                  \
+  PC_SPLIT_SHARES(X, S)                                                                                    \
+  X(S, num, pseudo, "0..<1", 0, "", "share of the ID cells made pseudo-OOD")                               \
+  X(S, int64, seed, "", 0, "", "")
 
 typedef struct pc_split_opts {
-  const char *preset;         /* "background" (also when nothing is given), "texture", "object": PUG's pairs */
+  PC_SPLIT_OPTIONS(PC_OPTION_FIELD, )
   const pc_split_pair *pairs; /* factor names; instead of a preset */
   int npairs;
-  pc_split_rule rule;
-  double fraction;            /* of cells held out; 0: 0.25 */
-  int offset;                 /* band: which one */
   const pc_split_pair *cells; /* list: values (of a, of b) */
   int ncells;
-  int unordered;             /* (u,v) and (v,u) are one cell; set by preset "object" */
   const char *const *ignore; /* values that form no cell; NULL: "blank" */
   int nignore;
-  double val, test; /* shares of the ID images; val 0: 0.1, test 0: none; negative: none */
-  double pseudo;    /* share of the ID cells made pseudo-OOD; 0: none */
-  uint64_t seed;
 } pc_split_opts;
+#define PC_SPLIT_OPTS_INIT \
+  { PC_SPLIT_OPTIONS(PC_OPTION_INIT, ) }
+extern const pc_options pc_split_options;
 
 typedef enum pc_cell { PC_CELL_ID, PC_CELL_PSEUDO, PC_CELL_OOD } pc_cell;
 
@@ -91,25 +101,35 @@ char *pc_split_describe(const pc_split *s);
 
 /* unit: f32 or f64 (N,K,L) in [0,1], K slots of L latents.
  *   diagonal  ID when for every latent l the K values lie within `delta` of
- *             the diagonal: |u_l - mean(u_l)|_2 <= delta. Latent `shift_dim`
+ *             the diagonal: |u_l - mean(u_l)|_2 <= delta. Latent `shift`
  *             has been moved by k/K mod 1 in slot k (to prevent overlap) and
  *             is moved back first.
  *   planes    ID when all slots but one sit at `anchor` (within `tolerance`).
  *   gap       as planes, and no latent of the free slot lies inside
- *             (gap_lo, gap_hi). */
+ *             `gap`. */
 typedef enum pc_latent_rule { PC_LATENT_DIAGONAL, PC_LATENT_PLANES, PC_LATENT_GAP } pc_latent_rule;
 
+/* Of sprites, too: their sampler and this split agree. */
+#define PC_LATENT_DELTA(X, S)  X(S, num, delta, "0<..", 0.125, "", "radius about the diagonal that is ID")
+#define PC_LATENT_ANCHOR(X, S) X(S, num, anchor, "0..1", 0.5, "", "where the other slots of a plane sit")
+#define PC_LATENT_GAP_INIT \
+  { .05, .45 }
+#define PC_SPLIT_LATENTS_OPTIONS(X, S)                                                    \
+  X(S, choice, rule, "diagonal|planes|gap", PC_LATENT_DIAGONAL, "", "")                   \
+  PC_LATENT_DELTA(X, S)                                                                   \
+  X(S, int, shift, "0..", 2, "", "the latent that was moved by k/K, from 1; 0: none was") \
+  PC_LATENT_ANCHOR(X, S)                                                                  \
+  X(S, num, tolerance, "0..", 1e-6, "", "how near to the anchor is at it")                \
+  PC_SPLIT_SHARES(X, S)                                                                   \
+  X(S, int64, seed, "", 0, "", "")
+
 typedef struct pc_split_latents_opts {
-  pc_latent_rule rule;
-  double delta;          /* 0: 0.125 */
-  int no_shift;          /* no latent has been moved */
-  int shift_dim;         /* which one has; 0-based */
-  double anchor;         /* in [0,1] */
-  double tolerance;      /* 0: 1e-6 */
-  double gap_lo, gap_hi; /* 0, 0: .05, .45 */
-  double val, test;      /* as above */
-  uint64_t seed;
+  PC_SPLIT_LATENTS_OPTIONS(PC_OPTION_FIELD, )
+  double gap[2]; /* of rule gap: ascending */
 } pc_split_latents_opts;
+#define PC_SPLIT_LATENTS_OPTS_INIT \
+  { PC_SPLIT_LATENTS_OPTIONS(PC_OPTION_INIT, ).gap = PC_LATENT_GAP_INIT }
+extern const pc_options pc_split_latents_options;
 
 int pc_split_latents(pc_split **out, const pc_tensor *unit, const pc_split_latents_opts *opts);
 

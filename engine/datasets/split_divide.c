@@ -16,13 +16,10 @@ static int emit(pc_tensor **out, int64_t *list, int64_t n) {
   return pc_tensor_from(out, PC_I64, 1, &n, list);
 }
 
-static int share(int64_t *out, const char *what, double v, double unset, int64_t n) {
-  if (v == 0) v = unset;
-  if (v < 0) v = 0;
-  if (!(v < 1)) return pc_fail(PC_EARG, "split: %s is a share of the ID images below 1, not %g", what, v);
-  *out = (int64_t)(v * (double)n + 0.5);
-  if (v > 0 && *out == 0) *out = 1;
-  return PC_OK;
+/* A share that was asked for has one image at least. */
+static int64_t share(double v, int64_t n) {
+  int64_t k = (int64_t)(v * (double)n + 0.5);
+  return v > 0 && k == 0 ? 1 : k;
 }
 
 static int digest(pc_split *s) {
@@ -53,7 +50,8 @@ int pc_split_divide(pc_split *s, const uint8_t *kind, int64_t n, double val, dou
     if (kind[i] == PC_CELL_PSEUDO) pseudo[npseudo++] = i + PC_INDEX_BASE;
     if (kind[i] == PC_CELL_OOD) ood[nood++] = i + PC_INDEX_BASE;
   }
-  if ((rc = share(&nval, "val", val, 0.1, nid)) < 0 || (rc = share(&ntest, "test", test, 0, nid)) < 0) goto done;
+  nval = share(val, nid);
+  ntest = share(test, nid);
   if (nood == 0) {
     rc = pc_fail(PC_EARG, "split: none of the %lld images is out-of-domain; hold out more, or move the offset",
                  (long long)n);

@@ -10,21 +10,15 @@
 
 #define TRIES 5000
 
-int pc_sprites_sampler_parse(pc_sprites_sampler *out, const char *name) {
-  static const char *const names[] = {"random", "diagonal", "off_diagonal", "planes", "planes_gap"};
-  for (int i = 0; i < 5; i++)
-    if (!strcmp(name, names[i])) return *out = (pc_sprites_sampler)i, PC_OK;
-  return pc_fail(PC_EARG, "sprites: no sampler '%s'; there are: random, diagonal, off_diagonal, planes, planes_gap",
-                 name);
-}
-
 /* ---- options ---- */
 
+const char *const pc_sprites_shapes[] = {"square", "triangle", "circle"};
+PC_OPTIONS_TABLE(pc_sprites_options, "sprites", pc_sprites_opts, PC_SPRITES_OPTIONS);
+
 static int resolve_shapes(pc_sprites_world *w, const pc_sprites_opts *o) {
-  static const char *const usual[] = {"square", "triangle", "circle"};
-  const char *const *names = o->nshapes ? o->shapes : usual;
-  w->nshapes = o->nshapes ? o->nshapes : 3;
-  if (w->nshapes < 0 || w->nshapes > PC_SHAPE_KINDS)
+  const char *const *names = o->shapes;
+  w->nshapes = o->nshapes;
+  if (w->nshapes < 1 || w->nshapes > PC_SHAPE_KINDS)
     return pc_fail(PC_EARG, "sprites: %d shapes; 1 to %d", w->nshapes, PC_SHAPE_KINDS);
   for (int i = 0; i < w->nshapes; i++)
     if ((w->shape[i] = pc_sprites_shape_kind(names[i])) < 0)
@@ -35,11 +29,10 @@ static int resolve_shapes(pc_sprites_world *w, const pc_sprites_opts *o) {
   return PC_OK;
 }
 
-static int resolve_range(pc_sprites_world *w, int latent, const char *name, const double given[2], double lo, double hi,
-                         double least, double most) {
-  int unset = given[0] == 0 && given[1] == 0;
-  w->lo[latent] = unset ? lo : given[0];
-  w->hi[latent] = unset ? hi : given[1];
+static int resolve_range(pc_sprites_world *w, int latent, const char *name, const double given[2], double least,
+                         double most) {
+  w->lo[latent] = given[0];
+  w->hi[latent] = given[1];
   if (!(w->lo[latent] >= least && w->lo[latent] <= w->hi[latent] && w->hi[latent] <= most))
     return pc_fail(PC_EARG, "sprites: %s goes from %g to %g; an ascending range inside [%g, %g] is needed", name,
                    w->lo[latent], w->hi[latent], least, most);
@@ -47,43 +40,41 @@ static int resolve_range(pc_sprites_world *w, int latent, const char *name, cons
 }
 
 int pc_sprites_resolve(pc_sprites_world *w, const pc_sprites_opts *opts) {
-  static const pc_sprites_opts none;
-  const pc_sprites_opts *o = opts ? opts : &none;
-  int rc;
-  *w = (pc_sprites_world){.K = o->objects ? o->objects : 2,
-                          .H = o->height ? o->height : 64,
-                          .W = o->width ? o->width : 64,
-                          .S = o->samples ? o->samples : 5,
-                          .saturation = o->saturation != 0 ? o->saturation : 1,
-                          .value = o->value != 0 ? o->value : 1,
-                          .delta = o->delta != 0 ? o->delta : 0.125,
-                          .anchor = o->anchor != 0 ? (o->anchor < 0 ? 0 : o->anchor) : 0.5,
-                          .sampler = o->sampler,
-                          .seed = o->seed,
-                          .first = o->first};
+  static const pc_sprites_opts defaults = PC_SPRITES_OPTS_INIT;
+  const pc_sprites_opts *o = opts ? opts : &defaults;
+  int rc = pc_options_check(&pc_sprites_options, "sprites", o);
+  if (rc < 0) return rc;
+  *w = (pc_sprites_world){.K = o->objects,
+                          .H = o->height,
+                          .W = o->width.given ? o->width.value : o->height,
+                          .S = o->samples,
+                          .saturation = o->saturation,
+                          .value = o->value,
+                          .delta = o->delta,
+                          .anchor = o->anchor,
+                          .gap_lo = o->gap[0],
+                          .gap_hi = o->gap[1],
+                          .sampler = (pc_sprites_sampler)o->sampler,
+                          .seed = (uint64_t)o->seed,
+                          .first = o->first - PC_INDEX_BASE};
   memcpy(w->background, o->background, sizeof w->background);
-  if (w->K < 1 || w->K > PC_SPRITES_MAX_OBJECTS)
-    return pc_fail(PC_EARG, "sprites: %lld objects; 1 to %d", (long long)w->K, PC_SPRITES_MAX_OBJECTS);
-  if (w->H < 1 || w->W < 1 || w->H > 4096 || w->W > 4096 || w->S < 1 || w->S > 16)
-    return pc_fail(PC_EARG, "sprites: %lld x %lld pixels of %lld samples a side; 1..4096 and 1..16", (long long)w->H,
-                   (long long)w->W, (long long)w->S);
-  if ((rc = resolve_shapes(w, o)) < 0 || (rc = resolve_range(w, PC_SPRITES_X, "x", o->x, .1, .9, -1, 2)) < 0 ||
-      (rc = resolve_range(w, PC_SPRITES_Y, "y", o->y, .2, .8, -1, 2)) < 0 ||
-      (rc = resolve_range(w, PC_SPRITES_SCALE, "scale", o->scale, .09, .22, 0, 4)) < 0 ||
-      (rc = resolve_range(w, PC_SPRITES_HUE, "hue", o->hue, .05, .95, 0, 1)) < 0 ||
-      (rc = resolve_range(w, PC_SPRITES_ANGLE, "angle", o->angle, 0, 0, -3600, 3600)) < 0)
+  for (int c = 0; c < 3; c++)
+    if (!(w->background[c] >= 0 && w->background[c] <= 1))
+      return pc_fail(PC_EARG, "sprites: background: colour %d is %g; numbers from 0 to 1 are expected", c + 1,
+                     w->background[c]);
+  if ((rc = resolve_shapes(w, o)) < 0 || (rc = resolve_range(w, PC_SPRITES_X, "x", o->x, -1, 2)) < 0 ||
+      (rc = resolve_range(w, PC_SPRITES_Y, "y", o->y, -1, 2)) < 0 ||
+      (rc = resolve_range(w, PC_SPRITES_SCALE, "scale", o->scale, 0, 4)) < 0 ||
+      (rc = resolve_range(w, PC_SPRITES_HUE, "hue", o->hue, 0, 1)) < 0 ||
+      (rc = resolve_range(w, PC_SPRITES_ANGLE, "angle", o->angle, -3600, 3600)) < 0)
     return rc;
   w->hi[PC_SPRITES_SHAPE] = w->nshapes;
   for (int l = 0; l < PC_SPRITES_LATENTS; l++) w->varies[l] = w->hi[l] > w->lo[l];
   w->varies[PC_SPRITES_SHAPE] = w->nshapes > 1;
-  w->gap_lo = o->gap_lo, w->gap_hi = o->gap_hi;
-  if (w->gap_lo == 0 && w->gap_hi == 0) w->gap_lo = .05, w->gap_hi = .45;
-  w->min_distance = o->min_distance != 0 ? o->min_distance : w->sampler == PC_SPRITES_OFF_DIAGONAL ? .2 : -1;
-  if (!(w->delta > 0) || !(w->anchor <= 1) || !(w->gap_lo < w->gap_hi) || (w->gap_lo <= 0 && w->gap_hi >= 1))
-    return pc_fail(PC_EARG,
-                   "sprites: delta %g, anchor %g, gap (%g, %g): a positive delta, an anchor in [0,1] and a gap that "
-                   "leaves room are needed",
-                   w->delta, w->anchor, w->gap_lo, w->gap_hi);
+  w->min_distance = o->min_distance.given ? o->min_distance.value : w->sampler == PC_SPRITES_OFF_DIAGONAL ? .2 : 0;
+  if (!(w->gap_lo < w->gap_hi) || (w->gap_lo <= 0 && w->gap_hi >= 1))
+    return pc_fail(PC_EARG, "sprites: gap: expected {low, high}, ascending, that leaves room in [0,1], got {%g, %g}",
+                   w->gap_lo, w->gap_hi);
   if (w->K < 2 && w->sampler != PC_SPRITES_RANDOM)
     return pc_fail(PC_EARG, "sprites: this sampler combines objects; one object knows only 'random'");
   return PC_OK;
@@ -227,7 +218,7 @@ int pc_sprites_sample(pc_tensor **unit, int64_t n, const pc_sprites_opts *opts) 
         PC_EARG,
         "sprites: no image was found in %d tries: %lld objects at least %g apart, delta %g; ask for less distance, "
         "fewer objects or a smaller delta",
-        TRIES, (long long)w.K, w.min_distance > 0 ? w.min_distance : 0, w.delta);
+        TRIES, (long long)w.K, w.min_distance, w.delta);
   }
   return PC_OK;
 }

@@ -24,6 +24,7 @@
 
 #include <stdint.h>
 
+#include "datasets/split.h"
 #include "tensor/tensor.h"
 
 enum {
@@ -41,29 +42,39 @@ typedef enum pc_sprites_sampler {
   PC_SPRITES_DIAGONAL, /* ID: the K values of each latent within `delta` of the diagonal; x then moved by k/K mod 1 */
   PC_SPRITES_OFF_DIAGONAL, /* OOD: uniform, some latent farther than delta; objects at least min_distance apart */
   PC_SPRITES_PLANES,       /* one slot uniform, chosen at random, the others at `anchor` */
-  PC_SPRITES_PLANES_GAP    /* the same, the free slot's latents outside (gap_lo, gap_hi) */
+  PC_SPRITES_PLANES_GAP    /* the same, the free slot's latents outside `gap` */
 } pc_sprites_sampler;
-/* "random", "diagonal", "off_diagonal", "planes", "planes_gap" */
-int pc_sprites_sampler_parse(pc_sprites_sampler *out, const char *name);
+
+#define PC_SPRITES_OPTIONS(X, S)                                                                                   \
+  X(S, int, objects, "1..16", 2, "", "K")                                                                          \
+  X(S, int, height, "1..4096", 64, "pixels", "")                                                                   \
+  X(S, maybe_int, width, "1..4096", 0, "pixels", "left out: height")                                               \
+  X(S, int, samples, "1..16", 5, "", "per pixel side")                                                             \
+  X(S, num, saturation, "0..1", 1, "", "")                                                                         \
+  X(S, num, value, "0..1", 1, "", "")                                                                              \
+  X(S, choice, sampler, "random|diagonal|off_diagonal|planes|planes_gap", PC_SPRITES_RANDOM, "", "")               \
+  PC_LATENT_DELTA(X, S)                                                                                            \
+  PC_LATENT_ANCHOR(X, S)                                                                                           \
+  X(S, maybe_num, min_distance, "0..", 0, "", "between centres, in shares; left out: .2 off the diagonal, else 0") \
+  X(S, int64, seed, "", 0, "", "")                                                                                 \
+  X(S, int64, first, "1..", 1, "", "number of the first image: parts of one endless set")
 
 typedef struct pc_sprites_opts {
-  int objects;                         /* K; 0: 2; at most 16 */
-  int height, width;                   /* 0: 64 */
-  int samples;                         /* per pixel side; 0: 5 */
-  const char *const *shapes;           /* of square triangle circle diamond pentagon hexagon star cross */
-  int nshapes;                         /* 0: square, triangle, circle */
-  double x[2], y[2], scale[2], hue[2]; /* {lo, hi}; {0, 0}: .1-.9, .2-.8, .09-.22, .05-.95 */
-  double angle[2];                     /* degrees; {0, 0}: always 0 */
-  double saturation, value;            /* 0: 1 */
-  double background[3];                /* RGB in [0,1] */
-  pc_sprites_sampler sampler;
-  double delta;          /* 0: 0.125 */
-  double anchor;         /* 0: 0.5; negative: the corner 0 */
-  double gap_lo, gap_hi; /* 0, 0: .05, .45 */
-  double min_distance;   /* between centres, in shares; 0: .2 off the diagonal, none elsewhere; negative: none */
-  uint64_t seed;
-  int64_t first; /* the number of the first image: parts of one endless set */
+  PC_SPRITES_OPTIONS(PC_OPTION_FIELD, )
+  const char *const *shapes; /* of square triangle circle diamond pentagon hexagon star cross */
+  int nshapes;
+  double x[2], y[2], scale[2], hue[2], angle[2]; /* {lo, hi}; the angle in degrees */
+  double gap[2];                                 /* of planes_gap */
+  double background[3];                          /* RGB in [0,1] */
 } pc_sprites_opts;
+extern const char *const pc_sprites_shapes[]; /* the usual ones */
+enum { PC_SPRITES_NSHAPES = 3 };
+#define PC_SPRITES_RANGES                                                                                        \
+  .shapes = pc_sprites_shapes, .nshapes = PC_SPRITES_NSHAPES, .x = {.1, .9}, .y = {.2, .8}, .scale = {.09, .22}, \
+  .hue = {.05, .95}, .gap = PC_LATENT_GAP_INIT
+#define PC_SPRITES_OPTS_INIT \
+  { PC_SPRITES_OPTIONS(PC_OPTION_INIT, ) PC_SPRITES_RANGES }
+extern const pc_options pc_sprites_options;
 
 /* All check opts; NULL opts are all defaults. */
 int pc_sprites_sample(pc_tensor **unit, int64_t n, const pc_sprites_opts *opts); /* f32 (N,K,6) */

@@ -33,7 +33,9 @@ static void folder(void) {
 }
 
 static int open_scenes(pc_scenes **ds, const char *labels) {
-  pc_scenes_opts o = {.cache_dir = cache, .labels = labels};
+  pc_scenes_opts o = PC_SCENES_OPTS_INIT;
+  o.cache_dir = cache;
+  o.labels = labels;
   return pc_scenes_open(ds, dir, &o);
 }
 

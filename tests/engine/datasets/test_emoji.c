@@ -8,7 +8,11 @@
 #include "datasets/emoji.h"
 #include "datasets/split.h"
 #include "images/png.h"
+#include "options.h"
 #include "scratch.h"
+
+#define SPLIT(...) WITH(pc_split_opts, PC_SPLIT_OPTIONS, __VA_ARGS__)
+#define EMOJI(...) WITH(pc_emoji_opts, PC_EMOJI_OPTIONS, __VA_ARGS__)
 
 enum { PH = 90, PW = 180, CUT = 40 };
 
@@ -41,7 +45,7 @@ static double number(const pc_scenes *ds, const char *name, int64_t i) {
 
 START_TEST(test_columns) {
   pc_scenes *ds;
-  must(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.count = 300, .size = 16, .occlusion = .5}));
+  must(pc_emoji_open(&ds, dir, &EMOJI(.count = 300, .size = 16, .occlusion = .5)));
   ck_assert_int_eq(pc_scenes_count(ds), 300);
   ck_assert(pc_scenes_height(ds) == 16 && pc_scenes_width(ds) == 16 && pc_scenes_has_masks(ds));
   const char *factor[] = {"world_name",     "character_name",    "character2_name",   "character1_pos",
@@ -74,7 +78,7 @@ START_TEST(test_columns) {
   for (int a = 0; a < 3; a++)
     for (int b = 0; b < 3; b++) ck_assert(seen[a][b] > 10 && seen[a][b] < 70); /* 33 each, give or take */
   pc_split *s;
-  must(pc_split_cells(&s, ds, &(pc_split_opts){.preset = "object", .fraction = .3}));
+  must(pc_split_cells(&s, ds, &SPLIT(.preset = "object", .fraction = .3)));
   pc_split_free(s);
   pc_scenes_free(ds);
 }
@@ -85,9 +89,8 @@ START_TEST(test_view) {
   pc_scenes *ds;
   pc_tensor *t;
   enum { S = 22 }; /* a panorama as wide as a view needs: nothing is reduced */
-  must(pc_emoji_open(
-      &ds, dir,
-      &(pc_emoji_opts){.count = 40, .size = S, .animals = gone, .nanimals = 1, .places = ramp, .nplaces = 1}));
+  must(pc_emoji_open(&ds, dir,
+                     &EMOJI(.count = 40, .size = S, .animals = gone, .nanimals = 1, .places = ramp, .nplaces = 1)));
   must(pc_scenes_images(&t, ds, NULL, PC_U8));
   for (int i = 0; i < 40; i++) {
     double at_middle = fmod(.5 - (number(ds, "camera_azimuth", i) + 90) / 360 + 2, 1) * PW - .5;
@@ -113,8 +116,7 @@ START_TEST(test_animal) {
   enum { S = 64 };
   must(pc_emoji_open(
       &ds, dir,
-      &(pc_emoji_opts){
-          .count = 30, .size = S, .seed = 3, .animals = box, .nanimals = 1, .places = gray, .nplaces = 1}));
+      &EMOJI(.count = 30, .size = S, .seed = 3, .animals = box, .nanimals = 1, .places = gray, .nplaces = 1)));
   must(pc_scenes_images(&t, ds, NULL, PC_U8));
   must(pc_scenes_masks(&m, ds, NULL));
   for (int i = 0; i < 30; i++) {
@@ -144,7 +146,7 @@ START_TEST(test_occlusion) { /* boxes: the hidden share is the area they share *
   pc_tensor *m;
   enum { S = 64, N = 60 };
   int hit = 0;
-  must(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.count = N, .size = S, .animals = box, .nanimals = 1, .occlusion = 1}));
+  must(pc_emoji_open(&ds, dir, &EMOJI(.count = N, .size = S, .animals = box, .nanimals = 1, .occlusion = 1)));
   must(pc_scenes_masks(&m, ds, NULL));
   for (int i = 0; i < N; i++) {
     double x[2], y[2], side[2], n = 0;
@@ -173,9 +175,9 @@ START_TEST(test_determinism) { /* not of count, threads, keep; parts of one set;
   pc_scenes *all, *few, *part, *lazy, *other;
   pc_tensor *a, *b, *index, *m, *n;
   const char *tex[] = {"Default", "Blue", "Stone"};
-  pc_emoji_opts o = {.count = 50, .size = 24, .seed = 9, .occlusion = .7, .textures = tex, .ntextures = 3};
+  pc_emoji_opts o = EMOJI(.count = 50, .size = 24, .seed = 9, .occlusion = .7, .textures = tex, .ntextures = 3);
   must(pc_emoji_open(&all, dir, &o));
-  o.keep = -1;
+  o.keep = 0;
   pc_set_num_threads(1);
   must(pc_emoji_open(&lazy, dir, &o));
   pc_set_num_threads(2);
@@ -197,10 +199,10 @@ START_TEST(test_determinism) { /* not of count, threads, keep; parts of one set;
     ck_assert_float_eq(pc_f32(b)[k], pc_f32(b)[2 * 24 * 24 * 3 + k]);
   }
   pc_tensor_release(b);
-  o.keep = 0;
+  o.keep = 512;
   o.count = 7;
   must(pc_emoji_open(&few, dir, &o));
-  o.first = 30;
+  o.first = 31;
   must(pc_emoji_open(&part, dir, &o));
   must(pc_scenes_images(&b, few, NULL, PC_U8));
   ck_assert_int_eq(memcmp(pc_u8(a), pc_u8(b), (size_t)pc_numel(b)), 0);
@@ -209,7 +211,7 @@ START_TEST(test_determinism) { /* not of count, threads, keep; parts of one set;
   ck_assert_int_eq(memcmp(pc_u8(a) + 30 * 24 * 24 * 3, pc_u8(b), (size_t)pc_numel(b)), 0);
   ck_assert_str_eq(pc_scenes_filename(part, 0), pc_scenes_filename(all, 30));
   pc_tensor_release(b);
-  o = (pc_emoji_opts){.count = 50, .size = 24, .seed = 10, .occlusion = .7, .textures = tex, .ntextures = 3};
+  o = EMOJI(.count = 50, .size = 24, .seed = 10, .occlusion = .7, .textures = tex, .ntextures = 3);
   must(pc_emoji_open(&other, dir, &o));
   ck_assert_str_ne(pc_scenes_digest(other), pc_scenes_digest(all));
   pc_scenes *one[] = {all, few, part, lazy, other};
@@ -217,9 +219,9 @@ START_TEST(test_determinism) { /* not of count, threads, keep; parts of one set;
   pc_tensor *t[] = {a, index, m, n};
   for (int i = 0; i < 4; i++) pc_tensor_release(t[i]);
   uint8_t px[CUT * CUT * 4] = {0}; /* other pixels under the same name: another digest */
-  must(pc_emoji_open(&all, dir, &(pc_emoji_opts){.count = 3, .size = 8}));
+  must(pc_emoji_open(&all, dir, &EMOJI(.count = 3, .size = 8)));
   must(pc_png_write_pixels(at("emoji/Box.png"), px, CUT, CUT, 4, NULL));
-  must(pc_emoji_open(&other, dir, &(pc_emoji_opts){.count = 3, .size = 8}));
+  must(pc_emoji_open(&other, dir, &EMOJI(.count = 3, .size = 8)));
   ck_assert_str_ne(pc_scenes_digest(other), pc_scenes_digest(all));
   pc_scenes_free(other);
   pc_scenes_free(all);
@@ -231,8 +233,7 @@ START_TEST(test_sizes) { /* the smallest, odd ones, larger than the assets */
   for (int k = 0; k < 4; k++) {
     pc_scenes *ds;
     pc_tensor *t;
-    must(pc_emoji_open(&ds, dir,
-                       &(pc_emoji_opts){.count = 5, .size = size[k], .occlusion = 1, .animals = box, .nanimals = 1}));
+    must(pc_emoji_open(&ds, dir, &EMOJI(.count = 5, .size = size[k], .occlusion = 1, .animals = box, .nanimals = 1)));
     must(pc_scenes_masks(&t, ds, NULL));
     int64_t on = 0;
     for (int64_t i = 0; i < pc_numel(t); i++) on += pc_u8(t)[i] > 0;
@@ -250,18 +251,19 @@ START_TEST(test_mistakes) {
   const char *dog[] = {"Dog"}, *twice[] = {"Box", "Box"}, *pink[] = {"Pink"};
   must_fail(pc_emoji_open(&ds, at("nowhere"), NULL), PC_ENOTFOUND,
             "assets names the folder that holds emoji/ and panoramas/");
-  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.animals = dog, .nanimals = 1}), PC_ENOTFOUND,
+  must_fail(pc_emoji_open(&ds, dir, &EMOJI(.animals = dog, .nanimals = 1)), PC_ENOTFOUND,
             "no animal 'Dog'; there are: Box, Disc, Void");
-  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.places = dog, .nplaces = 1}), PC_ENOTFOUND,
+  must_fail(pc_emoji_open(&ds, dir, &EMOJI(.places = dog, .nplaces = 1)), PC_ENOTFOUND,
             "no place 'Dog'; there are: Gray, Ramp");
-  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.textures = pink, .ntextures = 1}), PC_ENOTFOUND,
+  must_fail(pc_emoji_open(&ds, dir, &EMOJI(.textures = pink, .ntextures = 1)), PC_ENOTFOUND,
             "no texture 'Pink'; there are: Default, Blue, Red, Grass, Stone");
-  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.animals = twice, .nanimals = 2}), PC_EARG,
-            "'Box' is named twice");
-  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.size = 4}), PC_EARG, "8 to 1024, not 4");
-  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.occlusion = 1.5}), PC_EARG, "not 1.5");
-  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.occlusion = NAN}), PC_EARG, "emoji: occlusion");
-  must_fail(pc_emoji_open(&ds, dir, &(pc_emoji_opts){.count = -1}), PC_EARG, "1 or more, not -1");
+  must_fail(pc_emoji_open(&ds, dir, &EMOJI(.animals = twice, .nanimals = 2)), PC_EARG, "'Box' is named twice");
+  must_fail(pc_emoji_open(&ds, dir, &EMOJI(.size = 4)), PC_EARG,
+            "emoji: size: expected an integer from 8 to 1024, got 4");
+  must_fail(pc_emoji_open(&ds, dir, &EMOJI(.occlusion = 1.5)), PC_EARG,
+            "emoji: occlusion: expected a number from 0 to 1, got 1.5");
+  must_fail(pc_emoji_open(&ds, dir, &EMOJI(.occlusion = NAN)), PC_EARG, "emoji: occlusion");
+  must_fail(pc_emoji_open(&ds, dir, &EMOJI(.count = -1)), PC_EARG, "emoji: count: expected");
   must(pc_png_write_pixels(at("emoji/Aa.png"), px, 20, 30, 4, NULL));
   must_fail(pc_emoji_open(&ds, dir, NULL), PC_EFORMAT, "a cut-out is square");
   must(pc_png_write_pixels(at("emoji/Aa.png"), px, 20, 20, 4, NULL));
@@ -281,7 +283,7 @@ START_TEST(test_faults) { /* every allocation fails once: an error, no crash, no
       pc_tensor *t = NULL;
       pc_alloc_get_stats(&before);
       pc_alloc_fail_nth(nth);
-      int rc = pc_emoji_open(&ds, dir, &(pc_emoji_opts){.count = 4, .size = 8, .keep = -lazy});
+      int rc = pc_emoji_open(&ds, dir, &EMOJI(.count = 4, .size = 8, .keep = lazy ? 0 : 512));
       if (rc == PC_OK) {
         rc = pc_scenes_images(&t, ds, NULL, PC_U8);
         done = rc == PC_OK && nth > 40;

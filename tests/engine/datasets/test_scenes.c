@@ -12,7 +12,10 @@
 #include "datasets/scenes.h"
 #include "formats/file.h"
 #include "images/png.h"
+#include "options.h"
 #include "scratch.h"
+
+#define SCENES(...) WITH(pc_scenes_opts, PC_SCENES_OPTIONS, __VA_ARGS__)
 
 #define REAL "experiments/data/spar_cycles"
 static char cache[300];
@@ -41,7 +44,7 @@ static void small_folder(void) {
   }
 }
 
-static pc_scenes_opts opts(void) { return (pc_scenes_opts){.cache_dir = cache}; }
+static pc_scenes_opts opts(void) { return SCENES(.cache_dir = cache); }
 
 START_TEST(test_small) {
   pc_scenes *ds;
@@ -130,12 +133,12 @@ START_TEST(test_resize_options) {
   pc_scenes *ds;
   small_folder();
   pc_scenes_opts o = opts();
-  o.height = 2;
+  o.height = (pc_maybe_int){1, 2};
   must(pc_scenes_open(&ds, dir, &o));
   ck_assert(pc_scenes_height(ds) == 2 && pc_scenes_width(ds) == 3);
   pc_scenes_free(ds);
-  o.height = -1;
-  must_fail(pc_scenes_open(&ds, dir, &o), PC_EARG, "height -1");
+  o.height.value = -1;
+  must_fail(pc_scenes_open(&ds, dir, &o), PC_EARG, "scenes: height: expected an integer from 1 to 16384, got -1");
 }
 END_TEST
 
@@ -205,7 +208,7 @@ START_TEST(test_cache_hides_nothing) {
   pc_scenes *ds;
   small_folder();
   pc_scenes_opts o = opts(), sized = opts();
-  sized.height = 4, sized.width = 6;
+  sized.height = (pc_maybe_int){1, 4}, sized.width = (pc_maybe_int){1, 6};
   must(pc_scenes_open(&ds, dir, &o));
   char *digest = first_digest(ds);
   pc_scenes_free(ds);
@@ -389,7 +392,7 @@ START_TEST(test_spar_layout) {
   put_png("p.png", 8, 8, 3, 77);
   pc_scenes *ds;
   pc_scenes_opts o = opts();
-  o.height = o.width = 4;
+  o.height = o.width = (pc_maybe_int){1, 4};
   must(pc_scenes_open(&ds, dir, &o));
   ck_assert_int_eq(pc_scenes_count(ds), 43560);
   const char *factor[] = {"world_name",     "character_name",    "character2_name",    "character1_pos",

@@ -6,7 +6,12 @@
 #include "base/rng.h"
 #include "datasets/split.h"
 #include "images/png.h"
+#include "options.h"
 #include "scratch.h"
+
+#define SCENES(...)  WITH(pc_scenes_opts, PC_SCENES_OPTIONS, __VA_ARGS__)
+#define SPLIT(...)   WITH(pc_split_opts, PC_SPLIT_OPTIONS, __VA_ARGS__)
+#define LATENTS(...) WITH(pc_split_latents_opts, PC_SPLIT_LATENTS_OPTIONS, .gap = PC_LATENT_GAP_INIT, __VA_ARGS__)
 
 #define A 10 /* animals */
 #define W 8  /* worlds */
@@ -31,7 +36,7 @@ static void make(void) {
   fclose(f);
   uint8_t px[3] = {0};
   must(pc_png_write_pixels(at("p.png"), px, 1, 1, 3, NULL));
-  must(pc_scenes_open(&ds, dir, &(pc_scenes_opts){.cache_dir = ""}));
+  must(pc_scenes_open(&ds, dir, &SCENES(.cache_dir = "")));
   ck_assert_int_eq(pc_scenes_count(ds), W * ((A + 1) * (A + 1) + 2 * A * A));
 }
 
@@ -110,11 +115,8 @@ START_TEST(test_background) {
     for (int seed = 0; seed < 6; seed++)
       for (int pseudo = 0; pseudo < 2; pseudo++) {
         pc_split *s;
-        pc_split_opts o = {.rule = (pc_split_rule)rule,
-                           .seed = (uint64_t)seed,
-                           .offset = seed,
-                           .pseudo = .1 * pseudo,
-                           .test = .05 * pseudo};
+        pc_split_opts o = SPLIT(.rule = (pc_split_rule)rule, .seed = seed, .offset = seed, .pseudo = .1 * pseudo,
+                                .test = .05 * pseudo);
         must(pc_split_cells(&s, ds, &o));
         background_properties(s);
         int held = 0, carved = 0;
@@ -134,7 +136,7 @@ END_TEST
 START_TEST(test_band_matrix) { /* by hand: w = 2 of 8; row i starts at floor(8 i / 10) */
   pc_split *s;
   static const int start[A] = {0, 0, 1, 2, 3, 4, 4, 5, 6, 7};
-  must(pc_split_cells(&s, ds, &(pc_split_opts){.fraction = .25}));
+  must(pc_split_cells(&s, ds, &SPLIT(.fraction = .25)));
   for (int i = 0; i < A; i++)
     for (int j = 0; j < W; j++) {
       int held = j == start[i] || j == (start[i] + 1) % W;
@@ -146,8 +148,8 @@ START_TEST(test_band_matrix) { /* by hand: w = 2 of 8; row i starts at floor(8 i
   ck_assert_ptr_nonnull(strstr(d, "a0  # # . . . . . ."));
   pc_free(d);
   pc_split *again, *moved;
-  must(pc_split_cells(&again, ds, &(pc_split_opts){.fraction = .25}));
-  must(pc_split_cells(&moved, ds, &(pc_split_opts){.fraction = .25, .offset = 1}));
+  must(pc_split_cells(&again, ds, &SPLIT(.fraction = .25)));
+  must(pc_split_cells(&moved, ds, &SPLIT(.fraction = .25, .offset = 1)));
   ck_assert_str_eq(again->digest, s->digest);
   ck_assert_str_ne(moved->digest, s->digest);
   pc_split_free(moved);
@@ -175,14 +177,14 @@ START_TEST(test_band_shares) {
   for (int k = 0; k < 4; k++)
     for (int texture = 0; texture < 2; texture++) {
       pc_split *s;
-      pc_split_opts o = {.preset = texture ? "texture" : "background", .fraction = fraction[k], .offset = k};
+      pc_split_opts o = SPLIT(.preset = texture ? "texture" : "background", .fraction = fraction[k], .offset = k);
       must(pc_split_cells(&s, ds, &o));
       rows_lose(s, fraction[k]);
       pc_split_free(s);
     }
   for (int k = 0; k < 4; k++) { /* unordered: round(f x cells) give or take the diagonal's halves */
     pc_split *s;
-    must(pc_split_cells(&s, ds, &(pc_split_opts){.preset = "object", .fraction = fraction[k]}));
+    must(pc_split_cells(&s, ds, &SPLIT(.preset = "object", .fraction = fraction[k])));
     int held = 0;
     for (int i = 0; i < A; i++)
       for (int j = 0; j < A; j++) {
@@ -205,29 +207,28 @@ START_TEST(test_one_animal) { /* PUG:Animals has no character2_name */
     for (int a = 0; a < 5; a++)
       for (int t = 0; t < 3; t++) fprintf(f, "p.png,w%d,a%d,t%d\n", w, a, t);
   fclose(f);
-  must(pc_scenes_open(&one, dir, &(pc_scenes_opts){.cache_dir = "", .labels = "one.csv"}));
+  must(pc_scenes_open(&one, dir, &SCENES(.cache_dir = "", .labels = "one.csv")));
   for (int k = 0; k < 3; k++) {
-    must(pc_split_cells(&s, one, &(pc_split_opts){.preset = (const char *[]){NULL, "background", "texture"}[k]}));
+    must(pc_split_cells(&s, one, &SPLIT(.preset = (const char *[]){NULL, "background", "texture"}[k])));
     ck_assert(s->rows == 5 && s->cols == (k == 2 ? 3 : 4));
     ck_assert_str_eq(s->row_factor, "character_name");
     ck_assert_str_eq(s->col_factor, k == 2 ? "character_texture" : "world_name");
     partition(s, 60);
     pc_split_free(s);
   }
-  must_fail(pc_split_cells(&s, one, &(pc_split_opts){.preset = "object"}), PC_EARG, "have no factor 'character2_name'");
+  must_fail(pc_split_cells(&s, one, &SPLIT(.preset = "object")), PC_EARG, "have no factor 'character2_name'");
   pc_scenes_free(one);
   const char *plain[] = {"t0"};
   pc_scenes_filter only = {"character_texture", plain, 1, 0};
-  must(pc_scenes_open(&one, dir,
-                      &(pc_scenes_opts){.cache_dir = "", .labels = "one.csv", .filters = &only, .nfilters = 1}));
-  must_fail(pc_split_cells(&s, one, &(pc_split_opts){.preset = "texture"}), PC_EARG, "1 column (character_texture)");
+  must(pc_scenes_open(&one, dir, &SCENES(.cache_dir = "", .labels = "one.csv", .filters = &only, .nfilters = 1)));
+  must_fail(pc_split_cells(&s, one, &SPLIT(.preset = "texture")), PC_EARG, "1 column (character_texture)");
   pc_scenes_free(one);
 }
 END_TEST
 
 START_TEST(test_object_and_texture) {
   pc_split *s;
-  must(pc_split_cells(&s, ds, &(pc_split_opts){.preset = "object", .fraction = .2}));
+  must(pc_split_cells(&s, ds, &SPLIT(.preset = "object", .fraction = .2)));
   ck_assert(s->rows == A && s->cols == A);
   for (int i = 0; i < A; i++) {
     int held = 0;
@@ -245,21 +246,16 @@ START_TEST(test_object_and_texture) {
   }
   pc_split_free(s);
   for (int seed = 0; seed < 4; seed++) {
-    must(pc_split_cells(&s, ds,
-                        &(pc_split_opts){.preset = "texture",
-                                         .fraction = .2,
-                                         .rule = (pc_split_rule)(seed % 2),
-                                         .seed = (uint64_t)seed,
-                                         .offset = seed}));
+    must(pc_split_cells(
+        &s, ds,
+        &SPLIT(.preset = "texture", .fraction = .2, .rule = (pc_split_rule)(seed % 2), .seed = seed, .offset = seed)));
     partition(s, pc_scenes_count(ds));
     ck_assert_int_eq(s->cols, 5); /* Blue Default Grass Red Stone */
     pc_split_free(s);
   }
   for (int seed = 0; seed < 4; seed++) {
     must(pc_split_cells(
-        &s, ds,
-        &(pc_split_opts){
-            .preset = "object", .rule = PC_SPLIT_RANDOM, .fraction = .3, .seed = (uint64_t)seed, .pseudo = .1}));
+        &s, ds, &SPLIT(.preset = "object", .rule = PC_SPLIT_RANDOM, .fraction = .3, .seed = seed, .pseudo = .1)));
     partition(s, pc_scenes_count(ds));
     int held = 0;
     for (int i = 0; i < A; i++)
@@ -273,7 +269,7 @@ END_TEST
 START_TEST(test_list_and_mistakes) {
   pc_split *s;
   pc_split_pair cells[] = {{"a3", "w1"}, {"a0", "w7"}};
-  pc_split_opts o = {.rule = PC_SPLIT_LIST, .cells = cells, .ncells = 2};
+  pc_split_opts o = SPLIT(.rule = PC_SPLIT_LIST, .cells = cells, .ncells = 2);
   must(pc_split_cells(&s, ds, &o));
   int held = 0;
   for (int64_t c = 0; c < s->rows * s->cols; c++) held += s->cell[c] == PC_CELL_OOD;
@@ -288,15 +284,16 @@ START_TEST(test_list_and_mistakes) {
   o.ncells = W;
   must_fail(pc_split_cells(&s, ds, &o), PC_EARG, "no training image has character_name = 'a3'");
   ck_assert_ptr_nonnull(strstr(pc_error_text(), "hold out fewer cells"));
-  must_fail(pc_split_cells(&s, ds, &(pc_split_opts){.fraction = 1.5}), PC_EARG, "between 0 and 1, not 1.5");
-  must_fail(pc_split_cells(&s, ds, &(pc_split_opts){.rule = PC_SPLIT_RANDOM, .fraction = .99}), PC_EARG,
+  must_fail(pc_split_cells(&s, ds, &SPLIT(.fraction = 1.5)), PC_EARG,
+            "split: fraction: expected a number > 0 and < 1, got 1.5");
+  must_fail(pc_split_cells(&s, ds, &SPLIT(.rule = PC_SPLIT_RANDOM, .fraction = .99)), PC_EARG,
             "can go while every value keeps an ID cell; take a smaller share");
-  must_fail(pc_split_cells(&s, ds, &(pc_split_opts){.preset = "backgrund"}), PC_EARG, "no preset 'backgrund'");
+  must_fail(pc_split_cells(&s, ds, &SPLIT(.preset = "backgrund")), PC_EARG, "no preset 'backgrund'");
   pc_split_pair bad = {"character_name", "weather"};
-  must_fail(pc_split_cells(&s, ds, &(pc_split_opts){.pairs = &bad, .npairs = 1}), PC_ENOTFOUND,
+  must_fail(pc_split_cells(&s, ds, &SPLIT(.pairs = &bad, .npairs = 1)), PC_ENOTFOUND,
             "no factor 'weather'; there are: world_name");
-  must_fail(pc_split_cells(&s, ds, &(pc_split_opts){.val = 1}), PC_EARG, "val is a share of the ID images below 1");
-  must_fail(pc_split_cells(&s, ds, &(pc_split_opts){.val = .6, .test = .5}), PC_EARG, "no image is left to train on");
+  must_fail(pc_split_cells(&s, ds, &SPLIT(.val = 1)), PC_EARG, "split: val: expected a number");
+  must_fail(pc_split_cells(&s, ds, &SPLIT(.val = .6, .test = .5)), PC_EARG, "no image is left to train on");
 }
 END_TEST
 
@@ -308,7 +305,7 @@ START_TEST(test_latents) {
   pc_rng g = {7, 0};
   must(pc_tensor_empty(&u, PC_F32, 3, size));
   pc_rng_fill_uniform_f32(&g, pc_f32(u), N * K * L);
-  must(pc_split_latents(&s, u, &(pc_split_latents_opts){.delta = .2, .shift_dim = 1}));
+  must(pc_split_latents(&s, u, &LATENTS(.delta = .2, .shift = 2)));
   partition(s, N);
   for (int64_t i = 0; i < pc_numel(s->id_train); i++) {
     const float *p = pc_f32(u) + (pc_i64(s->id_train)[i] - 1) * K * L;
@@ -318,17 +315,17 @@ START_TEST(test_latents) {
   }
   pc_split_free(s);
   for (int i = 0; i < N; i += 2) pc_f32(u)[i * 4] = pc_f32(u)[i * 4 + 1] = .5f; /* slot 1 at the anchor */
-  must(pc_split_latents(&s, u, &(pc_split_latents_opts){.rule = PC_LATENT_PLANES, .anchor = .5, .val = -1}));
+  must(pc_split_latents(&s, u, &LATENTS(.rule = PC_LATENT_PLANES, .anchor = .5, .val = 0)));
   ck_assert_int_eq(pc_numel(s->id_train), N / 2);
   ck_assert_int_eq(pc_numel(s->id_val), 0);
   pc_split_free(s);
-  must(pc_split_latents(&s, u, &(pc_split_latents_opts){.rule = PC_LATENT_GAP, .anchor = .5}));
+  must(pc_split_latents(&s, u, &LATENTS(.rule = PC_LATENT_GAP, .anchor = .5)));
   for (int64_t i = 0; i < pc_numel(s->id_train); i++) {
     const float *p = pc_f32(u) + (pc_i64(s->id_train)[i] - 1) * K * L;
     ck_assert(p[2] <= .05f || p[2] >= .45f);
   }
   pc_split_free(s);
-  must_fail(pc_split_latents(&s, u, &(pc_split_latents_opts){.delta = 5, .no_shift = 1}), PC_EARG,
+  must_fail(pc_split_latents(&s, u, &LATENTS(.delta = 5, .shift = 0)), PC_EARG,
             "none of the 400 images is out-of-domain");
   pc_tensor_release(u);
 }
@@ -343,9 +340,9 @@ START_TEST(test_real) {
   if (access("experiments/data/spar_cycles", F_OK)) return;
   must(pc_scenes_open(
       &real, "experiments/data/spar_cycles",
-      &(pc_scenes_opts){.cache_dir = "", .filters = f, .nfilters = 3, .no_masks = 1, .height = 8, .width = 8}));
+      &SCENES(.cache_dir = "", .filters = f, .nfilters = 3, .masks = 0, .height = {1, 8}, .width = {1, 8})));
   ck_assert_int_eq(pc_scenes_count(real), 2000);
-  must(pc_split_cells(&s, real, &(pc_split_opts){.fraction = .3, .pseudo = .1}));
+  must(pc_split_cells(&s, real, &SPLIT(.fraction = .3, .pseudo = .1)));
   ck_assert_int_eq(s->rows, 10);
   ck_assert_int_eq(s->cols, 10);
   /* a world has 10 animals, 3 of them held out: 49 of 100 ordered pairs stay ID before the pseudo cells */
@@ -362,14 +359,13 @@ START_TEST(
   for (int d = 0; d < 2; d++) {
     pc_scenes *real;
     if (access(folder[d], F_OK)) return;
-    must(pc_scenes_open(&real, folder[d], &(pc_scenes_opts){.cache_dir = "", .no_masks = 1, .height = 8, .width = 8}));
+    must(pc_scenes_open(&real, folder[d], &SCENES(.cache_dir = "", .masks = 0, .height = {1, 8}, .width = {1, 8})));
     ck_assert_int_eq(pc_scenes_count(real), d ? 7000 : 4210);
     for (int k = 0; k < 3; k++)
       for (int rule = 0; rule < 2; rule++) {
         pc_split *s;
-        must(pc_split_cells(
-            &s, real,
-            &(pc_split_opts){.preset = preset[k], .fraction = .3, .pseudo = .1, .rule = (pc_split_rule)rule}));
+        must(pc_split_cells(&s, real,
+                            &SPLIT(.preset = preset[k], .fraction = .3, .pseudo = .1, .rule = (pc_split_rule)rule)));
         partition(s, pc_scenes_count(real));
         int64_t held = 0, all = 0;
         for (int64_t c = 0; c < s->rows * s->cols; c++) {

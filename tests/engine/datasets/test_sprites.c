@@ -4,7 +4,11 @@
 #include "base/parallel.h"
 #include "datasets/split.h"
 #include "datasets/sprites.h"
+#include "options.h"
 #include "scratch.h"
+
+#define LATENTS(...) WITH(pc_split_latents_opts, PC_SPLIT_LATENTS_OPTIONS, .gap = PC_LATENT_GAP_INIT, __VA_ARGS__)
+#define SPRITES(...) WITH(pc_sprites_opts, PC_SPRITES_OPTIONS, PC_SPRITES_RANGES, __VA_ARGS__)
 
 static pc_tensor *latents(int64_t k, const float *v) {
   pc_tensor *t;
@@ -26,7 +30,8 @@ START_TEST(test_areas) { /* the mean of the red channel is the shape's area */
                                   5. / 9};
   for (int s = 0; s < 8; s++)
     for (int turn = 0; turn < 3; turn++) {
-      pc_sprites_opts o = {.objects = 1, .shapes = names, .nshapes = 8, .height = 60, .width = 80, .samples = 4};
+      pc_sprites_opts o =
+          SPRITES(.objects = 1, .shapes = names, .nshapes = 8, .height = 60, .width = {1, 80}, .samples = 4);
       pc_tensor *z = latents(1, (float[]){(float)(s + 1), .4f, .55f, .5f, 0, 25.f * (float)turn}), *im, *m;
       must(pc_sprites_render(&im, &m, z, PC_F32, &o));
       double sum = 0, mask = 0;
@@ -47,7 +52,7 @@ END_TEST
 
 START_TEST(test_position_occlusion) {
   /* 10 x 10 pixels; a green square over a red one; y counts from the top */
-  pc_sprites_opts o = {.objects = 2, .height = 10, .width = 10, .background = {0, 0, 1}};
+  pc_sprites_opts o = SPRITES(.objects = 2, .height = 10, .width = {1, 10}, .background = {0, 0, 1});
   pc_tensor *z = latents(2, (float[]){1, .3f, .2f, .4f, 0, 0, /**/ 1, .5f, .2f, .4f, 1 / 3.f, 0}), *im, *m;
   must(pc_sprites_render(&im, &m, z, PC_U8, &o));
   for (int y = 0; y < 10; y++)
@@ -83,8 +88,8 @@ START_TEST(test_samplers) {
   pc_tensor *u, *z;
   pc_split *s;
   for (int K = 2; K <= 4; K++) {
-    pc_sprites_opts o = {.objects = K, .seed = 3, .sampler = PC_SPRITES_DIAGONAL, .delta = .1};
-    pc_split_latents_opts lo = {.delta = .1, .shift_dim = PC_SPRITES_X};
+    pc_sprites_opts o = SPRITES(.objects = K, .seed = 3, .sampler = PC_SPRITES_DIAGONAL, .delta = .1);
+    pc_split_latents_opts lo = LATENTS(.delta = .1, .shift = PC_SPRITES_X + 1);
     must(pc_sprites_sample(&u, N, &o));
     /* all are inside the band: the split finds no OOD image */
     must_fail(pc_split_latents(&s, u, &lo), PC_EARG, "none of the 300 images is out-of-domain");
@@ -112,8 +117,7 @@ START_TEST(test_samplers) {
     for (int gap = 0; gap < 2; gap++) {
       o.sampler = gap ? PC_SPRITES_PLANES_GAP : PC_SPRITES_PLANES;
       must(pc_sprites_sample(&u, N, &o));
-      must_fail(pc_split_latents(
-                    &s, u, &(pc_split_latents_opts){.rule = gap ? PC_LATENT_GAP : PC_LATENT_PLANES, .anchor = .5}),
+      must_fail(pc_split_latents(&s, u, &LATENTS(.rule = gap ? PC_LATENT_GAP : PC_LATENT_PLANES, .anchor = .5)),
                 PC_EARG, "none of the 300 images");
       int inside = 0;
       for (int64_t i = 0; i < N * K * 6; i++) inside += pc_f32(u)[i] > .06f && pc_f32(u)[i] < .44f;
@@ -132,14 +136,14 @@ END_TEST
 
 START_TEST(test_determinism) {
   pc_tensor *a, *b, *za, *ia, *ib, *zb, *ma, *mb;
-  pc_sprites_opts o = {.objects = 3, .seed = 11, .angle = {0, 360}, .height = 24, .width = 32};
+  pc_sprites_opts o = SPRITES(.objects = 3, .seed = 11, .angle = {0, 360}, .height = 24, .width = {1, 32});
   int threads = pc_num_threads();
   pc_set_num_threads(1);
   must(pc_sprites_sample(&a, 100, &o));
   must(pc_sprites_latents(&za, a, &o));
   must(pc_sprites_render(&ia, &ma, za, PC_F32, &o));
   pc_set_num_threads(2);
-  o.first = 40; /* images 40.. of the same endless set */
+  o.first = 41; /* images 41.. of the same endless set */
   must(pc_sprites_sample(&b, 60, &o));
   ck_assert_int_eq(memcmp(pc_f32(a) + 40 * 18, pc_f32(b), 60 * 18 * sizeof(float)), 0);
   must(pc_sprites_latents(&zb, b, &o));
@@ -156,23 +160,30 @@ END_TEST
 START_TEST(test_mistakes) {
   pc_tensor *t, *im;
   static const char *const bad[] = {"squircle"};
-  must_fail(pc_sprites_sample(&t, 1, &(pc_sprites_opts){.objects = 17}), PC_EARG, "17 objects; 1 to 16");
-  must_fail(pc_sprites_sample(&t, 1, &(pc_sprites_opts){.shapes = bad, .nshapes = 1}), PC_EARG,
+  must_fail(pc_sprites_sample(&t, 1, &SPRITES(.objects = 17)), PC_EARG,
+            "sprites: objects: expected an integer from 1 to 16, got 17");
+  must_fail(pc_sprites_sample(&t, 1, &SPRITES(.shapes = bad, .nshapes = 1)), PC_EARG,
             "no shape 'squircle'; there are: square");
-  must_fail(pc_sprites_sample(&t, 1, &(pc_sprites_opts){.x = {.9, .1}}), PC_EARG, "x goes from 0.9 to 0.1");
-  must_fail(pc_sprites_sample(&t, 1, &(pc_sprites_opts){.min_distance = 3}), PC_EARG, "no image was found");
-  must_fail(pc_sprites_sample(&t, 1, &(pc_sprites_opts){.objects = 1, .sampler = PC_SPRITES_DIAGONAL}), PC_EARG,
-            "one object");
-  pc_sprites_sampler s;
-  must_fail(pc_sprites_sampler_parse(&s, "diag"), PC_EARG, "no sampler 'diag'; there are: random, diagonal");
+  must_fail(pc_sprites_sample(&t, 1, &SPRITES(.x = {.9, .1})), PC_EARG, "x goes from 0.9 to 0.1");
+  must_fail(pc_sprites_sample(&t, 1, &SPRITES(.min_distance = {1, 3})), PC_EARG, "no image was found");
+  must_fail(pc_sprites_sample(&t, 1, &SPRITES(.objects = 1, .sampler = PC_SPRITES_DIAGONAL)), PC_EARG, "one object");
+  static const float none[] = {0, -1, NAN, INFINITY, 1e9f};
+  for (int i = 0; i < 5; i++) { /* zero is no default */
+    pc_sprites_opts o = SPRITES(.objects = (int)fmaxf(-1, fminf(none[i], 99)));
+    must_fail(pc_sprites_sample(&t, 1, &o), PC_EARG, "sprites: objects: expected");
+    o = SPRITES(.delta = none[i] > 1 ? NAN : none[i]);
+    must_fail(pc_sprites_sample(&t, 1, &o), PC_EARG, "sprites: delta: expected");
+    o = SPRITES(.background = {0, 0, none[i] == 0 ? 2 : none[i]});
+    must_fail(pc_sprites_sample(&t, 1, &o), PC_EARG, "sprites: background: colour 3 is");
+  }
+  must_fail(pc_sprites_sample(&t, 1, &SPRITES(.gap = {0, 0})), PC_EARG, "sprites: gap: expected {low, high}");
   pc_tensor *z = latents(2, (float[]){1, .5f, .5f, .1f, 0, 0, 4, .5f, .5f, .1f, 0, 0});
   must_fail(pc_sprites_render(&im, NULL, z, PC_U8, NULL), PC_EARG,
             "shape is 4 in image 1, object 2; shapes go from 1 to 3");
   pc_f32(z)[6] = 1;
   pc_f32(z)[2] = NAN;
   must_fail(pc_sprites_render(&im, NULL, z, PC_U8, NULL), PC_EARG, "y is ");
-  must_fail(pc_sprites_render(&im, NULL, z, PC_U8, &(pc_sprites_opts){.objects = 3}), PC_ESHAPE,
-            "latents have shape (1,2,6)");
+  must_fail(pc_sprites_render(&im, NULL, z, PC_U8, &SPRITES(.objects = 3)), PC_ESHAPE, "latents have shape (1,2,6)");
   must_fail(pc_sprites_render(&im, NULL, z, PC_I64, NULL), PC_EDTYPE, "u8 or f32, not i64");
   pc_tensor_release(z);
 }
