@@ -2,7 +2,7 @@
  *   gW = gO V' + gw,  gS = w (gW - sum_m gW w),  gQ = gS K,  gK = gS' Q,  gV = W' gO */
 #include <math.h>
 
-#include "grad/bwd_nn.h"
+#include "grad/rows.h"
 #include "grad/compose.h"
 #include "grad/formula.h"
 #include "grad/ops_nn.h"

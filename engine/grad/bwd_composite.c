@@ -1,7 +1,7 @@
 /* bwd_composite.c: gradient of composite; the formulas stand in tensor/composite.h. */
 #include <string.h>
 
-#include "grad/bwd_nn.h"
+#include "grad/rows.h"
 #include "grad/compose.h"
 
 void pc_bwd_composite(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin) {

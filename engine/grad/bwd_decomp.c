@@ -4,7 +4,7 @@
  * hold for distinct eigenvalues and singular values. */
 #include <math.h>
 
-#include "grad/bwd_linalg.h"
+#include "grad/rows.h"
 #include "grad/compose.h"
 #include "grad/formula.h"
 #include "grad/ops_reduce.h"

@@ -1,6 +1,6 @@
 /* bwd_linalg.c: gradients of the matrix products. They close over themselves:
  * matmul_t, rows_product and matmul are each other's gradients. */
-#include "grad/bwd_linalg.h"
+#include "grad/rows.h"
 
 #include "grad/compose.h"
 #include "grad/formula.h"

@@ -1,5 +1,5 @@
 /* bwd_nn.c: gradients of convolution and norms. */
-#include "grad/bwd_nn.h"
+#include "grad/rows.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* bwd_pointwise.c: gradients of the pointwise ops, written in ops again. Where a
  * fused kernel exists it is used as long as nobody records. */
-#include "grad/bwd_pointwise.h"
+#include "grad/rows.h"
 
 #include <math.h>
 #include <string.h>

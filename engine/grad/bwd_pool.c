@@ -1,7 +1,7 @@
 /* bwd_pool.c: gradients of pooling and resampling: adjoints of each other. */
 #include <string.h>
 
-#include "grad/bwd_nn.h"
+#include "grad/rows.h"
 #include "grad/compose.h"
 
 #define BWD(name) void pc_bwd_##name(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin)

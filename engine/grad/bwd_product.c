@@ -8,7 +8,7 @@
  * `recurrence` and products, whose gradients are recurrences again. */
 #include <math.h>
 
-#include "grad/bwd_reduce.h"
+#include "grad/rows.h"
 #include "grad/compose.h"
 #include "grad/ops_reduce.h"
 #include "tensor/reduce/reduce.h"

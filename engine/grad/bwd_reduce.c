@@ -1,5 +1,5 @@
 /* bwd_reduce.c: gradients of reductions and scans, as formulas over ops. */
-#include "grad/bwd_reduce.h"
+#include "grad/rows.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* bwd_shape.c: every op of this family is linear in its float operands; its
  * backward is the transposed map. Arguments come from the node: v[]. */
-#include "grad/bwd_shape.h"
+#include "grad/rows.h"
 
 #include <string.h>
 

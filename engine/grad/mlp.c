@@ -1,5 +1,5 @@
 /* mlp.c: the op mlp (tensor/mlp.h) for C callers, its formula, and its gradients. */
-#include "grad/bwd_nn.h"
+#include "grad/rows.h"
 #include "grad/compose.h"
 #include "grad/formula.h"
 #include "grad/ops_nn.h"

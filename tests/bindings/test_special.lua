@@ -149,4 +149,30 @@ test("decompositions refuse what is not finite", function()
   end
 end)
 
+test("places of grid_sample that are not numbers or far away", function()
+  local x = t64 { 1, 2, 3, 4 }:reshape(1, 1, 4, 1)
+  for _, dtype in ipairs { "f64", "f32" } do
+    local grid = T.tensor({ { { { NAN, 0 }, { INF, 0 }, { -INF, 0 }, { 1e30, 0 }, { 0, NAN }, { 0.25, 0 } } } }, { dtype = dtype })
+    grid:requires_grad_()
+    local zeros, border = T.grid_sample(x, grid), T.grid_sample(x, grid, { padding = "border" })
+    alike(flat(zeros:detach()), { 0.5, 0, 0, 0, 1.25, 3 }, "zeros") -- NaN is -1: half of the edge's pixel lies there
+    alike(flat(border:detach()), { 1, 4, 1, 4, 2.5, 3 }, "border")
+    alike(flat(T.grad(border:sum(), grid)), { 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0 }, "gradient")
+    alike(flat(T.grid_sample(x, grid, { padding = "border", mode = "nearest" }):detach()), { 1, 4, 1, 4, 3, 3 }, "nearest")
+  end
+  x = t64 { 1, INF, NAN }:reshape(1, 1, 3, 1)
+  local left = T.grid_sample(x, t64 { -1, 0 }:reshape(1, 1, 1, 2), { align_corners = true })
+  alike(flat(left), { 1 }, "a pixel of weight 0 is not read")
+end)
+
+test("grid_sample and affine_grid refuse what does not fit", function()
+  local x, grid = T.rand(2, 3, 3, 1), T.rand(2, 4, 4, 2)
+  check.error("~grid (2,4,4,3) must be (N,h,w,2)", function() return T.grid_sample(x, T.rand(2, 4, 4, 3)) end)
+  check.error("~is for 2; one for all? expand it", function() return T.grid_sample(x:narrow(1, 1, 1), grid) end)
+  check.error("~no pixels", function() return T.grid_sample(T.rand(2, 0, 3, 1), grid) end)
+  check.error("~zeros|border", function() return T.grid_sample(x, grid, { padding = "reflection" }) end)
+  check.error("~theta (2,3) must be (N,2,3)", function() return T.affine_grid(T.rand(2, 3), 4) end)
+  eq(T.grid_sample(x, T.rand(2, 0, 4, 2)):shape(), { 2, 0, 4, 1 })
+end)
+
 check.done()

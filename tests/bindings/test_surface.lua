@@ -13,7 +13,7 @@ local wanted = {
     sum mean var std max min argmax argmin norm logsumexp prod any all cumsum softmax log_softmax
     matmul bmm addmm einsum sort topk cat stack split chunk repeat
     svd qr solve lstsq cholesky eigh inverse
-    conv2d conv_transpose2d avg_pool2d max_pool2d upsample layer_norm group_norm
+    conv2d conv_transpose2d avg_pool2d max_pool2d upsample grid_sample affine_grid layer_norm group_norm
     gather scatter_add index_select
     grad no_grad enable_grad is_grad_enabled set_grad_enabled jacobian jvp vjp hessian custom gradcheck anomaly]],
   methods = [[

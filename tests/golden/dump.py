@@ -332,6 +332,38 @@ def optimisers():
         put(f"optim.{name}/out.1", np.stack(path))
 
 
+def sampling():
+    """after the others, so that their numbers stay what they are"""
+    for name, opt in {
+        "": {}, "_corners": dict(align_corners=True), "_border": dict(padding_mode="border"),
+        "_border_corners": dict(padding_mode="border", align_corners=True), "_nearest": dict(mode="nearest"),
+    }.items():
+        opt = {"align_corners": False, **opt}
+        case("grid_sample" + name, lambda x, g: hwc(F.grid_sample(chw(x), g, **opt)), x=randn(2, 4, 5, 3),
+             g=uniform(-1.4, 1.4, 2, 3, 6, 2))
+    edges = np.array([1e6, -1, 1, -5], np.float32)
+    grid = np.stack(np.meshgrid(edges, edges), -1)[None]
+    case("grid_sample_edges", lambda x, g: (hwc(F.grid_sample(chw(x), g, align_corners=False)),
+                                            hwc(F.grid_sample(chw(x), g, padding_mode="border", align_corners=False))),
+         nograd=("g", "x"), x=randn(1, 3, 4, 2), g=grid)
+    for corners in (False, True):
+        case("affine_grid" + ("_corners" if corners else ""), lambda t: F.affine_grid(t, (2, 1, 3, 4), align_corners=corners),
+             t=randn(2, 2, 3))
+
+    def read(x, g):  # bilinear, zeros: made of indexing, which PyTorch differentiates twice
+        n, h, w, _ = x.shape
+        px, py = ((g[..., 0] + 1) * w - 1) / 2, ((g[..., 1] + 1) * h - 1) / 2
+        x0, y0, y = px.detach().floor(), py.detach().floor(), 0
+        for a in (0, 1):
+            for b in (0, 1):
+                i, j = (y0 + b).long(), (x0 + a).long()
+                there = ((i >= 0) & (i < h) & (j >= 0) & (j < w)).double()
+                weight = (px - x0 if a else 1 - px + x0) * (py - y0 if b else 1 - py + y0) * there
+                y = y + weight[..., None] * x[torch.arange(n)[:, None, None], i.clamp(0, h - 1), j.clamp(0, w - 1)]
+        return y
+    case("grid_sample_twice", read, second=True, x=randn(2, 4, 5, 3), g=uniform(-1.4, 1.4, 2, 3, 6, 2))
+
+
 def write(path):
     """safetensors: u64 length of the header, header, data in the header's order"""
     kinds = {"float64": "F64", "float32": "F32", "int64": "I64", "uint8": "U8"}
@@ -350,7 +382,7 @@ def write(path):
 
 
 torch.set_num_threads(1)
-for part in (pointwise, convolutions, images, norms, losses, modules, linalg, einsum, reductions, shapes, optimisers):
+for part in (pointwise, convolutions, images, norms, losses, modules, linalg, einsum, reductions, shapes, optimisers, sampling):
     part()
 target = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden.safetensors")
 write(target)

@@ -140,6 +140,17 @@ for name, options in pairs {
   case("upsample_" .. name, function(i) return T.upsample(i.x, options) end)
 end
 
+for name, options in pairs {
+  [""] = {}, _corners = { align_corners = true }, _border = { padding = "border" },
+  _border_corners = { padding = "border", align_corners = true }, _nearest = { mode = "nearest" }, _twice = {},
+} do
+  case("grid_sample" .. name, function(i) return T.grid_sample(i.x, i.g, options) end)
+end
+-- at the edges themselves and far from them
+case("grid_sample_edges", function(i) return T.grid_sample(i.x, i.g), T.grid_sample(i.x, i.g, { padding = "border" }) end)
+case("affine_grid", function(i) return T.affine_grid(i.t, { 3, 4 }) end)
+case("affine_grid_corners", function(i) return T.affine_grid(i.t, { 3, 4 }, { align_corners = true }) end)
+
 -- norms and softmax
 case("layer_norm", function(i) return T.layer_norm(i.x, i.w, i.b) end, { f32 = 5e-5 })
 case("layer_norm_2", function(i) return T.layer_norm(i.x, i.w, i.b, { dims = 2, eps = 1e-3 }) end)

@@ -100,6 +100,7 @@ end)
 local g = T.generator(7)
 local big = T.randn({ 300, 1001 }, { generator = g })
 local picture = T.randn({ 4, 64, 64, 8 }, { generator = g })
+local places = T.affine_grid(T.tensor { { { 0.9, 0.2, 0.1 }, { -0.2, 1.1, 0 } } }, { 64, 64 }):expand(4, 64, 64, 2)
 local depthwise = T.randn({ 8, 3, 3, 1 }, { generator = g })
 local whole = T.randint(1, 301, { 5000 }, { generator = g })
 local kernels = {
@@ -119,6 +120,7 @@ local kernels = {
   { "avg_pool2d", function() return T.avg_pool2d(picture, 2) end },
   { "max_pool2d", function() return T.max_pool2d(picture, 3, { stride = 2 }) end },
   { "upsample", function() return T.upsample(picture, { scale_factor = 2, mode = "bilinear" }) end },
+  { "grid_sample", function() return T.grid_sample(picture, places) end },
   { "depthwise", function() return T.conv2d(picture, depthwise, { groups = 8, padding = 1 }) end },
   { "index_add", function() return T.index_add(big, 1, whole, T.ones(5000, 1001)) end },
   { "scatter_add", function() return big:scatter_add(1, whole:unsqueeze(2):expand(5000, 1001), T.ones(5000, 1001) * 0.1) end },

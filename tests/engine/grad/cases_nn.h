@@ -89,6 +89,24 @@ CASES(upsample, C(T(2, 3, 2, 2), VL(6, 4)), C(T(1, 3, 4, 2), VL(5, 7), VNO, VSTR
 CASES(upsample_adjoint, C(T(2, 6, 4, 2), VL(3, 2)), C(T(1, 5, 7, 2), VL(3, 4), VSTR("bilinear")),
       C(T(1, 6, 8, 2), VL(3, 4), VSTR("bilinear"), VNO, VD(2)), C(TT(1, 2, 9, 2), VL(3, 4), VSTR("bilinear"), VI(1)),
       C(T(0, 2, 2, 2), VL(4, 4)))
+/* values: mode, padding, align_corners, then dx, dy, size */
+CASES(grid_sample, C(T(2, 3, 4, 3), T(2, 5, 2, 2)), C(T(1, 4, 3, 2), TU(1, 2, 3, 2), VNO, VSTR("border")),
+      C(T(1, 4, 3, 2), T(1, 2, 3, 2), VNO, VSTR("border"), VI(1)), C(T(2, 2, 5, 1), TU(2, 3, 3, 2), VNO, VNO, VI(1)),
+      C(TT(1, 4, 4, 2), TT(1, 2, 2, 2)), C(T(1, 3, 4, 2), T(1, 3, 2, 2), VSTR("nearest")),
+      C(T(1, 1, 1, 1), TU(1, 1, 1, 2)), C(T(0, 4, 4, 2), T(0, 3, 3, 2)), C(T(2, 3, 3, 0), T(2, 2, 2, 2)),
+      C(T(2, 3, 3, 2), T(2, 0, 2, 2)), C(T(1, 0, 3, 2), T(1, 2, 0, 2)))
+CASES(grid_sample_part, C(T(2, 3, 4, 3), T(2, 5, 2, 2), VNO, VNO, VNO, VI(1), VI(0)),
+      C(T(1, 4, 3, 2), TU(1, 2, 3, 2), VNO, VSTR("border"), VI(1), VI(1), VI(1)),
+      C(T(1, 4, 3, 2), TU(1, 2, 3, 2), VNO, VNO, VNO, VI(0), VI(1)),
+      C(T(1, 4, 3, 2), TU(1, 2, 3, 2), VNO, VNO, VNO, VI(2)), C(T(0, 4, 4, 2), T(0, 3, 3, 2)))
+CASES(grid_sample_adjoint, C(T(2, 5, 2, 3), T(2, 5, 2, 2), VNO, VNO, VNO, VI(0), VI(0), VL(3, 4)),
+      C(T(1, 2, 3, 2), TU(1, 2, 3, 2), VNO, VSTR("border"), VI(1), VI(1), VI(0), VL(4, 3)),
+      C(TT(1, 2, 3, 2), TU(1, 2, 3, 2), VSTR("nearest"), VNO, VNO, VNO, VNO, VL(4, 3)),
+      C(T(1, 2, 3, 2), TU(1, 2, 3, 2), VNO, VNO, VNO, VI(1), VI(1), VL(4, 3)),
+      C(T(2, 0, 2, 2), T(2, 0, 2, 2), VNO, VNO, VNO, VNO, VNO, VL(3, 3)))
+CASES(affine_grid, C(T(2, 2, 3), VL(3, 4)), C(TT(1, 2, 3), VL(2, 3), VI(1)), C(T(1, 2, 3), VL(1, 1), VI(1)),
+      C(T(0, 2, 3), VL(3, 3)), C(T(2, 2, 3), VL(0, 3)))
+CASES(affine_grid_adjoint, C(T(2, 3, 4, 2)), C(TT(1, 2, 3, 2), VI(1)), C(T(2, 0, 3, 2)), C(T(0, 2, 3, 2)))
 /* values: norm, eps */
 CASES(qkv, C(T(5, 4), T(4), T(4), T(7, 4), T(7), T(3, 4), T(3), T(2, 4), T(2), VI(1), VD(1e-5)),
       C(T(2, 3, 4), TN, TN, T(4, 4), TN, T(4, 4), T(4), T(4, 4), TN, VI(1), VD(1e-2)),
