@@ -5,20 +5,24 @@
 #include "base/alloc.h"
 #include "inverter/search.h"
 
-/* m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; z -= lr (m/c1) / (sqrt(v/c2) + eps), for one row. */
-#define STEP(type, name, root)                                                                               \
-  static void step_##name(type *restrict z, type *restrict mv, const type *restrict g, int64_t n, double lr, \
-                          double c1, double c2) {                                                            \
-    const type rate = (type)(lr / c1), rc2 = (type)(1 / sqrt(c2)), eps = (type)1e-8;                         \
-    type *restrict m = mv, *restrict v = mv + n;                                                             \
-    for (int64_t i = 0; i < n; i++) {                                                                        \
-      m[i] = (type)0.9 * m[i] + (type)0.1 * g[i];                                                            \
-      v[i] = (type)0.999 * v[i] + (type)0.001 * g[i] * g[i];                                                 \
-      z[i] -= rate * m[i] / (root(v[i]) * rc2 + eps);                                                        \
-    }                                                                                                        \
+#define PC_TEMPLATE "optim/adam.inc"
+#include "base/float_types.inc"
+
+/* One row's step; its moments lie together. */
+#define STEP(T, name)                                                                            \
+  static void step_##name(T *z, T *mv, const T *g, int64_t n, double lr, double c1, double c2) { \
+    const adam_by_##name by = {.b1 = (T)0.9,                                                     \
+                               .a1 = (T)0.1,                                                     \
+                               .b2 = (T)0.999,                                                   \
+                               .a2 = (T)0.001,                                                   \
+                               .lr = (T)(lr / c1),                                               \
+                               .rc2 = (T)(1 / sqrt(c2)),                                         \
+                               .eps = (T)1e-8,                                                   \
+                               .keep = 1};                                                       \
+    adam_numbers_##name(z, mv, mv + n, g, n, by);                                                \
   }
-STEP(float, f32, sqrtf)
-STEP(double, f64, sqrt)
+STEP(float, f32)
+STEP(double, f64)
 
 static void stand(const pc_search *s, pc_chunk *c) { /* at = z of the live rows */
   const size_t w = pc_dtype_size(s->dtype) * (size_t)s->dim;

@@ -47,6 +47,12 @@ void pc_tile_add(pc_dtype d, void *y, const void *x, int64_t n) {
     add_double(y, x, n);
 }
 
+void pc_tile_fold(pc_dtype d, void *y, const void *parts, int64_t np, int64_t n) {
+  size_t bytes = (size_t)n * pc_dtype_size(d);
+  memcpy(y, parts, bytes);
+  for (int64_t p = 1; p < np; p++) pc_tile_add(d, y, (const char *)parts + (size_t)p * bytes, n);
+}
+
 void pc_tile_columns(pc_dtype d, void *sum, const void *x, int64_t rows, int64_t c, int64_t ld) {
   if (d == PC_F32)
     columns_float(sum, x, rows, c, ld);

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/cpu.h"
 #include "tensor/gemm/matmul.h"
+#include "tensor/tile.h"
 
 /* ---- arguments ---- */
 
@@ -55,30 +55,16 @@ static int check_bias(const char *op, const pc_tensor *b, int64_t out, const pc_
                  (long long)out, pc_shape_str(w));
 }
 
-/* Contiguous operands of one dtype. */
+/* Contiguous operands of one dtype; pc_drop(o.t, 3) lets go of them. */
 typedef struct operands {
   pc_dtype d;
   pc_tensor *t[3];
 } operands;
 
 static int take(operands *o, pc_tensor *const *in, int nin) {
-  int rc = PC_OK;
   *o = (operands){.d = pc_float_dtype(in[0], in[1])};
-  for (int i = 0; i < nin && i < 3 && rc == PC_OK; i++) {
-    pc_tensor *c;
-    if (!in[i]) continue;
-    if ((rc = pc_to_dtype(&c, in[i], o->d)) < 0) break;
-    rc = pc_contiguous(&o->t[i], c);
-    pc_tensor_release(c);
-  }
-  return rc;
+  return pc_take(o->t, in, nin < 3 ? nin : 3, o->d);
 }
-
-static void let_go(operands *o) {
-  for (int i = 0; i < 3; i++) pc_tensor_release(o->t[i]);
-}
-
-static void *data_or_null(const pc_tensor *t) { return t ? pc_data(t) : NULL; }
 
 static int finish(int rc, pc_tensor **out) {
   if (rc < 0) {
@@ -114,10 +100,10 @@ static int conv2d(pc_tensor **out, pc_tensor *const *in, int nin, const pc_val *
   g.ow = ex / g.sx + 1;
   if ((rc = take(&o, in, nin)) < 0 || (rc = pc_tensor_empty(out, o.d, 4, (int64_t[]){g.n, g.oh, g.ow, g.o})) < 0)
     goto done;
-  rc = pc_conv_forward(o.d, &g, pc_data(*out), pc_data(o.t[0]), pc_data(o.t[1]), data_or_null(o.t[2]),
+  rc = pc_conv_forward(o.d, &g, pc_data(*out), pc_data(o.t[0]), pc_data(o.t[1]), pc_data_or_null(o.t[2]),
                        (pc_conv_fused){.relu = relu});
 done:
-  let_go(&o);
+  pc_drop(o.t, 3);
   return finish(rc, out);
 }
 
@@ -149,10 +135,10 @@ static int conv_transpose2d(pc_tensor **out, pc_tensor *const *in, int nin, cons
                    pc_shape_str(x), pc_shape_str(w), (long long)g.py, (long long)g.px, (long long)g.h, (long long)g.w);
   if ((rc = take(&o, in, nin)) < 0 || (rc = pc_tensor_empty(out, o.d, 4, (int64_t[]){g.n, g.h, g.w, g.c})) < 0)
     goto done;
-  rc = pc_conv_transpose(o.d, &g, pc_data(*out), pc_data(o.t[0]), pc_data(o.t[1]), data_or_null(o.t[2]),
+  rc = pc_conv_transpose(o.d, &g, pc_data(*out), pc_data(o.t[0]), pc_data(o.t[1]), pc_data_or_null(o.t[2]),
                          (pc_conv_fused){.relu = relu});
 done:
-  let_go(&o);
+  pc_drop(o.t, 3);
   return finish(rc, out);
 }
 
@@ -191,7 +177,7 @@ int pc_fwd_conv2d_weight(pc_tensor **out, pc_tensor *const *in, int nin, const p
     goto done;
   rc = pc_conv_weight(o.d, &g, pc_data(*out), pc_data(o.t[0]), pc_data(o.t[1]), (pc_conv_fused){0});
 done:
-  let_go(&o);
+  pc_drop(o.t, 3);
   return finish(rc, out);
 }
 
@@ -224,7 +210,7 @@ static int relu_backward(pc_tensor **out, pc_tensor *const *in, const pc_val *v,
   if (rc == PC_OK && need & 1 && (rc = pc_tensor_empty(&out[0], o.d, 4, size)) == PC_OK)
     rc = (transposed ? pc_conv_forward : pc_conv_transpose)(o.d, geo, pc_data(out[0]), pc_data(o.t[0]), pc_data(o.t[1]),
                                                             NULL, (pc_conv_fused){.mask = mask});
-  let_go(&o);
+  pc_drop(o.t, 3);
   for (int i = 0; i < 3; i++) finish(rc, &out[i]);
   return rc;
 }

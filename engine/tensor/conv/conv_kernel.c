@@ -7,6 +7,7 @@
 #include "base/parallel.h"
 #include "tensor/backend.h"
 #include "tensor/conv/conv_impl.h"
+#include "tensor/tile.h"
 
 enum { LINE = 64 };
 
@@ -299,21 +300,6 @@ static void run_parts(int64_t begin, int64_t end, void *ctx) {
   pc_free(buf);
 }
 
-static void add_parts(const pc_conv_job *j, void *gw, int64_t size) {
-  memcpy(gw, j->part, (size_t)size * j->es);
-  for (int64_t p = 1; p < j->parts; p++) {
-    if (j->d == PC_F32) {
-      float *restrict o = gw;
-      const float *restrict s = (const float *)j->part + p * size;
-      for (int64_t i = 0; i < size; i++) o[i] += s[i];
-    } else {
-      double *restrict o = gw;
-      const double *restrict s = (const double *)j->part + p * size;
-      for (int64_t i = 0; i < size; i++) o[i] += s[i];
-    }
-  }
-}
-
 static int weight(pc_dtype d, const pc_conv_geo *g, void *gw, const void *x, const void *y, pc_conv_fused f) {
   pc_conv_job j = job_of(d, g, x, f, 0);
   j.gy = y;
@@ -336,7 +322,7 @@ static int weight(pc_dtype d, const pc_conv_geo *g, void *gw, const void *x, con
     j.failed = 1;
   } else {
     pc_parallel_for(j.parts, 1, run_parts, &j);
-    if (!j.failed) add_parts(&j, gw, size);
+    if (!j.failed) pc_tile_fold(d, gw, j.part, j.parts, size);
   }
   pc_free(j.part);
   pc_free(runs);

@@ -15,6 +15,7 @@
 #include "tensor/conv/conv_impl.h"
 #include "tensor/gemm/gemm_kernel.h"
 #include "tensor/gemm/transpose.h"
+#include "tensor/tile.h"
 
 enum {
   CHUNK = 48,     /* output pixels at work: their windows overlap and stay in L1 */
@@ -365,12 +366,7 @@ int pc_window_weight(pc_conv_job *j, float *gw) {
     pc_parallel_for(j->parts, 1, weight_parts, &w);
   }
   int rc = !w.pieces || !j->part || j->failed ? PC_ENOMEM : PC_OK;
-  if (rc == PC_OK && j->parts > 1) {
-    const float *part = (const float *)j->part;
-    memcpy(gw, part, sizeof *gw * (size_t)size);
-    for (int64_t p = 1; p < j->parts; p++)
-      for (int64_t i = 0; i < size; i++) gw[i] += part[p * size + i];
-  }
+  if (rc == PC_OK && j->parts > 1) pc_tile_fold(PC_F32, gw, j->part, j->parts, size);
   if (j->parts > 1) pc_free(j->part);
   pc_free(w.pieces);
   return rc;

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/parallel.h"
+#include "tensor/tile.h"
 
 /* ---- windows ---- */
 
@@ -62,16 +63,6 @@ static void inside(int64_t o, int64_t stride, int64_t pad, int64_t k, int64_t si
 #define PC_TEMPLATE "tensor/conv/pool.inc"
 #include "base/float_types.inc"
 
-static int ready(pc_tensor **out, const pc_tensor *t, pc_dtype d) {
-  pc_tensor *c;
-  int rc = pc_to_dtype(&c, t, d);
-  *out = NULL;
-  if (rc < 0) return rc;
-  rc = pc_contiguous(out, c);
-  pc_tensor_release(c);
-  return rc;
-}
-
 static int run(pc_tensor **out, pool *p, const pc_tensor *x, const pc_tensor *other, int small, pc_range_fn f32,
                pc_range_fn f64) {
   pc_tensor *a = NULL, *b = NULL;
@@ -79,7 +70,8 @@ static int run(pc_tensor **out, pool *p, const pc_tensor *x, const pc_tensor *ot
   int64_t size[4] = {p->n, small ? p->oh : p->h, small ? p->ow : p->w, p->c};
   int rc;
   *out = NULL;
-  if ((rc = ready(&a, x, d)) < 0 || (other && (rc = ready(&b, other, d)) < 0) ||
+  if ((rc = pc_take(&a, (pc_tensor *[]){(pc_tensor *)x}, 1, d)) < 0 ||
+      (other && (rc = pc_take(&b, (pc_tensor *[]){(pc_tensor *)other}, 1, d)) < 0) ||
       (rc = pc_tensor_empty(out, d, 4, size)) < 0)
     goto done;
   p->x = pc_data(a);
@@ -192,8 +184,8 @@ static int run_resample(pc_tensor **out, resample *r, const pc_tensor *src, int 
   int rc;
   *out = NULL;
   if ((rc = axis_make(&r->y, r->oh, r->h, bilinear, align, scale)) < 0 ||
-      (rc = axis_make(&r->x, r->ow, r->w, bilinear, align, scale)) < 0 || (rc = ready(&a, src, d)) < 0 ||
-      (rc = pc_tensor_empty(out, d, 4, size)) < 0)
+      (rc = axis_make(&r->x, r->ow, r->w, bilinear, align, scale)) < 0 ||
+      (rc = pc_take(&a, (pc_tensor *[]){(pc_tensor *)src}, 1, d)) < 0 || (rc = pc_tensor_empty(out, d, 4, size)) < 0)
     goto done;
   r->src = pc_data(a);
   r->dst = pc_data(*out);

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/parallel.h"
 #include "tensor/gemm/transpose.h"
+#include "tensor/tile.h"
 
 enum { TURNED = 8 }; /* tiles turned at once */
 
@@ -107,11 +108,7 @@ int pc_winograd_weight(const pc_conv_geo *g, float *gw, const float *x, const fl
     pc_parallel_for(j.parts, 1, weight_parts, &j);
   else
     pc_wg_fail(&j);
-  if (!j.failed && j.parts > 1) {
-    memcpy(gw, j.part, sizeof *gw * (size_t)size);
-    for (int64_t p = 1; p < j.parts; p++)
-      for (int64_t i = 0; i < size; i++) gw[i] += j.part[p * size + i];
-  }
+  if (!j.failed && j.parts > 1) pc_tile_fold(PC_F32, gw, j.part, j.parts, size);
   if (j.parts > 1) pc_free(j.part);
   pc_free(j.zeros);
   return j.failed ? PC_ENOMEM : PC_OK;

@@ -123,25 +123,13 @@ static void backward(int64_t begin, int64_t end, void *ctx) {
   pc_free(gs);
 }
 
-#define ADD(T)                                                                          \
-  static void add_##T(T *restrict to, const T *restrict parts, int64_t n, int64_t np) { \
-    memcpy(to, parts, sizeof(T) * (size_t)n);                                           \
-    for (int64_t p = 1; p < np; p++)                                                    \
-      for (int64_t i = 0; i < n; i++) to[i] += parts[p * n + i];                        \
-  }
-ADD(float)
-ADD(double)
-
 static int backward_shared(attn *a) {
   int64_t n = a->n * a->dq;
   char *gq = a->gq;
   a->parts = a->b < PARTS ? a->b : PARTS;
   if (!(a->gq = pc_malloc((size_t)(a->parts * n) * a->es))) return PC_ENOMEM;
   pc_parallel_for(a->parts * a->problems, 1, backward, a);
-  if (a->d == PC_F32)
-    add_float((float *)gq, (const float *)a->gq, n, a->parts);
-  else
-    add_double((double *)gq, (const double *)a->gq, n, a->parts);
+  pc_tile_fold(a->d, gq, a->gq, a->parts, n);
   pc_free(a->gq);
   a->gq = gq;
   return a->failed ? PC_ENOMEM : PC_OK;
