@@ -89,17 +89,9 @@ static int f_search(lua_State *L, pc_args *a) {
   lua_decoder d = {L, pc_arg_at(a, "decoder")}, labels = {L, pc_arg_at(a, "readout")};
   pc_tensor *z0 = NULL;
   pc_invert_result r;
-  pc_invert_opts o = {.steps = pc_arg_int(a, "steps"),
-                      .lr = pc_arg_num(a, "lr"),
-                      .prior = pc_arg_num(a, "prior"),
-                      .tol = pc_arg_num(a, "tol"),
-                      .patience = pc_arg_int(a, "patience"),
-                      .batch = pc_arg_int64(a, "batch"),
-                      .trace = pc_arg_bool(a, "trace"),
-                      .damping = pc_arg_num(a, "damping"),
-                      .history = pc_arg_int(a, "history"),
-                      .target = pc_arg_tensor(a, "target"),
-                      .entropy = pc_arg_num(a, "entropy")};
+  pc_invert_opts o = PC_INVERT_OPTS_INIT;
+  pc_args_options(a, &o);
+  o.target = pc_arg_tensor(a, "target");
   if (!is_callable(L, d.fn))
     return pc_fail(PC_EARG, "search: the decoder is %s; a module or a function(z) -> image is expected",
                    pc_describe(L, d.fn));
@@ -111,8 +103,7 @@ static int f_search(lua_State *L, pc_args *a) {
     o.readout = readout ? pc_logits_module : logits_lua;
     o.readout_ctx = readout ? (void *)readout : &labels;
   }
-  int rc = pc_invert_method_parse(&o.method, pc_arg_str(a, "method"));
-  if (rc == PC_OK) rc = starts_of(L, a, &z0);
+  int rc = starts_of(L, a, &z0);
   if (rc == PC_OK)
     rc = m ? pc_invert_module(&r, m, pc_arg_tensor(a, "x"), z0, &o)
            : pc_invert(&r, decode_lua, &d, pc_arg_tensor(a, "x"), z0, &o);
@@ -121,20 +112,14 @@ static int f_search(lua_State *L, pc_args *a) {
 }
 
 static const pc_luafn inverter_functions[] = {
-    {"search",
-     "decoder:any, x:tensor, z0:any, method:str=adam, steps:int(0..)=100, lr:num(0..)=0.05, prior:num(0..)=0, "
-     "tol:num=1e-4, "
-     "patience:int(0..)=0, batch:int(0..)=0, trace:bool=false, damping:num(0..)=0, history:int(0..)=0, target:value?, "
-     "readout:any?, "
-     "entropy:num=0",
-     f_search,
+    {"search", "decoder:any, x:tensor, z0:any, @, target:value?, readout:any?", f_search,
      "argmin_z ||decoder(z) - x||^2 + prior ||z||^2 + entropy H(softmax readout(z)) for each image of x (B,H,W,C), "
      "started at z0 (B,K,m), or the best of S starts: (S,B,K,m) or a list (arXiv 2512.08854, Eq. 4.3). "
-     "method: adam (lr), lbfgs (lr of its first step, history 10) or lm (Levenberg-Marquardt; damping 1e-3). An image "
-     "leaves when its loss fell by less than tol in patience steps (20; lbfgs, lm 5), or is at its target. batch: "
-     "images at once (64) -> {z (B,K,m), loss, steps, converged, start, cost (decodes), seconds: (B); trace "
+     "method: adam, lbfgs or lm (Levenberg-Marquardt). An image leaves when its loss fell by less than tol in patience "
+     "steps, or is at its target. batch: images at once -> {z (B,K,m), loss, steps, converged, start, cost (decodes), "
+     "seconds: (B); trace "
      "(B,steps+1); evaluations: decodes in all}",
-     0},
+     0, NULL, &pc_invert_options},
     {0}};
 
 int luaopen_percept_inverter(lua_State *L) {

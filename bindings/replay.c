@@ -69,13 +69,8 @@ static int exclude_of(lua_State *L, int at, pc_replay_opts *o) {
 }
 
 static int opts_of(lua_State *L, pc_args *a, pc_replay_opts *o) {
-  o->components = pc_arg_int(a, "components");
-  o->iterations = pc_arg_int(a, "iterations");
-  o->seed = (uint64_t)pc_arg_int64(a, "seed");
-  o->tries = pc_arg_int(a, "tries");
-  int rc = pc_marginal_parse(&o->marginals, pc_arg_str(a, "marginals"));
-  if (rc == PC_OK && pc_arg_given(a, "exclude")) rc = exclude_of(L, pc_arg_at(a, "exclude"), o);
-  return rc;
+  pc_args_options(a, o);
+  return pc_arg_given(a, "exclude") ? exclude_of(L, pc_arg_at(a, "exclude"), o) : PC_OK;
 }
 
 static int draw(lua_State *L, const pc_replay *r, int64_t n, int with_rows) {
@@ -88,7 +83,7 @@ static int draw(lua_State *L, const pc_replay *r, int64_t n, int with_rows) {
 }
 
 static int f_fit(lua_State *L, pc_args *a) {
-  pc_replay_opts o = {0};
+  pc_replay_opts o = PC_REPLAY_OPTS_INIT;
   pc_replay *r;
   int rc = opts_of(L, a, &o);
   if (rc == PC_OK) rc = pc_replay_fit(&r, pc_arg_tensor(a, "bank"), &o);
@@ -98,7 +93,7 @@ static int f_fit(lua_State *L, pc_args *a) {
 }
 
 static int f_sample(lua_State *L, pc_args *a) {
-  pc_replay_opts o = {0};
+  pc_replay_opts o = PC_REPLAY_OPTS_INIT;
   pc_replay *r;
   int rc = opts_of(L, a, &o);
   if (rc == PC_OK) rc = pc_replay_fit(&r, pc_arg_tensor(a, "bank"), &o);
@@ -112,14 +107,11 @@ static int m_sample(lua_State *L, pc_args *a) {
   return draw(L, ((replay_handle *)pc_arg_object(a, "sampler"))->r, pc_arg_int64(a, "n"), pc_arg_bool(a, "rows"));
 }
 
-#define OPTIONS                                                                                        \
-  "marginals:str=empirical, components:int=8, iterations:int(0..)=100, seed:int64=0, exclude:table?, " \
-  "tries:int(0..)=0"
-#define OPTIONS_HELP                                                                                                 \
-  "marginals: empirical, gaussian, mixture (per slot a Gaussian mixture of `components`, by EM from k-means++ "      \
-  "centres of `seed`) or prior. exclude = {labels = (N,K) integers, the value of each slot of the bank; "            \
-  "combinations = (M,K), those that occurred (default: labels); groups = {{1, 3}, {2, 3}}}: empirical draws whose "  \
-  "labels occurred in every group (default: one of all slots) are drawn again, at most `tries` (10,000) times in a " \
+#define OPTIONS_HELP                                                                                                \
+  "marginals: empirical, gaussian, mixture (per slot a Gaussian mixture of `components`, by EM from k-means++ "     \
+  "centres of `seed`) or prior. exclude = {labels = (N,K) integers, the value of each slot of the bank; "           \
+  "combinations = (M,K), those that occurred (default: labels); groups = {{1, 3}, {2, 3}}}: empirical draws whose " \
+  "labels occurred in every group (default: one of all slots) are drawn again, at most `tries` times in a "         \
   "row"
 
 static const pc_luafn methods[] = {
@@ -128,12 +120,13 @@ static const pc_luafn methods[] = {
     {0}};
 
 static const pc_luafn replay_functions[] = {
-    {"sample", "bank:tensor, n:int64(0..), " OPTIONS ", rows:bool=false", f_sample,
+    {"sample", "bank:tensor, n:int64(0..), @, exclude:table?, rows:bool=false", f_sample,
      "n slot sets (n,K,m), each slot drawn for itself from the bank (N,K,m); rows: of empirical marginals the bank "
      "rows drawn, too, i64 (n,K) (arXiv 2512.08854, Eq. 4.4). " OPTIONS_HELP,
-     0},
-    {"fit", "bank:tensor, " OPTIONS, f_fit,
-     "the same as an object, fitted once and drawn from often: s:sample(n). " OPTIONS_HELP, 0},
+     0, NULL, &pc_replay_options},
+    {"fit", "bank:tensor, @, exclude:table?", f_fit,
+     "the same as an object, fitted once and drawn from often: s:sample(n). " OPTIONS_HELP, 0, NULL,
+     &pc_replay_options},
     {0}};
 
 int luaopen_percept_replay(lua_State *L) {

@@ -18,13 +18,7 @@ int pc_logits_module(void *module, pc_tensor *z, pc_tensor **logits, int *n) {
   return pc_decode_module(module, z, logits);
 }
 
-static const char *const methods[] = {"adam", "lm", "lbfgs"};
-
-int pc_invert_method_parse(pc_invert_method *out, const char *name) {
-  for (int i = 0; i < 3; i++)
-    if (!strcmp(name, methods[i])) return *out = (pc_invert_method)i, PC_OK;
-  return pc_fail(PC_EARG, "search: unknown method '%s': known are adam, lm, lbfgs", name);
-}
+PC_OPTIONS_TABLE(pc_invert_options, "search", pc_invert_opts, PC_INVERT_OPTIONS);
 
 /* ---- one chunk ---- */
 
@@ -64,22 +58,13 @@ static int check_shapes(const pc_tensor *x, const pc_tensor *z0, const pc_invert
   return PC_OK;
 }
 
-static int fill_options(pc_invert_opts *o) {
-  int adam = o->method == PC_INVERT_ADAM;
-  if ((unsigned)o->method > PC_INVERT_LBFGS) return pc_fail(PC_EARG, "invert: unknown method %d", (int)o->method);
-  if (!o->steps) o->steps = 100;
-  if (!(o->lr > 0)) o->lr = 0.05;
-  if (!(o->damping > 0)) o->damping = 1e-3;
-  if (!o->history) o->history = 10;
-  if (o->tol == 0) o->tol = 1e-4;
-  if (!o->patience) o->patience = adam ? 20 : 5;
-  if (o->steps < 1 || o->patience < 1 || o->batch < 0 || o->history < 1)
-    return pc_fail(PC_EARG, "invert: steps, patience, history and batch must be at least 1");
-  if (!(o->prior >= 0) || !isfinite(o->prior) || !isfinite(o->entropy))
-    return pc_fail(PC_EARG, "invert: prior (%g) must not be negative, prior and entropy (%g) must be finite", o->prior,
-                   o->entropy);
+static int check_options(pc_search *s) {
+  const pc_invert_opts *o = &s->o;
+  int rc = pc_options_check(&pc_invert_options, "search", o);
+  if (rc < 0) return rc;
   if (o->entropy != 0 && !o->readout)
-    return pc_fail(PC_EARG, "invert: the entropy term needs a readout: slots (b,K,m) -> class logits (b,...,classes)");
+    return pc_fail(PC_EARG, "search: the entropy term needs a readout: slots (b,K,m) -> class logits (b,...,classes)");
+  s->patience = o->patience.given ? o->patience.value : o->method == PC_INVERT_ADAM ? 20 : 5;
   return PC_OK;
 }
 
@@ -168,10 +153,10 @@ static int choose_batch(pc_search *s) {
       (double)pc_dtype_size(s->dtype) * (double)s->pixels * (s->o.method == PC_INVERT_LM ? (double)s->dim + 4 : 2);
   int64_t limit = pc_alloc_limit(), one = 0, two = 0;
   pc_alloc_stats st;
-  if (s->o.batch) return PC_OK;
-  s->o.batch = BATCH;
+  s->batch = s->o.batch.given ? s->o.batch.value : BATCH;
+  if (s->o.batch.given) return PC_OK;
   if (s->o.method == PC_INVERT_LM && own * BATCH > JACOBIANS)
-    s->o.batch = own < JACOBIANS ? (int64_t)(JACOBIANS / own) : 1;
+    s->batch = own < JACOBIANS ? (int64_t)(JACOBIANS / own) : 1;
   if (!limit || !s->starts) return PC_OK;
   int rc = probe(s, 1, &one);
   if (rc == PC_OK && s->starts > 1 && probe(s, 2, &two) < 0) two = limit;
@@ -183,7 +168,7 @@ static int choose_batch(pc_search *s) {
                    "invert: not even one image at a time fits: it takes about %.0f bytes, %lld are live and the memory "
                    "limit is %lld; raise --memory-limit, or give the decoder a smaller tile",
                    (double)one + own, (long long)st.live, (long long)limit);
-  if (rc == PC_OK && fit < s->o.batch) s->o.batch = fit;
+  if (rc == PC_OK && fit < s->batch) s->batch = fit;
   return rc;
 }
 
@@ -216,16 +201,16 @@ static int prepare(pc_search *s, pc_tensor *x, pc_tensor *z0) {
 
 int pc_invert(pc_invert_result *out, pc_decode_fn *f, void *ctx, pc_tensor *x, pc_tensor *z0,
               const pc_invert_opts *opts) {
-  pc_search s = {.f = f, .ctx = ctx};
+  pc_search s = {.f = f, .ctx = ctx, .o = PC_INVERT_OPTS_INIT};
   if (opts) s.o = *opts;
   *out = (pc_invert_result){0};
   int rc = check_shapes(x, z0, &s.o), was = pc_grad_set_enabled(0);
-  if (rc == PC_OK) rc = fill_options(&s.o);
+  if (rc == PC_OK) rc = check_options(&s);
   if (rc == PC_OK) rc = prepare(&s, x, z0);
   if (rc == PC_OK) rc = make_results(&s, out, x, z0);
   if (rc == PC_OK) rc = choose_batch(&s);
-  for (int64_t from = 0; rc == PC_OK && from < s.starts && s.images; from += s.o.batch)
-    rc = chunk(&s, from, s.starts - from < s.o.batch ? s.starts - from : s.o.batch);
+  for (int64_t from = 0; rc == PC_OK && from < s.starts && s.images; from += s.batch)
+    rc = chunk(&s, from, s.starts - from < s.batch ? s.starts - from : s.batch);
   if (rc == PC_OK) choose(&s, out);
   pc_grad_set_enabled(was);
   pc_free(s.best);
@@ -263,7 +248,7 @@ static int freeze_one(void *ctx, const char *path, pc_parameter *p) {
 
 int pc_invert_module(pc_invert_result *out, pc_module *decoder, pc_tensor *x, pc_tensor *z0,
                      const pc_invert_opts *opts) {
-  pc_invert_opts o = opts ? *opts : (pc_invert_opts){0};
+  pc_invert_opts o = opts ? *opts : (pc_invert_opts)PC_INVERT_OPTS_INIT;
   frozen f = {NULL, 0, 0};
   *out = (pc_invert_result){0};
   if (!o.jacobian) o.jacobian = pc_decoder_jacobian(decoder);

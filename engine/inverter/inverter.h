@@ -23,6 +23,7 @@
 #ifndef PC_INVERTER_INVERTER_H
 #define PC_INVERTER_INVERTER_H
 
+#include "base/options.h"
 #include "decoders/decoder.h"
 #include "nn/module.h"
 
@@ -36,25 +37,30 @@ typedef int pc_logits_fn(void *ctx, pc_tensor *z, pc_tensor **logits, int *n);
 int pc_logits_module(void *module, pc_tensor *z, pc_tensor **logits, int *n); /* ctx: a pc_module*, its first output */
 
 typedef enum pc_invert_method { PC_INVERT_ADAM, PC_INVERT_LM, PC_INVERT_LBFGS } pc_invert_method;
-int pc_invert_method_parse(pc_invert_method *out, const char *name); /* adam, lm, lbfgs */
+
+#define PC_INVERT_OPTIONS(X, S)                                                                                      \
+  X(S, choice, method, "adam|lm|lbfgs", PC_INVERT_ADAM, "", "")                                                      \
+  X(S, int, steps, "0..", 100, "", "at most; one looks at one place: Adam, L-BFGS 2 decodes, LM 1 and its J")        \
+  X(S, num, lr, "0..", 0.05, "", "Adam: its rate; L-BFGS: the largest change of its first step")                     \
+  X(S, num, prior, "0..", 0, "", "weight of ||z||^2")                                                                \
+  X(S, num, tol, "", 1e-4, "", "relative decrease; negative: never stop for it")                                     \
+  X(S, maybe_int, patience, "1..", 0, "steps", "left out: 20 of Adam, 5 of the others")                              \
+  X(S, maybe_int64, batch, "1..", 0, "images", "left out: 64, fewer where Jacobians or the memory limit ask for it") \
+  X(S, bool, trace, "", 0, "", "the loss where each image stands after every step")                                  \
+  X(S, num, damping, "0<..", 1e-3, "", "LM: at the start, relative to the diagonal of J^T J")                        \
+  X(S, int, history, "1..1000", 10, "steps", "L-BFGS: pairs kept")                                                   \
+  X(S, num, entropy, "", 0, "", "weight of the summed entropy of softmax(readout(z)); needs a readout")
 
 typedef struct pc_invert_opts {
-  pc_invert_method method;
-  int steps;                /* at most; 0: 100. One step looks at one place: Adam, L-BFGS 2 decodes, LM 1 and its J */
-  double lr;                /* Adam: its rate; L-BFGS: the largest change of its first step; 0: 0.05 */
-  double damping;           /* LM: at the start, relative to the diagonal of J^T J; 0: 1e-3 */
-  int history;              /* L-BFGS: pairs kept; 0: 10 */
-  double prior;             /* weight of ||z||^2 */
-  double entropy;           /* weight of the summed entropy of softmax(readout(z)) */
-  pc_logits_fn *readout;    /* required when entropy is not 0 */
-  void *readout_ctx;        /* */
-  double tol;               /* relative decrease; 0: 1e-4; negative: never stop for it */
-  int patience;             /* steps; 0: 20 (Adam), 5 (L-BFGS, LM) */
+  PC_INVERT_OPTIONS(PC_OPTION_FIELD, )
+  pc_logits_fn *readout;
+  void *readout_ctx;
   const pc_tensor *target;  /* (B) or (), any dtype: an image at or below it is done; NULL: none */
-  int trace;                /* keep the loss where each image stands after every step */
-  int64_t batch;            /* images at once; 0: 64, fewer where LM's Jacobians or the memory limit ask for it */
   pc_jacobian_fn *jacobian; /* of the decoder (decoders/decoder.h), with ctx of f; NULL: forward differences */
 } pc_invert_opts;
+#define PC_INVERT_OPTS_INIT \
+  { PC_INVERT_OPTIONS(PC_OPTION_INIT, ) }
+extern const pc_options pc_invert_options;
 
 typedef struct pc_invert_result {
   pc_tensor *z;         /* (B,K,m) the best slots seen, over all starts */

@@ -83,7 +83,7 @@ static int differences(pc_lm *l) { /* D decodes a row, `batch` at a time */
   int rc = PC_OK;
   for (int64_t from = 0, n; rc == PC_OK && from < total; from += n) {
     pc_tensor *z = NULL, *image = NULL;
-    n = total - from < s->o.batch ? total - from : s->o.batch;
+    n = total - from < s->batch ? total - from : s->batch;
     if ((rc = pc_tensor_empty(&z, s->dtype, 3, (int64_t[]){n, s->z0->size[1], s->z0->size[2]})) < 0) break;
     for (int64_t i = 0; i < n; i++) {
       int64_t row = l->rows[(from + i) / s->dim], j = (from + i) % s->dim;
@@ -107,7 +107,7 @@ static int differences(pc_lm *l) { /* D decodes a row, `batch` at a time */
 
 static int closed_form(pc_lm *l) { /* a few rows at a time: the result is as large as J itself */
   pc_search *s = l->s;
-  int64_t d = s->dim, p = s->pixels, few = s->o.batch / d > 0 ? s->o.batch / d : 1;
+  int64_t d = s->dim, p = s->pixels, few = s->batch / d > 0 ? s->batch / d : 1;
   const size_t w = pc_dtype_size(s->dtype) * (size_t)d, wj = w * (size_t)p;
   int rc = PC_OK;
   for (int64_t from = 0, n; rc == PC_OK && from < l->nrows; from += n) {

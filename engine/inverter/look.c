@@ -252,7 +252,7 @@ static int at_target(const pc_search *s, int64_t i) {
 
 /* Nothing gained over the last `patience` steps? Asked once for each t. */
 static int stuck(pc_search *s, int64_t i, int t) {
-  if (s->o.tol < 0 || !t || t % s->o.patience) return 0;
+  if (s->o.tol < 0 || !t || t % s->patience) return 0;
   int no = !(s->anchor[i] - s->best[i] > s->o.tol * fabs(s->anchor[i])); /* a NaN is stuck, too */
   s->anchor[i] = s->best[i];
   return no;

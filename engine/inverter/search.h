@@ -13,7 +13,9 @@
 typedef struct pc_search {
   pc_decode_fn *f;
   void *ctx;
-  pc_invert_opts o;                    /* defaults filled in */
+  pc_invert_opts o;
+  int patience;                        /* of o, or what suits the method */
+  int64_t batch;                       /* likewise: starts searched at once */
   pc_tensor *x;                        /* (B,H,W,C) contiguous */
   pc_tensor *z0;                       /* (S*B,K,m) contiguous */
   int64_t images, starts, dim, pixels; /* B, S, K*m, H*W*C */

@@ -15,12 +15,7 @@ struct pc_replay {
   pc_seen *seen;        /* combinations to leave out, or NULL */
 };
 
-int pc_marginal_parse(pc_marginal *out, const char *name) {
-  static const char *const names[] = {"empirical", "gaussian", "prior", "mixture"};
-  for (int i = 0; i < 4; i++)
-    if (!strcmp(name, names[i])) return *out = (pc_marginal)i, PC_OK;
-  return pc_fail(PC_EARG, "replay: unknown marginals '%s': known are empirical, gaussian, mixture, prior", name);
-}
+PC_OPTIONS_TABLE(pc_replay_options, "replay", pc_replay_opts, PC_REPLAY_OPTIONS);
 
 /* ---- fitting ---- */
 
@@ -35,14 +30,16 @@ static void gather(double *x, const pc_tensor *bank, int64_t k) {
 }
 
 static int fit_mixtures(pc_replay *r, const pc_tensor *bank) {
-  int components = r->o.marginals == PC_MARGINAL_GAUSSIAN ? 1 : r->o.components, rc = PC_OK;
+  int components = r->o.components.given ? r->o.components.value : PC_REPLAY_COMPONENTS, rc = PC_OK;
+  if (components > r->rows) components = (int)r->rows;
+  if (r->o.marginals == PC_MARGINAL_GAUSSIAN) components = 1;
   int iterations = components > 1 ? r->o.iterations : 0;
   double *x = pc_malloc(sizeof *x * (size_t)(r->rows * r->m));
   r->mixtures = pc_calloc((size_t)r->slots, sizeof *r->mixtures);
   if (!x || !r->mixtures) rc = PC_ENOMEM;
   for (int64_t k = 0; k < r->slots && rc == PC_OK; k++) {
     pc_rng g = {0};
-    pc_rng_seed(&g, r->o.seed + (uint64_t)k);
+    pc_rng_seed(&g, (uint64_t)r->o.seed + (uint64_t)k);
     gather(x, bank, k);
     rc = pc_mixture_fit(&r->mixtures[k], x, r->rows, (int)r->m, components, iterations, &g);
   }
@@ -54,14 +51,12 @@ static int check(pc_replay *r, const pc_tensor *bank, const pc_replay_opts *o) {
   if (bank->ndim != 3 || bank->size[0] < 1 || !pc_dtype_is_float(bank->dtype))
     return pc_fail(PC_ESHAPE, "replay: the bank must be slots (N,K,m) of a float dtype with N at least 1, got %s %s",
                    pc_shape_str(bank), pc_dtype_name(bank->dtype));
-  if (o) r->o = *o;
-  if (!r->o.components) r->o.components = 8;
-  if (!r->o.iterations) r->o.iterations = 100;
-  if (!r->o.tries) r->o.tries = 10000;
-  if (r->o.components < 1 || r->o.components > 1024)
-    return pc_fail(PC_EARG, "replay: 1 to 1024 components, not %d", r->o.components);
-  if (r->o.iterations < 0 || r->o.tries < 1)
-    return pc_fail(PC_EARG, "replay: %d iterations and %d tries make no sense", r->o.iterations, r->o.tries);
+  r->o = o ? *o : (pc_replay_opts)PC_REPLAY_OPTS_INIT;
+  int rc = pc_options_check(&pc_replay_options, "replay", &r->o);
+  if (rc < 0) return rc;
+  if (r->o.components.given && r->o.components.value > bank->size[0] && r->o.marginals == PC_MARGINAL_MIXTURE)
+    return pc_fail(PC_EARG, "replay: components: %d of a bank of %lld rows; at most one a row", r->o.components.value,
+                   (long long)bank->size[0]);
   if (!r->o.labels && (r->o.seen || r->o.ngroups))
     return pc_fail(PC_EARG,
                    "replay: combinations are left out by the labels of the bank's slots (N,K): give labels, too");
@@ -183,7 +178,9 @@ int pc_replay_draw(const pc_replay *r, pc_tensor **out, pc_tensor **rows, int64_
 int pc_replay_sample(pc_tensor **out, const pc_tensor *bank, int64_t n, pc_marginal kind, pc_rng *g) {
   pc_replay *r;
   *out = NULL;
-  int rc = pc_replay_fit(&r, bank, &(pc_replay_opts){.marginals = kind});
+  pc_replay_opts o = PC_REPLAY_OPTS_INIT;
+  o.marginals = (int)kind;
+  int rc = pc_replay_fit(&r, bank, &o);
   if (rc == PC_OK) rc = pc_replay_draw(r, out, NULL, n, g);
   pc_replay_free(r);
   return rc;

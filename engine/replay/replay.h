@@ -18,6 +18,7 @@
 #ifndef PC_REPLAY_REPLAY_H
 #define PC_REPLAY_REPLAY_H
 
+#include "base/options.h"
 #include "base/rng.h"
 #include "tensor/tensor.h"
 
@@ -27,21 +28,27 @@ typedef enum pc_marginal {
   PC_MARGINAL_PRIOR,
   PC_MARGINAL_MIXTURE
 } pc_marginal;
-int pc_marginal_parse(pc_marginal *out, const char *name); /* "empirical", "gaussian", "mixture", "prior" */
 
 enum { PC_REPLAY_MAX_SLOTS = 64, PC_REPLAY_MAX_GROUPS = 64 };
 
+enum { PC_REPLAY_COMPONENTS = 8 }; /* of a mixture, when nobody says how many; fewer of a bank of fewer rows */
+#define PC_REPLAY_OPTIONS(X, S)                                                                         \
+  X(S, choice, marginals, "empirical|gaussian|prior|mixture", PC_MARGINAL_EMPIRICAL, "", "")            \
+  X(S, maybe_int, components, "1..1024", 0, "", "of the mixture; left out: 8, at most the bank's rows") \
+  X(S, int, iterations, "0..", 100, "", "of EM, at most")                                               \
+  X(S, int64, seed, "", 0, "", "of the mixture's first centres")                                        \
+  X(S, int, tries, "1..", 10000, "", "draws of a slot set before giving up")
+
 typedef struct pc_replay_opts {
-  pc_marginal marginals;
-  int components;          /* of the mixture; 0: 8, at most the bank's rows */
-  int iterations;          /* of EM, at most; 0: 100 */
-  uint64_t seed;           /* of the mixture's first centres */
+  PC_REPLAY_OPTIONS(PC_OPTION_FIELD, )
   const pc_tensor *labels; /* (N,K) integers: the value of each slot of the bank; NULL: nothing left out */
   const pc_tensor *seen;   /* (M,K) integers: combinations that occurred; NULL: the rows of labels */
   int ngroups;             /* 0: one group of all slots */
   uint64_t groups[PC_REPLAY_MAX_GROUPS]; /* bit k: slot k, from 0, belongs to it */
-  int tries;                             /* draws of a slot set before giving up; 0: 10,000 */
 } pc_replay_opts;
+#define PC_REPLAY_OPTS_INIT \
+  { PC_REPLAY_OPTIONS(PC_OPTION_INIT, ) }
+extern const pc_options pc_replay_options;
 
 typedef struct pc_replay pc_replay;
 /* Fits the marginals of a bank (N,K,m), f32 or f64, N >= 1. o may be NULL. */

@@ -52,7 +52,6 @@ end
 
 local function start(x, from, starts, decoder, bank, slots, slot_dim, codes, marginals, with, batch)
   local b, rows, z = x:size(1), nil, nil
-  if starts < 1 or batch < 1 or codes < 1 then fail("inverter.start: starts, codes and batch must be at least 1") end
   if bank and bank:dim() ~= 3 then fail("inverter.start: the bank must be slots (N,K,m), got %s", shape_of(bank)) end
   local like = bank or with
   if like then slots, slot_dim = like:size(2), like:size(3) end
@@ -77,8 +76,9 @@ local function start(x, from, starts, decoder, bank, slots, slot_dim, codes, mar
 end
 
 inverter.start = percept.declare("inverter.start",
-  "x:tensor, from:str(prior|bank|random)=prior, starts:int=1, decoder:any?, bank:tensor?, slots:int?, slot_dim:int?, codes:int=256, "
-  .. "marginals:str=empirical, with:tensor?, batch:int=64",
+  "x:tensor, from:str(prior|bank|random)=prior, starts:int(1..)=1, decoder:any?, bank:tensor?, slots:int(1..)?, slot_dim:int(1..)?, "
+  .. "codes:int(1..)=256, "
+  .. "marginals:str(empirical|gaussian|prior|mixture)=empirical, with:tensor?, batch:int(1..)=64",
   function(...)
     local args = {...}
     return T.no_grad(function() return start(unpack(args, 1, 11)) end)
@@ -126,7 +126,7 @@ local function summarise(found, close)
   return out
 end
 
-inverter.summary = percept.declare("inverter.summary", "found:table, close:num=0.01", summarise,
+inverter.summary = percept.declare("inverter.summary", "found:table, close:num(0..)=0.01", summarise,
   "what a search did, of the table inverter.search returned: {images; converged: share that stopped before the last step; loss, "
   .. "loss_median; steps, steps_median, steps_max; decodes, seconds: of an image, over all starts; decodes_total, seconds_total; won: "
   .. "share of images for each start}, and with a trace loss_before and settled: mean steps until the loss is within `close` of its whole "

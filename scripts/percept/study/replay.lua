@@ -35,7 +35,7 @@ function replaying.train(o)
   local fresh = o.new_encoder()
   if not c.fresh then fresh:copy_from(o.encoder) end
   local sampler = replay.fit(o.bank, {
-    marginals = c.marginals, components = c.components or 8, seed = o.seed, exclude = c.exclude and excluded(o) or nil,
+    marginals = c.marginals, components = c.components, seed = o.seed, exclude = c.exclude and excluded(o) or nil,
   })
   local optimizer = optim.adam(fresh, {lr = c.lr})
   local rate = optim.schedule{

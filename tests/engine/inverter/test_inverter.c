@@ -6,6 +6,9 @@
 #include "grad/ops_pointwise.h"
 #include "grad/ops_shape.h"
 #include "inverter/inverter.h"
+#include "options.h"
+
+#define INVERT(...) WITH(pc_invert_opts, PC_INVERT_OPTIONS, __VA_ARGS__)
 
 enum { METHODS = PC_INVERT_LBFGS + 1 };
 
@@ -78,10 +81,9 @@ START_TEST(finds_the_least_squares_solution) {
   for (int with_prior = 0; with_prior < 2; with_prior++) {
     double prior = with_prior ? 0.3 : 0, want[D];
     pc_invert_result r;
-    must(pc_invert(
-        &r, decode, &f, x, z0,
-        &(pc_invert_opts){
-            .method = (pc_invert_method)_i, .steps = 3000, .lr = 0.02, .prior = prior, .tol = 1e-14, .patience = 100}));
+    must(pc_invert(&r, decode, &f, x, z0,
+                   &INVERT(.method = (pc_invert_method)_i, .steps = 3000, .lr = 0.02, .prior = prior, .tol = 1e-14,
+                           .patience = {1, 100})));
     for (int b = 0; b < 5; b++) {
       exact(want, &f, pc_f64(x) + b * P, prior);
       for (int i = 0; i < D; i++) close_to(pc_f64(r.z)[b * D + i], want[i], 1e-3);
@@ -102,7 +104,7 @@ START_TEST(never_worse_than_the_start) {
   affine f = make(PC_F64);
   pc_tensor *x = NORMAL(PC_F64, 1, 4, 2, 3, 1), *z0 = NORMAL(PC_F64, 2, 4, 2, 2);
   pc_invert_result r; /* an absurd rate: every step is worse */
-  must(pc_invert(&r, decode, &f, x, z0, &(pc_invert_opts){.steps = 10, .lr = 1e6, .trace = 1}));
+  must(pc_invert(&r, decode, &f, x, z0, &INVERT(.steps = 10, .lr = 1e6, .trace = 1)));
   ck_assert_mem_eq(pc_data(r.z), pc_data(z0), sizeof(double) * 16);
   for (int b = 0; b < 4; b++) {
     close_to(pc_f64(r.loss)[b], loss_of(&f, pc_f64(z0) + b * D, pc_f64(x) + b * P, 0), 1e-9);
@@ -120,7 +122,7 @@ START_TEST(counts_and_traces) {
   affine f = make(PC_F64);
   pc_tensor *x = NORMAL(PC_F64, 1, 3, 2, 3, 1), *z0 = NORMAL(PC_F64, 2, 3, 2, 2);
   pc_invert_result r;
-  must(pc_invert(&r, decode, &f, x, z0, &(pc_invert_opts){.steps = 7, .tol = -1, .trace = 1}));
+  must(pc_invert(&r, decode, &f, x, z0, &INVERT(.steps = 7, .tol = -1, .trace = 1)));
   close_to(r.evaluations, 3 * (2 * 7 + 1), 0); /* 7 decodes with their backward pass, and where the last step led */
   ck_assert_int_eq(f.calls, 8);
   shape_is(r.trace, "(3,8)");
@@ -145,7 +147,8 @@ START_TEST(company_changes_nothing) {
   enum { N = 9 };
   affine f = make(PC_F64);
   pc_tensor *x = NORMAL(PC_F64, 1, N, 2, 3, 1), *z0 = NORMAL(PC_F64, 2, N, 2, 2);
-  pc_invert_opts o = {.method = (pc_invert_method)_i, .steps = 400, .lr = 0.1, .tol = 1e-3, .patience = 5, .trace = 1};
+  pc_invert_opts o =
+      INVERT(.method = (pc_invert_method)_i, .steps = 400, .lr = 0.1, .tol = 1e-3, .patience = {1, 5}, .trace = 1);
   /* differences magnify what the width of a product rounds */
   const double tol = _i == PC_INVERT_LM ? 1e-5 : 1e-9;
   f.bend = _i ? 0.5 : 0;
@@ -156,7 +159,7 @@ START_TEST(company_changes_nothing) {
   }
   pc_invert_result all, part, one;
   must(pc_invert(&all, decode, &f, x, z0, &o));
-  o.batch = 2;
+  o.batch = (pc_maybe_int64){1, 2};
   must(pc_invert(&part, decode, &f, x, z0, &o));
   close_to(all.evaluations, part.evaluations, 0);
   int64_t low = 400, high = 0;
@@ -199,7 +202,7 @@ START_TEST(nan_stays_where_it_is) {
   pc_tensor *x = NORMAL(PC_F32, 1, 3, 2, 3, 1), *z0 = NORMAL(PC_F32, 2, 3, 2, 2);
   pc_f32(x)[P] = _i % 2 ? INFINITY : NAN; /* image 2 */
   pc_invert_result r, clean;
-  const pc_invert_opts o = {.method = (pc_invert_method)(_i / 2), .steps = 50};
+  const pc_invert_opts o = INVERT(.method = (pc_invert_method)(_i / 2), .steps = 50);
   must(pc_invert(&r, decode, &f, x, z0, &o));
   ck_assert(!isfinite(pc_f32(r.loss)[1]));
   ck_assert_int_eq(pc_u8(r.converged)[1], 0);
@@ -234,11 +237,10 @@ START_TEST(keeps_its_promises) {
         pc_f64(z0)[i] = v;
     }
     f.bend = 0.9, f.wall = 2;
-    must(pc_invert(&start, decode, &f, x, z0, &(pc_invert_opts){.steps = 1, .lr = 1e-30}));
+    must(pc_invert(&start, decode, &f, x, z0, &INVERT(.steps = 1, .lr = 1e-30)));
     f.decoded = 0;
-    must(
-        pc_invert(&r, decode, &f, x, z0,
-                  &(pc_invert_opts){.method = (pc_invert_method)_i, .steps = 40, .lr = 0.1, .trace = 1, .prior = 0.1}));
+    must(pc_invert(&r, decode, &f, x, z0,
+                   &INVERT(.method = (pc_invert_method)_i, .steps = 40, .lr = 0.1, .trace = 1, .prior = 0.1)));
     double cost = 0, better = 0;
     for (int64_t b = 0; b < N; b++) {
       double zz = 0, low = pc_at(r.trace, b * 41), was = pc_at(start.loss, b);
@@ -273,7 +275,7 @@ START_TEST(lm_counts) {
   affine f = make(PC_F64);
   pc_tensor *x = NORMAL(PC_F64, 1, 3, 2, 3, 1), *z0 = NORMAL(PC_F64, 2, 3, 2, 2);
   pc_invert_result r;
-  must(pc_invert(&r, decode, &f, x, z0, &(pc_invert_opts){.method = PC_INVERT_LM, .steps = 1, .tol = -1}));
+  must(pc_invert(&r, decode, &f, x, z0, &INVERT(.method = PC_INVERT_LM, .steps = 1, .tol = -1)));
   for (int b = 0; b < 3; b++) {
     close_to(pc_f64(r.cost)[b], 1 + D + 1, 0);
     ck_assert_int_eq(pc_i64(r.steps)[b], 1);
@@ -295,7 +297,7 @@ START_TEST(lm_reuses_the_jacobian) {
   pc_invert_result r;
   f.bend = 0.5;
   must(decode(&f, z, &x));
-  must(pc_invert(&r, decode, &f, x, z0, &(pc_invert_opts){.method = PC_INVERT_LM, .steps = 60, .tol = 1e-9}));
+  must(pc_invert(&r, decode, &f, x, z0, &INVERT(.method = PC_INVERT_LM, .steps = 60, .tol = 1e-9)));
   for (int b = 0; b < N; b++) { /* an exact inverse: z + 0.5 sin z rises */
     for (int i = 0; i < D; i++) close_to(pc_f64(r.z)[b * D + i], pc_f64(z)[b * D + i], 1e-4);
     double jacobians = (pc_f64(r.cost)[b] - 1 - (double)pc_i64(r.steps)[b]) / D;
@@ -314,7 +316,7 @@ START_TEST(best_of_several_starts) {
   affine f = make(PC_F64);
   pc_tensor *x = NORMAL(PC_F64, 1, N, 2, 3, 1), *starts = NORMAL(PC_F64, 2, S, N, 2, 2);
   pc_invert_result all, one;
-  pc_invert_opts o = {.method = (pc_invert_method)_i, .steps = 3, .trace = 1, .tol = -1};
+  pc_invert_opts o = INVERT(.method = (pc_invert_method)_i, .steps = 3, .trace = 1, .tol = -1);
   f.bend = 0.9;
   must(pc_invert(&all, decode, &f, x, starts, &o));
   shape_is(all.z, "(3,2,2)");
@@ -355,7 +357,7 @@ START_TEST(stops_at_its_target) {
   const int64_t n = 4;
   pc_tensor *x = NORMAL(PC_F64, 1, 4, 2, 3, 1), *z0 = NORMAL(PC_F64, 2, 4, 2, 2), *target;
   pc_invert_result free_run, r;
-  pc_invert_opts o = {.method = (pc_invert_method)_i, .steps = 200, .lr = 0.05, .tol = -1};
+  pc_invert_opts o = INVERT(.method = (pc_invert_method)_i, .steps = 200, .lr = 0.05, .tol = -1);
   must(pc_invert(&free_run, decode, &f, x, z0, &o));
   must(pc_tensor_zeros(&target, PC_F64, 1, &n));
   for (int b = 0; b < 4; b++)
@@ -409,8 +411,8 @@ START_TEST(entropy_of_a_readout) {
   affine f = make(PC_F64);
   pc_tensor *x = NORMAL(PC_F64, 1, 5, 2, 3, 1), *z0 = NORMAL(PC_F64, 2, 5, 2, 2), *w = NORMAL(PC_F64, 3, 3, 2);
   pc_invert_result r, plain;
-  pc_invert_opts o = {
-      .method = (pc_invert_method)_i, .steps = 300, .lr = 0.02, .tol = 1e-10, .patience = 50, .prior = 0.05};
+  pc_invert_opts o = INVERT(.method = (pc_invert_method)_i, .steps = 300, .lr = 0.02, .tol = 1e-10, .patience = {1, 50},
+                            .prior = 0.05);
   must(pc_invert(&plain, decode, &f, x, z0, &o));
   o.entropy = 0.7, o.readout = heads, o.readout_ctx = w;
   must(pc_invert(&r, decode, &f, x, z0, &o));
@@ -437,7 +439,7 @@ START_TEST(weights_are_left_alone) {
   int64_t weights = pc_module_count(m) * 4;
   for (int pass = 0; pass < 2; pass++) {
     pc_invert_result r;
-    pc_invert_opts o = {.method = (pc_invert_method)_i, .steps = 3, .tol = -1};
+    pc_invert_opts o = INVERT(.method = (pc_invert_method)_i, .steps = 3, .tol = -1);
     pc_alloc_reset_peak();
     pc_alloc_get_stats(&before);
     if (pass)
@@ -466,7 +468,7 @@ START_TEST(closed_form_jacobian) {
           .slots = 3, .slot_dim = 4, .height = 8, .patch = 2, .hidden = 16, .window = _i ? 2 : 0})); /* with windows */
   pc_tensor *z = NORMAL(PC_F32, 1, 7, 3, 4), *z0 = NORMAL(PC_F32, 2, 7, 3, 4), *x;
   pc_invert_result own, differences;
-  pc_invert_opts o = {.method = PC_INVERT_LM, .steps = 1, .tol = -1};
+  pc_invert_opts o = INVERT(.method = PC_INVERT_LM, .steps = 1, .tol = -1);
   must(pc_set_requires_grad(z, 0));
   must(pc_decode_module(m, z, &x));
   pc_tensor *plain;
@@ -488,15 +490,8 @@ END_TEST
 START_TEST(lack_of_memory) {
   affine f = make(PC_F32);
   pc_tensor *x = NORMAL(PC_F32, 1, 3, 2, 3, 1), *z0 = NORMAL(PC_F32, 2, 2, 3, 2, 2), *w = NORMAL(PC_F32, 3, 3, 2);
-  pc_invert_opts o = {.method = (pc_invert_method)_i,
-                      .steps = 3,
-                      .tol = -1,
-                      .batch = 4,
-                      .trace = 1,
-                      .prior = 0.1,
-                      .entropy = 0.1,
-                      .readout = heads,
-                      .readout_ctx = w};
+  pc_invert_opts o = INVERT(.method = (pc_invert_method)_i, .steps = 3, .tol = -1, .batch = {1, 4}, .trace = 1,
+                            .prior = 0.1, .entropy = 0.1, .readout = heads, .readout_ctx = w);
   pc_alloc_stats before, after;
   pc_invert_result r;
   int n = 1, rc = PC_ENOMEM;
@@ -547,14 +542,26 @@ START_TEST(messages) {
             "images (3,2,3,1) need as many slots (B,K,m), or (S,B,K,m) for S starts, got (2,2,2)");
   must_fail(pc_invert(&r, decode, &f, x, wide, NULL), PC_EDTYPE, "images are f32 and slots f64");
   must_fail(pc_invert(&r, decode, &f, bytes, z0, NULL), PC_EDTYPE, "images are u8");
-  must_fail(pc_invert(&r, decode, &f, x, z0, &(pc_invert_opts){.steps = -1}), PC_EARG, "must be at least 1");
-  must_fail(pc_invert(&r, decode, &f, x, z0, &(pc_invert_opts){.entropy = 1}), PC_EARG, "needs a readout");
-  must_fail(pc_invert(&r, decode, &f, x, z0, &(pc_invert_opts){.prior = -1}), PC_EARG,
-            "prior (-1) must not be negative");
-  must_fail(pc_invert(&r, decode, &f, x, z0, &(pc_invert_opts){.target = less}), PC_ESHAPE,
+  must_fail(pc_invert(&r, decode, &f, x, z0, &INVERT(.steps = -1)), PC_EARG,
+            "search: steps: expected an integer >= 0, got -1");
+  must_fail(pc_invert(&r, decode, &f, x, z0, &INVERT(.entropy = 1)), PC_EARG, "needs a readout");
+  must_fail(pc_invert(&r, decode, &f, x, z0, &INVERT(.prior = -1)), PC_EARG,
+            "search: prior: expected a number >= 0, got -1");
+  must_fail(pc_invert(&r, decode, &f, x, z0, &INVERT(.target = less)), PC_ESHAPE,
             "3 images need one target or as many, got (2,2,2)");
-  pc_invert_method method;
-  must_fail(pc_invert_method_parse(&method, "newton"), PC_EARG, "unknown method 'newton': known are adam, lm, lbfgs");
+  must_fail(pc_invert(&r, decode, &f, x, z0, &INVERT(.method = 7)), PC_EARG, "search: method: expected one of adam|lm");
+  must_fail(pc_invert(&r, decode, &f, x, z0, &INVERT(.patience = {1, 0})), PC_EARG, "search: patience: expected");
+  must_fail(pc_invert(&r, decode, &f, x, z0, &INVERT(.batch = {1, 0})), PC_EARG, "search: batch: expected");
+  for (int m = 0; m < 3; m++) { /* zero steps and a rate of zero are what they say */
+    must(pc_invert(&r, decode, &f, x, z0, &INVERT(.method = m, .steps = 0, .trace = 1)));
+    ck_assert_mem_eq(pc_data(r.z), pc_data(z0), sizeof(float) * (size_t)pc_numel(z0));
+    shape_is(r.trace, "(3,1)");
+    pc_invert_result_release(&r);
+    if (m == PC_INVERT_LM) continue;
+    must(pc_invert(&r, decode, &f, x, z0, &INVERT(.method = m, .steps = 4, .lr = 0)));
+    ck_assert_mem_eq(pc_data(r.z), pc_data(z0), sizeof(float) * (size_t)pc_numel(z0));
+    pc_invert_result_release(&r);
+  }
   f.bad_shape = 1;
   must_fail(pc_invert(&r, decode, &f, x, z0, NULL), PC_ESHAPE, "the decoder gives (3,6) for images of shape (3,2,3,1)");
   f.bad_shape = 0, f.fail_at = f.calls + 3;

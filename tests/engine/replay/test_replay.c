@@ -2,6 +2,9 @@
 #include "engine/nn/modules.h"
 #include "replay/mixture.h"
 #include "replay/replay.h"
+#include "options.h"
+
+#define REPLAY(...) WITH(pc_replay_opts, PC_REPLAY_OPTIONS, __VA_ARGS__)
 
 /* Bank row i: slot 1 holds (i, -i), slot 2 holds (100 + i, 0): perfectly dependent. */
 static pc_tensor *dependent(pc_dtype d, int64_t rows) {
@@ -138,8 +141,8 @@ START_TEST(mixtures_of_poor_banks) {
   pc_tensor *bank = dependent(PC_F32, 3), *z;
   pc_replay *r;
   pc_rng g = {2, 0};
-  /* more components than rows, rows on a line, a slot number that never varies */
-  must(pc_replay_fit(&r, bank, &(pc_replay_opts){.marginals = PC_MARGINAL_MIXTURE, .components = 50}));
+  /* a component for each row, rows on a line, a slot number that never varies */
+  must(pc_replay_fit(&r, bank, &REPLAY(.marginals = PC_MARGINAL_MIXTURE, .components = {1, (int)bank->size[0]})));
   must(pc_replay_draw(r, &z, NULL, 1000, &g));
   for (int64_t i = 0; i < 1000; i++) {
     const float *v = pc_f32(z) + 4 * i;
@@ -158,7 +161,7 @@ START_TEST(combinations_left_out) {
   pc_rng g = {8, 0};
   must(pc_tensor_empty(&labels, PC_I64, 2, (int64_t[]){3, 2}));
   for (int i = 0; i < 6; i++) pc_i64(labels)[i] = i / 2 == 2 ? 0 : i / 2; /* rows 1 and 3 have the same value */
-  must(pc_replay_fit(&r, bank, &(pc_replay_opts){.labels = labels}));
+  must(pc_replay_fit(&r, bank, &REPLAY(.labels = labels)));
   pc_tensor_release(bank);
   pc_tensor_release(labels);
   must(pc_replay_draw(r, &z, &rows, 500, &g));
@@ -219,19 +222,20 @@ START_TEST(the_same_seed_the_same_draw) {
 END_TEST
 
 START_TEST(messages) {
+  pc_replay *r;
   pc_tensor *z, *flat = NORMAL(PC_F32, 1, 4, 2), *none = NORMAL(PC_F32, 1, 0, 2, 2), *ints,
                 *bank = dependent(PC_F32, 3);
   pc_rng g = {1, 0};
-  pc_marginal kind;
   must(pc_to_dtype(&ints, bank, PC_I64));
   must_fail(pc_replay_sample(&z, flat, 2, PC_MARGINAL_EMPIRICAL, &g), PC_ESHAPE,
             "slots (N,K,m) of a float dtype with N at least 1, got (4,2) f32");
   must_fail(pc_replay_sample(&z, none, 2, PC_MARGINAL_EMPIRICAL, &g), PC_ESHAPE, "got (0,2,2)");
   must_fail(pc_replay_sample(&z, ints, 2, PC_MARGINAL_EMPIRICAL, &g), PC_ESHAPE, "i64");
   must_fail(pc_replay_sample(&z, bank, -2, PC_MARGINAL_EMPIRICAL, &g), PC_EARG, "cannot draw -2");
-  must_fail(pc_marginal_parse(&kind, "mix"), PC_EARG, "known are empirical, gaussian, mixture, prior");
-  must(pc_marginal_parse(&kind, "gaussian"));
-  ck_assert_int_eq(kind, PC_MARGINAL_GAUSSIAN);
+  must_fail(pc_replay_fit(&r, bank, &REPLAY(.marginals = 9)), PC_EARG, "replay: marginals: expected one of empirical|");
+  must_fail(pc_replay_fit(&r, bank, &REPLAY(.tries = 0)), PC_EARG, "replay: tries: expected an integer >= 1, got 0");
+  must_fail(pc_replay_fit(&r, bank, &REPLAY(.marginals = PC_MARGINAL_MIXTURE, .components = {1, 500})), PC_EARG,
+            "replay: components: 500 of a bank of");
   pc_tensor *all[] = {flat, none, ints, bank};
   for (int i = 0; i < 4; i++) pc_tensor_release(all[i]);
 }
