@@ -14,6 +14,7 @@ done)}
 "$build/percept" tests/fuzz/seeds.lua "$build/corpus" || exit 1
 one() {
   t=$1
+  rm -rf "$build/findings/$t"
   mkdir -p "$build/found/$t" "$build/findings/$t" tests/fuzz/regressions/"$t" "$build/work/$t"
   regressions=$top/tests/fuzz/regressions/$t
   limit=4096
