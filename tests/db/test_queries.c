@@ -1,4 +1,4 @@
-/* The twelve embedded queries on a small database, against answers worked out by hand. */
+/* The embedded queries on a small database, against answers worked out by hand. */
 #include <math.h>
 
 #include "db/query.h"
@@ -312,7 +312,56 @@ START_TEST(paper) {
 }
 END_TEST
 
-START_TEST(there_are_twelve_and_plain_sqlite_reads_them) {
+/* Run 1 is good, its slot 3 also shows what slot 1 is for; in run 2 slot 1 holds left and right, slot 2 is empty, slot
+ * 3 tells nothing, and a user's method "slot attention" is no slot. */
+START_TEST(slots) {
+#define ROW(run, slot, metric, factor, value, extra) \
+  "(" #run ", 'slot " #slot "', 'id', '" metric "', '" factor "', " value ", " extra ", 1)"
+#define USE(run, slot, usage, empty)                                                                        \
+  ROW(run, slot, "usage", "", usage, "null")                                                                \
+  "," ROW(run, slot, "present", "", "1", "null") "," ROW(run, slot, "entropy", "", "0.25", "null") "," ROW( \
+      run, slot, "empty", "", empty, "null")
+#define TELLS(run, slot, factor, value, told, own, place) \
+  ROW(run, slot, "tells", factor, value,                  \
+      "'{\"told\": " told ", \"own\": " own ", \"place\": " place ", \"name\": \"the " factor "\"}'")
+  sql("insert into result(run_id, method, split, metric, factor, value, extra_json, t_ms) values" /**/
+      USE(1, 1, "0.2", "0") "," USE(1, 2, "0.3", "0") "," USE(1, 3, "0.5", "0") "," /**/
+      TELLS(1, 1, "left", "0.9", "true", "true", "true") "," /**/
+      TELLS(1, 2, "right", "0.8", "true", "true", "true") "," /**/
+      TELLS(1, 3, "left", "0.95", "true", "false", "false") "," /**/
+      ROW(1, 3, "tells", "world", "null", "'{\"told\": false}'") "," /**/
+      "(1, 'slots', 'id', 'good', '', 1, '{\"line\": \"slots: left, right\"}', 1)," /**/
+      USE(2, 1, "0.6", "0") "," USE(2, 2, "0", "1") "," USE(2, 10, "0.4", "0") "," /**/
+      TELLS(2, 1, "left", "0.9", "true", "false", "true") "," /**/
+      TELLS(2, 1, "right", "0.95", "true", "true", "true") "," /**/
+      TELLS(2, 2, "right", "0.99", "false", "false", "false") "," /**/
+      TELLS(2, 10, "right", "0.1", "false", "false", "false") "," /**/
+      "(2, 'slots', 'id', 'good', '', 0, null, 1), (2, 'slot attention', 'id', 'usage', '', 1, null, 1)");
+  ANSWER("@slots",
+         "uid|experiment|name|seed|split|slot|usage|present|entropy|tells|verdict|good\n"
+         "u2|grid||2|id|1|0.6|1|0.25|the right, the left|shared|0\n"
+         "u2|grid||2|id|2|0|1|0.25||empty|0\n"
+         "u2|grid||2|id|10|0.4|1|0.25||nothing|0\n"
+         "u1|grid||1|id|1|0.2|1|0.25|the left|own|1\n"
+         "u1|grid||1|id|2|0.3|1|0.25|the right|own|1\n"
+         "u1|grid||1|id|3|0.5|1|0.25|the left|redundant|1\n",
+         "experiment", "grid");
+  ANSWER("@slots",
+         "uid|experiment|name|seed|split|slot|usage|present|entropy|tells|verdict|good\n"
+         "u1|grid||1|id|1|0.2|1|0.25|the left|own|1\n"
+         "u1|grid||1|id|2|0.3|1|0.25|the right|own|1\n"
+         "u1|grid||1|id|3|0.5|1|0.25|the left|redundant|1\n",
+         "good", "1");
+  ANSWER("@slots", "uid|experiment|name|seed|split|slot|usage|present|entropy|tells|verdict|good\n", "run", "u3");
+  /* the share of good runs, one query */
+  ANSWER("@seeds",
+         "experiment|a|b|mean|sd|n|min|max\n"
+         "grid|32||0.5|0.707107|2|0|1\n",
+         "metric", "slots/id/good", "a", "model.dim");
+}
+END_TEST
+
+START_TEST(there_are_thirteen_and_plain_sqlite_reads_them) {
   int n = 0;
   for (;; n++) {
     pc_query_info q = pc_query_embedded(n);
@@ -331,7 +380,7 @@ START_TEST(there_are_twelve_and_plain_sqlite_reads_them) {
     sqlite3_finalize(st);
     sqlite3_close(h);
   }
-  ck_assert_int_eq(n, 12);
+  ck_assert_int_eq(n, 13);
   must_fail(query("@best", (const char *[]){NULL, NULL}), PC_EARG, "parameter metric has no value; give metric=");
   must_fail(query("@best", (const char *[]){"metric", "loss", "gaol", "max", NULL, NULL}), PC_EARG,
             "no parameter :gaol");
@@ -356,7 +405,8 @@ static Suite *suite(void) {
   tcase_add_test(t, children);
   tcase_add_test(t, paired);
   tcase_add_test(t, paper);
-  tcase_add_test(t, there_are_twelve_and_plain_sqlite_reads_them);
+  tcase_add_test(t, slots);
+  tcase_add_test(t, there_are_thirteen_and_plain_sqlite_reads_them);
   suite_add_tcase(s, t);
   return s;
 }

@@ -57,6 +57,16 @@ for _, preset in ipairs{"background", "texture", "object"} do
     check.ok(one(db, "select count(*) as n from result where metric = 'squared_error' and method = 'search'").n >= 2, "errors of search")
     check.ok(one(db, "select count(*) as n from artifact where kind = 'picture'").n >= 8, "pictures")
     check.eq(one(db, "select status as s from run where parent_id is null").s, "done")
+    -- slot health: a line, rows, a figure that seeds can be averaged of
+    local line = one(db, "select json_extract(extra_json, '$.line') as s from result where method = 'slots' and metric = 'good'").s
+    check.ok(text:find("\n" .. line .. "\n", 1, true) and line:find("slots: ", 1, true) == 1, line)
+    local slots = recorder.query(db, "@slots", {})
+    check.eq(#slots, 3)
+    local usage = 0
+    for _, slot in ipairs(slots) do usage = usage + slot.usage end
+    check.near(usage, 1, 1e-6)
+    check.eq(one(db, "select count(*) as n from result where metric = 'tells' and split <> 'id'").n, 0, "never OOD")
+    check.eq(one(db, "select count(*) as n from result where metric = 'tells' and value = 1 and n is null").n, 0)
     -- what is printed is what is recorded
     local value = one(db, "select value as v from result where method = 'ridge' and split = 'ood' and factor = 'animals'").v
     local pattern = "ridge +ood +[%d. ]*" .. ("%.3f"):format(value):gsub("%.", "%%.") .. "\n"

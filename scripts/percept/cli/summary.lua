@@ -16,14 +16,15 @@ with picked as (
   where nth = 1)
 ]]
 
--- What is told when nobody asked: results that stand for all factors, else all results, else metrics with a goal,
+-- What is told when nobody asked (never of single slots: their numbers mean another thing in each run):
+-- results that stand for all factors, else all results, else metrics with a goal,
 -- else the last value of every metric that is no rate or norm.
 local function usual_figures(db, params)
   local rows = recorder.query(db, picked .. [[
     select figure, rank from (
       select distinct x.method || '/' || x.split || '/' || x.metric || case x.factor when '' then '' else '/' || x.factor end as figure,
              case x.factor when '' then 1 else 2 end as rank
-      from picked p join result x on x.run_id = p.id
+      from picked p join result x on x.run_id = p.id where not x.method glob 'slot [0-9]*'
       union all
       select distinct n.name, case when n.goal is not null then 3 else 4 end
       from picked p join metric_last l on l.run_id = p.id join metric_name n on n.id = l.name_id

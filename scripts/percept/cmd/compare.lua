@@ -20,6 +20,7 @@ local command = {
   }, options.formats, options.db),
   examples = {
     {"percept compare --by model.hidden encoder/ood/accuracy"},
+    {"percept compare --by vae.attempts slots/id/good", "the share of runs whose factors each have a slot of their own"},
     {"percept compare --sweep quickstart-1a2b3c4d --latex"},
     {"percept compare --paired search,encoder accuracy", "is search better, seed by seed?"},
   },

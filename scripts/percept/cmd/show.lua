@@ -52,6 +52,8 @@ fact(rank, section, key, value) as (
               || printf(' at step %d', l.step)
               || case when l.min is null then '' else printf(' (min %.6g, max %.6g)', l.min, l.max) end || printf(', %d rows', l.n)
             from r join metric_last l on l.run_id = r.id join metric_name n on n.id = l.name_id
+  union all select 55, 'slots', '', json_extract(x.extra_json, '$.line')
+            from r join result x on x.run_id = r.id where x.method = 'slots' and x.metric = 'good'
   union all select 60, 'results', x.method || '/' || x.split || '/' || x.metric || case x.factor when '' then '' else '/' || x.factor end,
             +x.value from r join result x on x.run_id = r.id
   union all select 70, 'files', a.path, a.kind || ifnull(', step ' || a.step, '') || ', ' || a.bytes || ' bytes'

@@ -18,6 +18,7 @@ local command = {
     {"percept sql \"select method, split, value from result where metric = 'accuracy'\""},
     {"percept sql @seeds metric=encoder/ood/accuracy a=model.width", "mean, sd, n over seeds by a parameter"},
     {"percept sql @paper --latex > table.tex", "the paper's table"},
+    {"percept sql @slots good=0", "runs whose slots came out badly"},
   },
   positional = {"query"},
 }

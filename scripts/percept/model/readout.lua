@@ -63,15 +63,16 @@ function Readouts:accuracies(z, labels)
   end)
 end
 
---- Chooses the slot of each factor on ID validation: the assignment with the best mean accuracy (Hungarian).
-function Readouts:match(z, labels)
-  local acc = self:accuracies(z, labels)
-  local cost = {}
-  for i, f in ipairs(self.factors) do
-    cost[i] = {}
-    for k = 1, self.slots do cost[i][k] = -acc[k][f] end
+--- Chooses the slot of each factor on ID validation: the assignment with the best mean accuracy (Hungarian). health (of
+-- percept.health.measure on the same slots): an empty slot is given to no factor; where the others are too few, factors share one.
+function Readouts:match(z, labels, health)
+  local acc = health and health.accuracies or self:accuracies(z, labels)
+  local rows = {}
+  for k = 1, self.slots do
+    rows[k] = {}
+    for i, f in ipairs(self.factors) do rows[k][i] = acc[k][f] end
   end
-  local assigned = metrics.hungarian(T.tensor(cost))
+  local assigned = metrics.slot_of(T.tensor(rows), health and health.empty or nil):to_table()
   self.slot_of = {}
   for i, f in ipairs(self.factors) do self.slot_of[f] = assigned[i] end
   return self.slot_of, acc

@@ -80,6 +80,22 @@ local function results(rows)
   return html.join(unpack(parts))
 end
 
+-- Slot health: what each slot holds and tells; a line of words.
+local function slots(db, uid)
+  local rows = {}
+  for i, s in ipairs(recorder.query(db, "@slots", {run = uid})) do
+    rows[i] = {("%d"):format(s.slot), s.usage, s.present, s.entropy, s.tells or "", s.verdict or ""}
+  end
+  if #rows == 0 then return nil end
+  local lines = {}
+  for i, r in ipairs(query(db, [[select json_extract(x.extra_json, '$.line') as line from result x join run r on r.id = x.run_id
+    where r.uid = :uid and x.method = 'slots' and x.metric = 'good' order by x.id]], uid)) do
+    lines[i] = r.line and e.p{r.line} or ""
+  end
+  return html.join(html.join(unpack(lines)), show.table({{"slot"}, {"usage", number = true}, {"present", number = true},
+    {"entropy", number = true}, {"tells"}, {"verdict"}}, rows))
+end
+
 local function header(r)
   local title = r.name and r.name .. " · " .. r.experiment or r.experiment
   local lead = {r.uid}
@@ -195,12 +211,13 @@ function page.page(db, uid)
   local samples = query(db, [[select (s.t_ms - r.started_ms) / 1000.0 as seconds, s.rss_bytes from system_sample s
     join run r on r.id = s.run_id where r.uid = :uid order by s.t_ms]], uid)
   local figures_of = query(db, [[select x.method, x.split, x.metric, x.factor, avg(x.value) as mean, stddev(x.value) as sd, count(*) as n
-    from result x join run r on r.id = x.run_id where r.uid = :uid
+    from result x join run r on r.id = x.run_id where r.uid = :uid and x.method <> 'slots' and not x.method glob 'slot [0-9]*'
     group by x.method, x.split, x.metric, x.factor order by min(x.id)]], uid)
   return ("%s, %s"):format(r.name or r.experiment, uid), html.join(
     header(r),
     error_part(db, r),
     show.section("results", "Results", results(figures_of)),
+    show.section("slots", "Slots", slots(db, uid)),
     show.section("pictures", "Pictures", pictures),
     show.section("curves", "Curves", #parts > 0 and html.join(unpack(parts)) or nil,
       #single > 0 and e.details{open = #parts == 0, e.summary{"Single figures"}, show.pairs(single, true)} or nil),

@@ -272,6 +272,7 @@ function page.page(db, sweep, options)
     parts[#parts + 1] = show.section("best", "Results of the best configuration", run_page.results(recorder.query(db, ([[
       select x.method, x.split, x.metric, x.factor, avg(x.value) as mean, stddev(x.value) as sd, count(*) as n
       from (%s) c join result x on x.run_id = c.id where c.config_digest = '%s' and c.status = 'done'
+        and not x.method glob 'slot [0-9]*'
       group by x.method, x.split, x.metric, x.factor order by min(x.id)]]):format(chosen, c.digest), {sweep = sweep})))
   end
   parts[#parts + 1] = show.section("failures", "Failed runs", failures(db, sweep))

@@ -17,7 +17,7 @@ local about = {
   decoders = "Decoders: slots (B,K,m) to images (B,H,W,C) and, where the decoder has one, the slot attention (B,pixels,K). "
     .. "A Lua function from slots to images serves wherever a decoder is wanted.",
   replay = "Generative perception by replay: recombine slots of known images, decode them, train the encoder on the result.",
-  metrics = "Accuracy, adjusted Rand index, R2, Hungarian matching.",
+  metrics = "Accuracy, adjusted Rand index, R2, Hungarian matching, slot health.",
   images = "PNG files, grids, resizing.",
   formats = "npy, npz, safetensors, checkpoints.",
   datasets = "Folders of scenes with labels, splits with held-out combinations, sprites, batches.",

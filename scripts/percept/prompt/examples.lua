@@ -240,6 +240,26 @@ examples.metrics = {
   hungarian = "columns, total = percept.metrics.hungarian(T.tensor{{1, 2}, {0, 3}}); columns",
   r2 = "y = T.rand(9, 2); percept.metrics.r2(y + 0.01, y)",
   r2_columns = "y = T.rand(9, 2); percept.metrics.r2_columns(y + 0.01, y)",
+  chance = "percept.metrics.chance(T.tensor({1, 2, 2}, {dtype = 'i64'}))",
+  slot_use = "share, mixed, entropy = percept.metrics.slot_use(T.randn(2, 16, 3):softmax(3)); share, entropy",
+  slot_health = [[
+h = percept.metrics.slot_health{attention = T.randn(8, 16, 2):softmax(3), accuracy = T.tensor{{.9, .2}, {.1, .8}},
+  chance = T.tensor{.1, .2}}
+h.good, h.usage, h.owner]],
+  slot_of = "percept.metrics.slot_of(T.tensor{{.9, .2}, {.1, .8}})",
+}
+
+local slots_told = decoder .. [[
+labels = {left = T.tensor({1, 2}, {dtype = 'i64'})}
+readouts = percept.readout.fit(z, labels, {"left"}, {left = 2}, {steps = 5})
+]]
+examples.health = {
+  measure = slots_told .. "h = percept.health.measure{decoder = d, z = z, readouts = readouts, labels = labels}; h.line, h.good",
+  line = slots_told .. "percept.health.line(percept.health.measure{z = z, readouts = readouts, labels = labels})",
+  record = slots_told .. [[
+run = percept.run{experiment = "example"}
+percept.health.record(run, percept.health.measure{decoder = d, z = z, readouts = readouts, labels = labels}); run:finish()
+percept.recorder.print("percept.db", "@slots")]],
 }
 
 examples.images = {

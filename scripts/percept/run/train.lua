@@ -4,6 +4,7 @@
 local percept = require "percept"
 local T = require "percept.tensor"
 local formats = require "percept.formats"
+local metrics = require "percept.metrics"
 local open = require "percept.run.open"
 local process = require "percept.process"
 local progress = require "percept.progress"
@@ -93,17 +94,10 @@ end
 
 --- Figures of a slot attention (B,pixels,K), whose last dimension adds up to 1:
 -- slot_entropy, mean over pixels of the entropy over slots, divided by log K (0: every pixel belongs
--- to one slot, 1: to all alike); dead_slots, how many slots get less than 1 % of the batch's attention.
+-- to one slot, 1: to all alike); dead_slots, how many slots get less than 1 % of the batch's attention (percept.metrics.slot_health).
 function train.slot_figures(attention)
-  return T.no_grad(function()
-    local slots = attention:size(attention:dim())
-    local a = attention:detach():reshape(-1, slots)
-    local entropy = -(a * (a + 1e-12):log()):sum(2):mean():item()
-    return {
-      slot_entropy = slots > 1 and math.max(0, entropy) / math.log(slots) or 0,
-      dead_slots = a:mean(1):lt(0.01):to("f32"):sum():item(),
-    }
-  end)
+  local h = metrics.slot_health{attention = attention:detach()}
+  return {slot_entropy = h.mean_entropy, dead_slots = h.empties}
 end
 
 -- ---- the loop ----

@@ -6,6 +6,7 @@
 -- quickstart and the studies of experiments/pug share.
 local percept = require "percept"
 local T = require "percept.tensor"
+local health = require "percept.health"
 local readout = require "percept.readout"
 local report = require "percept.report"
 local sys = require "percept.sys"
@@ -44,7 +45,7 @@ local function list_of(names)
   return set
 end
 
--- The autoencoder, its slots of the ID training images, and readouts fitted on them and matched on ID validation.
+-- The autoencoder, and its slots of the ID training images.
 local function autoencoder(spec, out)
   local cfg, run, data = spec.config, spec.run, spec.data
   local function make() return models.make(cfg.model, data.dataset, data.factors, data.train) end
@@ -65,13 +66,15 @@ local function replayed(spec, out)
   }
 end
 
+-- Readouts fitted on ID training images, slot health and whose slot is whose on ID validation.
 local function read_out(spec, out)
   local data = spec.data
   T.manual_seed(spec.seed + 1000)
   local labels, classes = scenes.labels(data.dataset, data.factors, data.train)
   out.readouts = readout.fit(out.bank, labels, data.factors, classes, spec.config.readout)
-  out.slot_of = out.readouts:match(scenes.encode(out.encoder, data.dataset, data.split.id_val),
-    scenes.labels(data.dataset, data.factors, data.split.id_val))
+  local z, known = scenes.encode(out.encoder, data.dataset, data.split.id_val), scenes.labels(data.dataset, data.factors, data.split.id_val)
+  out.health = health{run = spec.run, decoder = out.decoder, z = z, readouts = out.readouts, labels = known, names = data.labels}
+  out.slot_of = out.readouts:match(z, known, out.health)
 end
 
 -- Search from `start`'s slots of a set; its cost as figures of the run.
@@ -126,7 +129,7 @@ end
 
 --- The whole study on one split. spec: config, run, seed, data (of perceive.open), or in its place dataset, split,
 -- factors, scored, scored_name. Returns {rows = {{method, split, metric, factor, value}}, encoder, decoder, replayed,
--- readouts, slot_of, slots, predicted, bank}; every row is recorded.
+-- readouts, health, slot_of, slots, predicted, bank}; every row is recorded.
 function perceive.study(spec)
   local data = spec.data
   if not data then

@@ -14,11 +14,14 @@ local replaying = {}
 local function excluded(o)
   local labels = {}
   for k = 1, o.bank:size(2) do labels[k] = T.ones(o.bank:size(1), {dtype = "i64"}) end
-  for f, k in pairs(o.readouts.slot_of) do labels[k] = o.readouts:predict(o.bank, f) end
+  for _, f in ipairs(o.readouts.factors) do -- factors that share a slot: every pair of their values is a label
+    local k, class = o.readouts.slot_of[f], o.readouts:predict(o.bank, f)
+    labels[k] = (labels[k] - 1) * class:max():item() + class
+  end
   local groups = {}
   for _, pair in ipairs(o.cells or {}) do
     local a, b = o.readouts.slot_of[pair[1]], o.readouts.slot_of[pair[2]]
-    if a and b then groups[#groups + 1] = {a, b} end
+    if a and b and a ~= b then groups[#groups + 1] = {a, b} end
   end
   if #groups == 0 then error("replay.exclude: no cell of this split is made of two slots (textures are inside of the animals)", 0) end
   return {labels = T.stack(labels, {dim = 2}), groups = groups}

@@ -4,6 +4,7 @@ local T = require "percept.tensor"
 local nn = require "percept.nn"
 local optim = require "percept.optim"
 local interaction = require "percept.interaction"
+local metrics = require "percept.metrics"
 local datasets = require "percept.datasets"
 local encoder = require "percept.encoder"
 local train = require "percept.train"
@@ -41,9 +42,9 @@ local function new_attempt(o, seed)
 end
 
 -- What attempts are chosen by, on ID validation images: the objective, with the penalty at full weight, and how many slots
--- have less than a hundredth of the attention.
+-- are empty.
 local function validation(o, attempt)
-  local sum, n, shares = 0, o.validation:size(1), nil
+  local sum, n, shares, mixed = 0, o.validation:size(1), {}, {}
   return T.no_grad(function()
     for from = 1, n, 128 do
       local count = math.min(128, n - from + 1)
@@ -51,12 +52,10 @@ local function validation(o, attempt)
       local input = encoder.input(attempt.encoder, o.dataset, part)
       local mse, kl, inter, attention = vae_terms(attempt.encoder, attempt.decoder, o.dataset:images(part), input, false)
       sum = sum + count * objective(o, mse, kl, inter, o.config.alpha):item()
-      if attention then
-        local share = attention:reshape(-1, attention:size(attention:dim())):mean(1) * (count / n)
-        shares = shares and shares + share or share
-      end
+      if attention then shares[#shares + 1], mixed[#mixed + 1] = metrics.slot_use(attention) end
     end
-    return sum / n, shares and shares:lt(0.01):to("f32"):sum():item() or 0
+    if #shares == 0 then return sum / n, 0 end
+    return sum / n, metrics.slot_health{share = T.cat(shares, {dim = 1}), mixed = T.cat(mixed, {dim = 1})}.empties
   end)
 end
 
