@@ -77,6 +77,13 @@ static int f_decoder_pixel(lua_State *L, pc_args *a) {
   return rc < 0 ? rc : pc_made_module(L, pc_decoder_pixel(&m, &o), &m);
 }
 
+static int f_decoder_sprites(lua_State *L, pc_args *a) {
+  pc_module *m;
+  pc_sprites_decoder_opts o = PC_SPRITES_DECODER_OPTS_INIT;
+  pc_args_options(a, &o);
+  return pc_made_module(L, pc_decoder_sprites(&m, &o), &m);
+}
+
 static int deconv(lua_State *L, pc_args *a, int (*make)(pc_module **, const pc_deconv_opts *)) {
   pc_module *m;
   pc_deconv_opts o = {.slots = pc_arg_int64(a, "slots"),
@@ -143,6 +150,10 @@ static const pc_luafn decoder_functions[] = {
      "one MLP over (slot, Fourier position), masks put the slots' answers together: slots (B,K,m) -> image (B,H,W,C), "
      "masks (B,H*W,K)",
      0},
+    {"sprites", "@", f_decoder_sprites,
+     "what and where: each slot (x, y, log scale, code) paints a picture, moved and scaled, laid over those behind it: "
+     "slots (B,K,m) -> image (B,H,W,C), masks (B,H*W,K)",
+     0, NULL, &pc_sprites_decoder_options},
     {"additive",
      "slots:int(0..)=0, slot_dim:int(1..), height:int(1..)=64, width_px:int(1..)?, channels:int(1..)=3, "
      "hidden:int(1..)=256, layers:int(0..)=2, "

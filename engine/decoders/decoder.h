@@ -8,6 +8,7 @@
 #ifndef PC_DECODERS_DECODER_H
 #define PC_DECODERS_DECODER_H
 
+#include "base/options.h"
 #include "nn/layers.h"
 
 /* The cross-attention Transformer decoder (arXiv 2411.07784): each
@@ -101,6 +102,39 @@ typedef struct pc_pixel_decoder_opts {
   pc_masks masks;
 } pc_pixel_decoder_opts;
 int pc_decoder_pixel(pc_module **out, const pc_pixel_decoder_opts *o);
+
+/* What and where, as in AIR (arXiv 1603.08575) and its descendants. A slot is a place and a code:
+ *   z_k = (x, y, l, code): the middle of its picture in the view, x to the right and y down in [-1,1]; the log of its
+ *         scale, which 2 tanh(l/2) holds within -2 and 2; from the fourth number on what it looks like
+ *   picture_k = mlp(code): `picture` x `picture` colours and alphas, `size` of the view high and wide at l = 0, moved
+ *         and scaled by affine_grid and grid_sample, nothing outside
+ *   image = sum_k alpha_k through_k colours_k + rest behind
+ * order given: slot 1 in front, through_k = prod_{j<k} (1 - alpha_j). learned: who is in front is asked pairwise of a
+ * depth that is linear in the code, through_k = prod_{j!=k} (1 - alpha_j sigmoid(depth_j - depth_k)); the masks alpha
+ * through never sum to more than 1, and rest is what is left of it.
+ * Behind is what the world's slot, the last, paints: a picture `wide` times as wide as the view, shifted and scaled by
+ * the slot's place, its border going on outside; its mask is the rest. Without a world: a colour that is learned. */
+enum { PC_SPRITES_ORDER_LEARNED, PC_SPRITES_ORDER_GIVEN };
+enum { PC_SPRITES_WORLD_LAST, PC_SPRITES_WORLD_NONE };
+enum { PC_SPRITES_DECODER_SLOTS = 64 }; /* at most */
+#define PC_SPRITES_DECODER_OPTIONS(X, S)                                                                \
+  X(S, int64, slots, "0..64", 0, "", "0: any number")                                                   \
+  X(S, int64, slot_dim, "4..", PC_REQUIRED, "", "x, y, log scale, and a code")                          \
+  X(S, int64, height, "1..4096", 64, "pixels", "")                                                      \
+  X(S, maybe_int64, width_px, "1..4096", 0, "pixels", "left out: height")                               \
+  X(S, int64, channels, "1..64", 3, "", "")                                                             \
+  X(S, int64, picture, "1..512", 16, "pixels", "a side of a slot's picture")                            \
+  X(S, num, size, "0<..", 0.5, "", "share of the view that a picture of log scale 0 covers")            \
+  X(S, int64, hidden, "1..", 128, "", "width of the layers that paint")                                 \
+  X(S, int64, layers, "0..16", 2, "", "how many of them")                                               \
+  X(S, choice, order, "learned|given", PC_SPRITES_ORDER_LEARNED, "", "what is in front; given: slot 1") \
+  X(S, choice, world, "last|none", PC_SPRITES_WORLD_LAST, "", "the slot that paints what is behind")    \
+  X(S, num, wide, "0<..", 1.5, "", "width of the world's picture in views")
+PC_OPTIONS_STRUCT(pc_sprites_decoder_opts, PC_SPRITES_DECODER_OPTIONS);
+#define PC_SPRITES_DECODER_OPTS_INIT \
+  { PC_SPRITES_DECODER_OPTIONS(PC_OPTION_INIT, ) }
+extern const pc_options pc_sprites_decoder_options;
+int pc_decoder_sprites(pc_module **out, const pc_sprites_decoder_opts *o);
 
 /* Fully connected layers to a small grid, doubled by transposed convolutions of 4 x 4, stride 2:
  *   g(c) = up(reshape(net(c))), net: width -> hidden, `layers` times -> grid, the activation after each

@@ -47,6 +47,51 @@ check.test("additive, cnn and pixel decoders; frozen in search and replay", func
   check.error("~an image of 33 x 33 is no doubled grid", decoders.cnn, {slots = 2, slot_dim = 4, height = 33})
 end)
 
+-- Two shapes whose slots say where they are: fitted better than by layers that know nothing of places, with as many
+-- weights; and a search that starts beside the truth finds the places of pictures that were not trained on.
+check.test("the sprites decoder knows places", function()
+  local datasets = require "percept.datasets"
+  local function sample(n, first)
+    local d = datasets.sprites(n, {objects = 2, height = 24, shapes = {"square", "circle"}, scale = {0.15, 0.15}, seed = 3, first = first,
+      min_distance = 0.35})
+    local l = d.latents
+    local hue = l:select(3, 5) * 2 * math.pi
+    return d.images, T.stack({l:select(3, 2) * 2 - 1, l:select(3, 3) * 2 - 1, T.zeros_like(hue), l:select(3, 1) * 2 - 3, hue:cos(),
+      hue:sin()}, 3)
+  end
+  local x, z = sample(256, 1)
+  local x_new, z_new = sample(32, 1001)
+  local function weights(m)
+    local n = 0
+    for _, t in pairs(m:named_parameters()) do n = n + t:numel() end
+    return n
+  end
+  local function fit(m)
+    local o = optim.adam(m, {lr = 3e-3})
+    for step = 0, 149 do
+      local from = step % 8 * 32 + 1
+      o:zero_grad()
+      nn.mse(m(z:narrow(1, from, 32)), x:narrow(1, from, 32)):backward()
+      o:step()
+    end
+    return T.no_grad(function() return nn.mse(m(z_new), x_new):item() end)
+  end
+  T.manual_seed(1)
+  local sprites = decoders.sprites{slots = 2, slot_dim = 6, height = 24, picture = 10, hidden = 32, layers = 1, world = "none"}
+  local plain = decoders.mlp{slots = 2, slot_dim = 6, height = 24, hidden = 7, layers = 1}
+  check.ok(weights(sprites) < weights(plain))
+  local error, control = fit(sprites), fit(plain)
+  check.ok(error < control / 4, ("%.4g, mlp %.4g"):format(error, control))
+  sprites:freeze()
+  local noise = T.randn(z_new:size()) * T.tensor{0.06, 0.06, 0, 0, 0, 0}
+  for method, options in pairs{adam = {steps = 50, lr = 0.02}, lm = {steps = 8}} do
+    options.method = method
+    local found = inverter.search(sprites, x_new, z_new + noise, options).z
+    local off = (found - z_new):narrow(3, 1, 2):abs():mean():item()
+    check.ok(off < 0.01, ("%s: off by %.3g, started off by %.3g"):format(method, off, noise:narrow(3, 1, 2):abs():mean():item()))
+  end
+end)
+
 check.test("models that do not fit", function()
   check.error("~argument 2 (slot_dim)", decoders.cross, {slots = 3})
   check.error("~patches of 5 do not tile an image of 64 x 64", decoders.cross, 3, 4, {patch = 5})

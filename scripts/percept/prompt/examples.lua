@@ -169,6 +169,7 @@ examples.decoders = {
   cnn = "d = percept.decoders.cnn{slots = 3, slot_dim = 4, height = 16, hidden = 16, features = 8}; d(T.randn(2, 3, 4)):size()",
   pixel = "d = percept.decoders.pixel{slot_dim = 4, height = 8, hidden = 8}; image, masks = d(T.randn(2, 3, 4)); masks:size()",
   broadcast = "d = percept.decoders.broadcast{slot_dim = 4, height = 16, hidden = 8}; image, masks = d(T.randn(2, 3, 4)); image:size()",
+  sprites = "d = percept.decoders.sprites{slot_dim = 8, height = 16, picture = 8}; image, masks = d(T.randn(2, 3, 8)); masks:size()",
   cross = "d = percept.decoders.cross{slots = 3, slot_dim = 4, height = 16}; image, attention = d(T.randn(2, 3, 4)); image:size()",
   mlp = "d = percept.decoders.mlp{slots = 3, slot_dim = 4, height = 16}; d(T.randn(2, 3, 4)):size()",
   render = "d = percept.decoders.render{slots = 3, slot_dim = 4, height = 16}; image, attention = d(T.randn(2, 3, 4)); attention:size()",

@@ -74,6 +74,11 @@ function makers.broadcast(model, height, width)
   }
 end
 
+-- a slot is a picture and its place; the last one is the world
+function makers.sprites(model, height, width)
+  return decoders.sprites{slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, hidden = model.hidden}
+end
+
 function makers.additive(model, height, width)
   return decoders.additive{slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width}
 end
@@ -94,8 +99,8 @@ local function known_decoder(name)
   error(("model.decoder = %s: known are %s"):format(tostring(name), table.concat(names, ", ")), 0)
 end
 
---- The decoder: model.decoder = render, cross, broadcast, additive, cnn or mlp. Of these render, cross and broadcast
--- give slot attention, which the interaction penalty and FG-ARI read; additive has no interaction by construction;
+--- The decoder: model.decoder = render, cross, broadcast, sprites, additive, cnn or mlp. Of these render, cross, broadcast and
+-- sprites give slot attention, which the interaction penalty and FG-ARI read; additive has no interaction by construction;
 -- cnn and mlp are the unstructured controls.
 function models.decoder(model, height, width)
   known_decoder(model.decoder or "render")
