@@ -107,6 +107,17 @@ static void field(lua_State *L, const char *name, pc_tensor **t) {
   lua_setfield(L, -2, name);
 }
 
+/* Sets the field `thresholds` of the table on top: the options that were judged by. */
+static void thresholds(lua_State *L, const pc_health_opts *o) {
+  lua_newtable(L);
+  for (int i = 0; i < pc_health_options.n; i++) {
+    const pc_option *row = &pc_health_options.rows[i]; /* numbers, all of them */
+    lua_pushnumber(L, *(const double *)(const void *)((const char *)o + row->at));
+    lua_setfield(L, -2, row->name);
+  }
+  lua_setfield(L, -2, "thresholds");
+}
+
 static int f_slot_health(lua_State *L, pc_args *a) {
   pc_health_opts o = PC_HEALTH_OPTS_INIT;
   pc_slot_health h = {0};
@@ -138,6 +149,7 @@ static int f_slot_health(lua_State *L, pc_args *a) {
   lua_pushinteger(L, h.n_empty), lua_setfield(L, -2, "empties");
   lua_pushboolean(L, h.good), lua_setfield(L, -2, "good");
   if (attention) lua_pushnumber(L, entropy), lua_setfield(L, -2, "mean_entropy");
+  thresholds(L, &o);
   pc_slot_health_free(&h);
   return 1;
 }
@@ -173,7 +185,8 @@ static const pc_luafn functions[] = {
      f_slot_health,
      "is a slot empty, has each factor a slot of its own? From attention (B,pixels,K), or share and mixed of slot_use "
      "(N,K); accuracy (K,F) of each slot's readouts on ID validation, chance (F). -> {good, slots, empties; usage, "
-     "present, entropy, empty (K); skill, told (K,F); times, owner, place (F)}; percept.health says it in words",
+     "present, entropy, empty (K); skill, told (K,F); times, owner, place (F); thresholds}; percept.health says it in "
+     "words",
      0, NULL, &pc_health_options},
     {"slot_of", "accuracy:tensor, empty:tensor?", f_slot_of,
      "which slot is read for which factor, i64 (F): one to one where slots suffice, never an empty one. accuracy "

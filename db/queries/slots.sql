@@ -6,7 +6,7 @@
 -- without one of their own), redundant (tells what another slot is for), nothing, empty. good: no slot of the run is empty, each
 -- factor has its own. The share of good runs over seeds: @seeds metric=slots/id/good a=PARAMETER.
 with slot as materialized (
-  select r.id, r.started_ms, x.split, ifnull(x.seed, r.seed) as seed, x.method,
+  select r.id, r.started_ms, x.split, ifnull(x.seed, r.seed) as seed, r.seed as run_seed, x.method,
          max(case x.metric when 'usage' then x.value end) as usage,
          max(case x.metric when 'present' then x.value end) as present,
          max(case x.metric when 'entropy' then x.value end) as entropy,
@@ -22,7 +22,7 @@ with slot as materialized (
   group by r.id, x.split, ifnull(x.seed, r.seed), x.method
 ), judged as (
   select s.*, (select g.value from result g where g.run_id = s.id and g.method = 'slots' and g.split = s.split
-               and g.metric = 'good' order by g.t_ms desc limit 1) as good
+               and g.metric = 'good' and ifnull(g.seed, s.run_seed) is s.seed) as good
   from slot s
 )
 select r.uid, r.experiment, r.name, j.seed, j.split, cast(substr(j.method, 6) as integer) as slot, j.usage, j.present, j.entropy,

@@ -157,6 +157,7 @@ check.test("one call prints the line and makes rows", function()
   for _, r in ipairs(recorder.query(db, "select metric, value from result where method = 'slots'", {})) do figures[r.metric] = r.value end
   check.eq(figures, {good = 0, empty = 1, lost = 0, shared = 1, redundant = 0, entropy = figures.entropy})
   check.eq(recorder.query(db, "select json_extract(extra_json, '$.line') as line from result where metric = 'good'", {})[1].line, out)
+  check.eq(recorder.query(db, "select json_extract(extra_json, '$.thresholds.tells') as v from result where metric = 'good'", {})[1].v, 0.5)
   check.eq(recorder.query(db, "select count(*) as n from result where seed = 2 and n = 240", {})[1].n,
     recorder.query(db, "select count(*) as n from result", {})[1].n)
   for _, tail in ipairs{"", "-wal", "-shm"} do os.remove(db .. tail) end

@@ -161,9 +161,9 @@ local function counts(h, v)
   return lost, shared, redundant
 end
 
---- Rows of a run (recorder): of "slot K": usage, present, entropy, empty, and tells (skill) for each factor; of "slots": good (1 or
--- 0, with the line), entropy, empty, and how many factors are lost (no slot tells them), shared (told, without a slot of their own),
--- and redundant (told by several). split: of the images ("id").
+--- Rows of a run (recorder): of "slot K": usage, present (share of the images), entropy, empty, and tells (skill) for each factor;
+-- of "slots": good (1 or 0, with the line and the thresholds), entropy, empty, and how many factors are lost (no slot tells
+-- them), shared (told, without a slot of their own), and redundant (told by several). split: of the images ("id").
 function health.record(run, h, split)
   local v = {}
   for _, name in ipairs{"usage", "present", "entropy", "empty", "skill", "told", "times", "owner", "place"} do
@@ -184,7 +184,7 @@ function health.record(run, h, split)
     put("slots", "shared", nil, shared)
     put("slots", "redundant", nil, redundant)
   end
-  put("slots", "good", nil, h.good and 1 or 0, {line = h.line})
+  put("slots", "good", nil, h.good and 1 or 0, {line = h.line, thresholds = h.thresholds})
 end
 
 -- Measures, prints the line, and records where a run is given.

@@ -1,6 +1,7 @@
 /* health: usage, entropy, who tells what and the verdict, by hand; and where there is no answer. */
 #include <math.h>
 
+#include "base/alloc.h"
 #include "metrics/health.h"
 #include "scratch.h"
 
@@ -236,6 +237,40 @@ START_TEST(test_assign) {
 }
 END_TEST
 
+static int everything(pc_tensor *attention, pc_tensor *accuracy, pc_tensor *chance) {
+  pc_tensor *share, *mixed = NULL, *of = NULL;
+  pc_slot_health h = {0};
+  pc_health_opts o = PC_HEALTH_OPTS_INIT;
+  double x;
+  int rc = pc_slot_use(&share, &mixed, &x, attention);
+  if (rc == PC_OK) rc = pc_slot_health_new(&h, share, mixed, accuracy, chance, &o);
+  if (rc == PC_OK) rc = pc_slot_assign(&of, accuracy, h.empty);
+  pc_tensor_release(share);
+  pc_tensor_release(mixed);
+  pc_tensor_release(of);
+  pc_slot_health_free(&h);
+  return rc;
+}
+
+START_TEST(test_every_allocation_may_fail) {
+  pc_tensor *a = reals(3, SIZE(2, 2, 2), REALS(1, 0, .5, .5, 0, 1, .25, .75)), *b = reals(2, SIZE(2, 1), REALS(.9, .2));
+  pc_tensor *c = reals(1, SIZE(1), REALS(.25));
+  int failed = 0;
+  for (int n = 1; n < 60; n++) {
+    pc_alloc_fail_nth(n);
+    int rc = everything(a, b, c);
+    pc_alloc_fail_nth(0);
+    ck_assert_msg(rc == PC_OK || rc == PC_ENOMEM, "allocation %d: %s", n, pc_error_text());
+    failed += rc == PC_ENOMEM;
+  }
+  ck_assert_int_gt(failed, 20);
+  must(everything(a, b, c));
+  pc_tensor_release(a);
+  pc_tensor_release(b);
+  pc_tensor_release(c);
+}
+END_TEST
+
 static void add(TCase *t) {
   tcase_add_test(t, test_use);
   tcase_add_test(t, test_use_at_the_edge);
@@ -245,6 +280,7 @@ static void add(TCase *t) {
   tcase_add_test(t, test_undefined);
   tcase_add_test(t, test_mistakes);
   tcase_add_test(t, test_assign);
+  tcase_add_test(t, test_every_allocation_may_fail);
 }
 
 int main(void) { return run_in_scratch("health", add); }
