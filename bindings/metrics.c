@@ -2,6 +2,7 @@
 #include "bindings/args.h"
 #include "metrics/health.h"
 #include "metrics/matching.h"
+#include "metrics/overlap.h"
 #include "metrics/scores.h"
 
 int luaopen_percept_metrics(lua_State *L);
@@ -162,6 +163,18 @@ static int f_slot_of(lua_State *L, pc_args *a) {
   return 1;
 }
 
+static int overlap(lua_State *L, pc_args *a, pc_overlap_kind kind) {
+  pc_tensor *t;
+  int rc = pc_overlap(&t, pc_arg_tensor(a, "predicted"), pc_arg_tensor(a, "target"), kind, pc_arg_bool(a, "foreground"),
+                      pc_arg_int64(a, "background"));
+  if (rc < 0) return rc;
+  pc_push_tensor(L, t);
+  return 1;
+}
+
+static int f_mbo(lua_State *L, pc_args *a) { return overlap(L, a, PC_OVERLAP_BEST); }
+static int f_miou(lua_State *L, pc_args *a) { return overlap(L, a, PC_OVERLAP_MATCHED); }
+
 static const pc_luafn functions[] = {
     {"hungarian", "cost:tensor, maximize:bool=false", f_hungarian,
      "best assignment of rows to columns: (R,C) -> list of columns, total; (B,R,C) -> i64 (B,R), f64 (B)", 0},
@@ -169,13 +182,24 @@ static const pc_luafn functions[] = {
     {"confusion", "predicted:tensor, target:tensor, classes:int(1..)", f_confusion,
      "i64 (classes,classes): row target, column predicted", 0},
     {"r2", "predicted:tensor, target:tensor, variance_weighted:bool=false", f_r2,
-     "1 - SS_res/SS_tot, mean over columns", 0},
+     "1 - SS_res/SS_tot, mean over columns, or weighted by their SS_tot; a target that never varies: 1 when predicted "
+     "exactly, else 0",
+     0},
     {"r2_columns", "predicted:tensor, target:tensor", f_r2_columns, "R2 of each column, f64 (D)", 0},
     {"ari", "predicted:tensor, target:tensor", f_ari, "adjusted Rand index of two labellings", 0},
     {"ari_masks", "predicted:tensor, target:tensor", f_ari_masks,
      "adjusted Rand index of each image's masks (B,...), f64 (B)", 0},
     {"fg_ari", "predicted:tensor, target:tensor, background:int(0..)=0", f_fg_ari,
      "adjusted Rand index of foreground pixels, f64 (B)", 0},
+    {"mbo", "predicted:tensor, target:tensor, background:int64=0, foreground:bool=true", f_mbo,
+     "mean best overlap of masks (B,...): over the target's objects, the largest intersection over union with any "
+     "predicted segment, f64 (B); foreground: the label `background` is no object; NaN: an image without objects",
+     0},
+    {"miou", "predicted:tensor, target:tensor, background:int64=0, foreground:bool=true", f_miou,
+     "mean intersection over union of objects and their own segments, by the best assignment, f64 (B); an object "
+     "without "
+     "a segment counts as 0; otherwise as mbo",
+     0},
     {"chance", "labels:tensor", f_chance, "share of the commonest label: what guessing reaches", 0},
     {"slot_use", "attention:tensor", f_slot_use,
      "attention (B,pixels,K), adding up to 1 over K -> share of each image's pixels, f64 (B,K); the part of it that is "

@@ -237,6 +237,8 @@ examples.metrics = {
   ari = labels .. "percept.metrics.ari(a, b)",
   ari_masks = "m = T.randint(1, 4, {2, 8, 8}); percept.metrics.ari_masks(m, m)",
   fg_ari = "m = T.randint(0, 3, {2, 8, 8}); percept.metrics.fg_ari(m, m)",
+  mbo = "m = T.randint(0, 3, {2, 8, 8}); percept.metrics.mbo(m, m)",
+  miou = "percept.metrics.miou(T.tensor({{1, 1, 2, 2}}, {dtype = 'i64'}), T.tensor({{0, 5, 7, 7}}, {dtype = 'i64'}))",
   confusion = labels .. "percept.metrics.confusion(a, b, 2)",
   hungarian = "columns, total = percept.metrics.hungarian(T.tensor{{1, 2}, {0, 3}}); columns",
   r2 = "y = T.rand(9, 2); percept.metrics.r2(y + 0.01, y)",
