@@ -382,6 +382,14 @@ static int run(lua_State *L, const pc_decl *d, pc_args *a) {
   return rc;
 }
 
+int pc_named(const char *op, int rc) {
+  size_t n = strlen(op);
+  if (rc != PC_ENOMEM) return rc;
+  for (const char *s = pc_error_text(); (s = strstr(s, op)); s += n) /* "tensor" also stands in texts about tensors */
+    if (s[n] == ':') return rc;
+  return pc_error_prefix(rc, "%s", op);
+}
+
 int pc_call_declared(lua_State *L, const pc_decl *d) {
   lua_State *before = now;
   pc_args a;
@@ -399,7 +407,7 @@ int pc_call_declared(lua_State *L, const pc_decl *d) {
   }
   now = before;
   levels--;
-  if (rc == PC_ENOMEM && !strstr(pc_error_text(), d->name)) pc_error_prefix(rc, "%s", d->name);
+  rc = pc_named(d->name, rc);
   if (rc < 0) return pc_raise(L, rc);
   pc_gc_pace(L);
   return rc;

@@ -107,6 +107,9 @@ void pc_register(lua_State *L, const char *module, const pc_luafn *fns);
  * Lua, too. Raises its errors. Something else must keep d. */
 int pc_call_declared(lua_State *L, const pc_decl *d);
 
+/* Out of memory says where: op stands before the error's text, unless it is named there. Returns rc. */
+int pc_named(const char *op, int rc);
+
 /* The declaration of the function at idx, or NULL. */
 const pc_decl *pc_decl_of(lua_State *L, int idx);
 

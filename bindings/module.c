@@ -230,7 +230,9 @@ static int m_load_state(lua_State *L, pc_args *a) {
 }
 
 static int m_count(lua_State *L, pc_args *a) {
-  lua_pushnumber(L, (lua_Number)pc_module_count(PC_MODULE(a, "self")));
+  int64_t n = pc_module_count(PC_MODULE(a, "self"));
+  if (n < 0) return (int)n;
+  lua_pushnumber(L, (lua_Number)n);
   return 1;
 }
 

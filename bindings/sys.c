@@ -114,14 +114,15 @@ static int f_memory(lua_State *L, pc_args *a) {
   lua_pushnumber(L, (lua_Number)s.live), lua_setfield(L, -2, "live");
   lua_pushnumber(L, (lua_Number)s.peak), lua_setfield(L, -2, "peak");
   lua_pushnumber(L, (lua_Number)s.cached), lua_setfield(L, -2, "cached");
+  lua_pushnumber(L, (lua_Number)s.calls), lua_setfield(L, -2, "calls");
   lua_pushnumber(L, (lua_Number)u.ru_maxrss * 1024.0), lua_setfield(L, -2, "peak_rss");
   lua_pushnumber(L, (lua_Number)pages * (lua_Number)sysconf(_SC_PAGESIZE)), lua_setfield(L, -2, "rss");
   return 1;
 }
 
 static int f_fail_allocation(lua_State *L, pc_args *a) {
-  pc_alloc_fail_nth(pc_arg_int64(a, "nth"));
-  return 0;
+  lua_pushnumber(L, (lua_Number)pc_alloc_fail_nth(pc_arg_int64(a, "nth")));
+  return 1;
 }
 
 static int f_memory_limit(lua_State *L, pc_args *a) {
@@ -166,12 +167,17 @@ static const pc_luafn functions[] = {
     {"exists", "path:str(any)", f_exists, "-> true, 'file' or 'folder'; or false", 0},
     {"mkdir", "path:str", f_mkdir, "makes a folder and its parents", 0},
     {"interrupted", "", f_interrupted, "did a signal ask the program to stop?", 0},
-    {"memory", "", f_memory, "bytes: live, peak, cached (tensors), rss, peak_rss (process)", 0},
+    {"memory", "", f_memory, "bytes: live, peak, cached (tensors), rss, peak_rss (process); calls: allocations so far",
+     0},
     {"memory_limit", "bytes:any?", f_memory_limit,
      "the engine's live bytes may not exceed this: a number, or \"512M\", \"1.5G\"; 0: no limit. Tiles of decoders and "
      "batches of searches are chosen to fit. Returns the limit",
      0},
-    {"fail_allocation", "nth:int64", f_fail_allocation, "for tests: the nth allocation from now on fails", 0},
+    {"fail_allocation", "nth:int64", f_fail_allocation,
+     "for tests: the nth allocation from now on fails; -n: all from there on; 0: none. Returns how many the order "
+     "before still "
+     "waited for; 0: one has failed",
+     0},
     {"tier", "name:str?", f_tier, "reads or forces the kernels that run: ref, base, avx2, avx512", 0},
     {"fma_peak", "seconds:num=0.1", f_fma_peak,
      "GFLOP/s of multiply-adds that this machine can do at best, on as many threads as are set", 0},

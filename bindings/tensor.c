@@ -30,11 +30,6 @@ static int unknown_field(lua_State *L, const char *key) {
                  near ? near : "", near ? "'?" : "");
 }
 
-/* Out of memory says where. */
-static int named(const char *op, int rc) {
-  return rc == PC_ENOMEM && !strstr(pc_error_text(), op) ? pc_error_prefix(rc, "%s", op) : rc;
-}
-
 /* The tensor a metamethod was called with: debug.getmetatable(x).__index(io.stdout, 1) is Lua, too. Raises. */
 static pc_tensor *self_of(lua_State *L, const char *name) {
   pc_tensor *t = pc_to_tensor(L, 1);
@@ -45,7 +40,7 @@ static pc_tensor *self_of(lua_State *L, const char *name) {
 
 static int tensor_index(lua_State *L) {
   pc_tensor *t = self_of(L, "__index");
-  if (lua_type(L, 2) != LUA_TSTRING) return finish(L, named("index", pc_index_get(L, t, 2)));
+  if (lua_type(L, 2) != LUA_TSTRING) return finish(L, pc_named("index", pc_index_get(L, t, 2)));
   lua_pushvalue(L, 2);
   lua_rawget(L, lua_upvalueindex(1));
   if (!lua_isnil(L, -1)) return 1;
@@ -60,7 +55,7 @@ static int tensor_index(lua_State *L) {
 
 static int tensor_newindex(lua_State *L) {
   pc_tensor *t = self_of(L, "__newindex");
-  if (lua_type(L, 2) != LUA_TSTRING) return finish(L, named("assignment", pc_done(pc_index_set(L, t, 2, 3))));
+  if (lua_type(L, 2) != LUA_TSTRING) return finish(L, pc_named("assignment", pc_done(pc_index_set(L, t, 2, 3))));
   if (!pc_text(L, 2) || strcmp(pc_text(L, 2), "grad"))
     return finish(L, pc_fail(PC_EARG, "a tensor has no field '%s' to assign to; only grad", lua_tostring(L, 2)));
   pc_tensor *g = pc_to_tensor(L, 3);

@@ -173,7 +173,7 @@ static int cache_on(void) {
 /* ---- the gate: fault injection and the limit; under the lock ---- */
 
 static int gate(int64_t grow) {
-  if (a.fail_in > 0 && --a.fail_in == 0)
+  if ((a.fail_in > 0 && --a.fail_in == 0) || (a.fail_in < 0 && (a.fail_in == -1 || ++a.fail_in == 0)))
     return pc_fail(PC_ENOMEM, "out of memory (injected): %lld bytes", (long long)grow);
   if (a.limit > 0 && a.st.live + grow > a.limit)
     return pc_fail(PC_ENOMEM, "out of memory: %lld bytes live, %lld more wanted, the memory limit is %lld",
@@ -331,10 +331,12 @@ void pc_alloc_trim(void) {
   pthread_mutex_unlock(&lock);
 }
 
-void pc_alloc_fail_nth(int64_t nth) {
+int64_t pc_alloc_fail_nth(int64_t nth) {
   pthread_mutex_lock(&lock);
+  int64_t left = a.fail_in >= 0 ? a.fail_in : -a.fail_in - 1;
   a.fail_in = nth;
   pthread_mutex_unlock(&lock);
+  return left;
 }
 
 void pc_alloc_set_limit(int64_t bytes) {

@@ -37,9 +37,10 @@ int64_t pc_alloc_total(void); /* stats.total alone, cheap */
 void pc_alloc_reset_peak(void);
 void pc_alloc_trim(void); /* gives the cached blocks back to the system */
 
-/* Fault injection: the nth allocation from now on (1 = next) fails, once.
- * 0 switches it off. Also: a hard limit on live bytes (0 = none). */
-void pc_alloc_fail_nth(int64_t nth);
+/* Fault injection: the nth allocation from now on (1 = next) fails, once; -n: the nth and all that follow. 0 switches
+ * it off. Returns how many the order before was still waiting for; 0: it came to a failure. Also: a hard limit on live
+ * bytes (0 = none). */
+int64_t pc_alloc_fail_nth(int64_t nth);
 void pc_alloc_set_limit(int64_t bytes);
 int64_t pc_alloc_limit(void); /* 0: none */
 /* The largest `live` while something runs, with the peak since start kept: mark, run, measure.

@@ -82,25 +82,3 @@ pc_tensor *pc_composite(pc_scope *s, pc_tensor *x, int sigmoid, pc_tensor **mask
   if (masks) *masks = m;
   return pc_own(s, out[0]);
 }
-
-static pc_tensor *pooled(pc_scope *s, pc_opcode op, pc_tensor *x, const int64_t kernel[2], const int64_t *stride,
-                         const int64_t *padding) {
-  const pc_val v[3] = {pc_vlist(2, kernel), stride ? pc_vlist(2, stride) : PC_VNONE,
-                       padding ? pc_vlist(2, padding) : PC_VNONE};
-  return pc_op(s, op, 1, &x, 3, v, 0);
-}
-
-pc_tensor *pc_avg_pool2d(pc_scope *s, pc_tensor *x, const int64_t kernel[2], const int64_t *stride,
-                         const int64_t *padding) {
-  return pooled(s, PC_OP_avg_pool2d, x, kernel, stride, padding);
-}
-
-pc_tensor *pc_max_pool2d(pc_scope *s, pc_tensor *x, const int64_t kernel[2], const int64_t *stride,
-                         const int64_t *padding) {
-  return pooled(s, PC_OP_max_pool2d, x, kernel, stride, padding);
-}
-
-pc_tensor *pc_upsample(pc_scope *s, pc_tensor *x, int64_t h, int64_t w, const char *mode, int align_corners) {
-  const pc_val v[4] = {pc_vlist(2, (int64_t[]){h, w}), PC_VNONE, {.set = 1, .s = mode}, PC_VI(align_corners)};
-  return pc_op(s, PC_OP_upsample, 1, &x, 4, v, 0);
-}

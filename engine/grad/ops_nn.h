@@ -1,4 +1,4 @@
-/* ops_nn.h: convolution, pooling, norms, attention as typed C functions in a
+/* ops_nn.h: convolution, norms, attention as typed C functions in a
  * scope (op.h): results are borrowed from s, NULL after an error. Layouts as in
  * tensor/nn.h: images (N,H,W,C). */
 #ifndef PC_GRAD_OPS_NN_H
@@ -70,13 +70,5 @@ typedef struct pc_qkv_form {
 } pc_qkv_form;
 void pc_qkv_run(pc_scope *s, pc_tensor *x, const pc_qkv_form *f, pc_tensor **y);
 pc_tensor *pc_activation_op(pc_scope *s, pc_activation f, pc_tensor *x);
-
-/* stride NULL: the kernel size; padding NULL: none. */
-pc_tensor *pc_avg_pool2d(pc_scope *s, pc_tensor *x, const int64_t kernel[2], const int64_t *stride,
-                         const int64_t *padding);
-pc_tensor *pc_max_pool2d(pc_scope *s, pc_tensor *x, const int64_t kernel[2], const int64_t *stride,
-                         const int64_t *padding);
-/* mode "nearest" or "bilinear" (a string that outlives the graph). */
-pc_tensor *pc_upsample(pc_scope *s, pc_tensor *x, int64_t h, int64_t w, const char *mode, int align_corners);
 
 #endif

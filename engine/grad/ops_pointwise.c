@@ -36,20 +36,11 @@ pc_tensor *pc_clamp(pc_scope *s, pc_tensor *x, double lo, double hi) {
   const pc_val v[2] = {{.set = !isinf(lo), .d = lo}, {.set = !isinf(hi), .d = hi}};
   return unary(s, PC_OP_clamp, x, 2, v);
 }
-pc_tensor *pc_gelu(pc_scope *s, pc_tensor *x) { return pc_op1(s, PC_OP_gelu, x); }
 pc_tensor *pc_gelu_tanh(pc_scope *s, pc_tensor *x) {
   return unary(s, PC_OP_gelu, x, 1, &(pc_val){.set = 1, .s = "tanh"});
 }
-pc_tensor *pc_elu(pc_scope *s, pc_tensor *x, double alpha) { return unary(s, PC_OP_elu, x, 1, &PC_VD(alpha)); }
-pc_tensor *pc_leaky_relu(pc_scope *s, pc_tensor *x, double slope) {
-  return unary(s, PC_OP_leaky_relu, x, 1, &PC_VD(slope));
-}
-pc_tensor *pc_softplus(pc_scope *s, pc_tensor *x) { return pc_op1(s, PC_OP_softplus, x); }
 pc_tensor *pc_where(pc_scope *s, pc_tensor *cond, pc_tensor *x, pc_tensor *other) {
   return pc_op(s, PC_OP_where, 3, (pc_tensor *[]){cond, x, other}, 0, NULL, 0);
-}
-pc_tensor *pc_lerp(pc_scope *s, pc_tensor *x, pc_tensor *other, pc_tensor *weight) {
-  return pc_op(s, PC_OP_lerp, 3, (pc_tensor *[]){x, other, weight}, 0, NULL, 0);
 }
 pc_tensor *pc_masked_fill(pc_scope *s, pc_tensor *x, pc_tensor *mask, double value) {
   return pc_op(s, PC_OP_masked_fill, 2, (pc_tensor *[]){x, mask}, 1, &PC_VD(value), 0);
@@ -62,7 +53,6 @@ pc_tensor *pc_to(pc_scope *s, pc_tensor *x, pc_dtype d) {
   if (x && x->dtype == d) return x;
   return unary(s, PC_OP_to, x, 1, &PC_VI(d));
 }
-pc_tensor *pc_dense(pc_scope *s, pc_tensor *x) { return pc_op1(s, PC_OP_contiguous, x); }
 pc_tensor *pc_cloned(pc_scope *s, pc_tensor *x) { return pc_op1(s, PC_OP_clone, x); }
 
 /* ---- the way back from broadcasting ---- */

@@ -25,17 +25,11 @@ pc_tensor *pc_rsub_scalar(pc_scope *s, double c, pc_tensor *x); /* c - x */
 pc_tensor *pc_pow_scalar(pc_scope *s, pc_tensor *x, double c);  /* x ^ c */
 
 pc_tensor *pc_clamp(pc_scope *s, pc_tensor *x, double lo, double hi); /* -INFINITY, INFINITY: no bound */
-pc_tensor *pc_gelu(pc_scope *s, pc_tensor *x);
 pc_tensor *pc_gelu_tanh(pc_scope *s, pc_tensor *x);
-pc_tensor *pc_elu(pc_scope *s, pc_tensor *x, double alpha);
-pc_tensor *pc_leaky_relu(pc_scope *s, pc_tensor *x, double slope);
-pc_tensor *pc_softplus(pc_scope *s, pc_tensor *x);
 pc_tensor *pc_where(pc_scope *s, pc_tensor *cond, pc_tensor *x, pc_tensor *other);
-pc_tensor *pc_lerp(pc_scope *s, pc_tensor *x, pc_tensor *other, pc_tensor *weight);
 pc_tensor *pc_masked_fill(pc_scope *s, pc_tensor *x, pc_tensor *mask, double value);
 pc_tensor *pc_dropout(pc_scope *s, pc_tensor *x, double p, int training);
 pc_tensor *pc_to(pc_scope *s, pc_tensor *x, pc_dtype d);
-pc_tensor *pc_dense(pc_scope *s, pc_tensor *x);  /* op contiguous */
 pc_tensor *pc_cloned(pc_scope *s, pc_tensor *x); /* op clone */
 
 /* Sums g over the dimensions in which `shape` was broadcast to g's shape; g itself when there is none. */

@@ -3,7 +3,6 @@
 #define ONE(op, ...) \
   pc_op(s, PC_OP_##op, 1, &x, sizeof((pc_val[]){__VA_ARGS__}) / sizeof(pc_val), (pc_val[]){__VA_ARGS__}, 0)
 
-pc_tensor *pc_view(pc_scope *s, pc_tensor *x, int nd, const int64_t *size) { return ONE(view, pc_vlist(nd, size)); }
 pc_tensor *pc_reshape(pc_scope *s, pc_tensor *x, int nd, const int64_t *size) {
   return ONE(reshape, pc_vlist(nd, size));
 }
@@ -17,7 +16,6 @@ pc_tensor *pc_select(pc_scope *s, pc_tensor *x, int dim, int64_t index) {
 pc_tensor *pc_expand(pc_scope *s, pc_tensor *x, int nd, const int64_t *size) { return ONE(expand, pc_vlist(nd, size)); }
 pc_tensor *pc_unsqueeze(pc_scope *s, pc_tensor *x, int dim) { return ONE(unsqueeze, PC_VI(dim)); }
 pc_tensor *pc_squeeze(pc_scope *s, pc_tensor *x, int dim) { return ONE(squeeze, PC_VI(dim)); }
-pc_tensor *pc_squeeze_all(pc_scope *s, pc_tensor *x) { return ONE(squeeze, PC_VNONE); }
 pc_tensor *pc_flatten(pc_scope *s, pc_tensor *x, int from, int to) { return ONE(flatten, PC_VI(from), PC_VI(to)); }
 pc_tensor *pc_unfold(pc_scope *s, pc_tensor *x, int dim, int64_t size, int64_t step) {
   return ONE(unfold, PC_VI(dim), PC_VI(size), PC_VI(step));
@@ -26,7 +24,6 @@ pc_tensor *pc_diagonal(pc_scope *s, pc_tensor *x, int64_t offset, int d0, int d1
   return ONE(diagonal, PC_VI(offset), PC_VI(d0), PC_VI(d1));
 }
 pc_tensor *pc_tril(pc_scope *s, pc_tensor *x, int64_t diagonal) { return ONE(tril, PC_VI(diagonal)); }
-pc_tensor *pc_triu(pc_scope *s, pc_tensor *x, int64_t diagonal) { return ONE(triu, PC_VI(diagonal)); }
 pc_tensor *pc_flip(pc_scope *s, pc_tensor *x, int n, const int64_t *dims) { return ONE(flip, pc_vlist(n, dims)); }
 pc_tensor *pc_roll(pc_scope *s, pc_tensor *x, int64_t shift, int dim) { return ONE(roll, PC_VI(shift), PC_VI(dim)); }
 pc_tensor *pc_tile(pc_scope *s, pc_tensor *x, int n, const int64_t *counts) { return ONE(tile, pc_vlist(n, counts)); }
@@ -36,7 +33,6 @@ pc_tensor *pc_repeat_interleave(pc_scope *s, pc_tensor *x, int64_t repeats, int 
 pc_tensor *pc_pad(pc_scope *s, pc_tensor *x, int n, const int64_t *pad, double value) {
   return ONE(pad, pc_vlist(n, pad), PC_VD(value));
 }
-pc_tensor *pc_one_hot(pc_scope *s, pc_tensor *x, int64_t classes) { return ONE(one_hot, PC_VI(classes)); }
 
 pc_tensor *pc_permute(pc_scope *s, pc_tensor *x, const int *perm) {
   int64_t p[PC_MAX_DIM];

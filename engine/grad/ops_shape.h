@@ -7,7 +7,6 @@
 #include "grad/op.h"
 
 /* ---- views ---- */
-pc_tensor *pc_view(pc_scope *s, pc_tensor *x, int nd, const int64_t *size);
 pc_tensor *pc_reshape(pc_scope *s, pc_tensor *x, int nd, const int64_t *size);
 pc_tensor *pc_permute(pc_scope *s, pc_tensor *x, const int *perm); /* x->ndim entries */
 pc_tensor *pc_transpose(pc_scope *s, pc_tensor *x, int d0, int d1);
@@ -16,7 +15,6 @@ pc_tensor *pc_select(pc_scope *s, pc_tensor *x, int dim, int64_t index);
 pc_tensor *pc_expand(pc_scope *s, pc_tensor *x, int nd, const int64_t *size);
 pc_tensor *pc_unsqueeze(pc_scope *s, pc_tensor *x, int dim); /* negative: from the end of the result */
 pc_tensor *pc_squeeze(pc_scope *s, pc_tensor *x, int dim);
-pc_tensor *pc_squeeze_all(pc_scope *s, pc_tensor *x);
 pc_tensor *pc_flatten(pc_scope *s, pc_tensor *x, int from, int to);
 pc_tensor *pc_unfold(pc_scope *s, pc_tensor *x, int dim, int64_t size, int64_t step);
 pc_tensor *pc_diagonal(pc_scope *s, pc_tensor *x, int64_t offset, int d0, int d1);
@@ -25,7 +23,6 @@ pc_tensor *pc_diagonal(pc_scope *s, pc_tensor *x, int64_t offset, int d0, int d1
 pc_tensor *pc_cat(pc_scope *s, int n, pc_tensor *const *parts, int dim);
 pc_tensor *pc_stack(pc_scope *s, int n, pc_tensor *const *parts, int dim);
 pc_tensor *pc_tril(pc_scope *s, pc_tensor *x, int64_t diagonal);
-pc_tensor *pc_triu(pc_scope *s, pc_tensor *x, int64_t diagonal);
 pc_tensor *pc_flip(pc_scope *s, pc_tensor *x, int n, const int64_t *dims);
 pc_tensor *pc_roll(pc_scope *s, pc_tensor *x, int64_t shift, int dim);
 pc_tensor *pc_tile(pc_scope *s, pc_tensor *x, int n, const int64_t *counts);
@@ -39,7 +36,6 @@ pc_tensor *pc_scatter_add(pc_scope *s, pc_tensor *x, int dim, pc_tensor *index, 
 pc_tensor *pc_index_select(pc_scope *s, pc_tensor *x, int dim, pc_tensor *index);
 pc_tensor *pc_index_add(pc_scope *s, pc_tensor *x, int dim, pc_tensor *index, pc_tensor *source);
 pc_tensor *pc_masked_select(pc_scope *s, pc_tensor *x, pc_tensor *mask);
-pc_tensor *pc_one_hot(pc_scope *s, pc_tensor *x, int64_t classes);
 pc_tensor *pc_embedding(pc_scope *s, pc_tensor *weight, pc_tensor *idx);
 
 #endif

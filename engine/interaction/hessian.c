@@ -169,6 +169,7 @@ static pc_tensor *block_part(pc_scope *s, void *ctx, int64_t from, int64_t count
 
 /* Mean squares by block as (B,K,K), f64. */
 static pc_tensor *blocks(pc_scope *s, task *q) {
+  if (s->rc < 0) return NULL;
   int64_t k = q->z->size[1], b = q->z->size[0];
   pc_tensor **all = pc_malloc(sizeof *all * (size_t)(k * k + 1));
   if (!all) {
@@ -194,8 +195,7 @@ static int norms(pc_hessian_norms *out, task *q) {
   if (!q->o->create_graph) pc_grad_set_enabled(0);
   q->scale = pc_slots_scale(&s, q->o, q->z);
   pc_tensor *all = blocks(&s, q), *eye = NULL;
-  pc_note(&s, pc_tensor_zeros(&eye, PC_F64, 2, (int64_t[]){k, k}));
-  pc_own(&s, eye);
+  if (s.rc == PC_OK && pc_note(&s, pc_tensor_zeros(&eye, PC_F64, 2, (int64_t[]){k, k})) == PC_OK) pc_own(&s, eye);
   for (int64_t i = 0; eye && i < k; i++) pc_f64(eye)[i * k + i] = 1;
   pc_tensor *within = pc_sum(&s, pc_mul(&s, all, eye), 2, (int[]){1, 2}, 0);
   pc_tensor *mixed = pc_sum(&s, pc_mul(&s, all, pc_rsub_scalar(&s, 1, eye)), 2, (int[]){1, 2}, 0);

@@ -43,9 +43,10 @@ void pc_slots_apply(pc_scope *s, const pc_slot_function *f, const pc_slot_opts *
 }
 
 pc_tensor *pc_slots_scale(pc_scope *s, const pc_slot_opts *o, pc_tensor *z) {
+  if (s->rc < 0) return NULL;
   int64_t k = z->size[1], m = z->size[2];
   pc_tensor *one = NULL, *t = o->scale;
-  pc_note(s, pc_tensor_full(&one, (pc_dtype)z->dtype, 2, (int64_t[]){k, m}, 1));
+  if (pc_note(s, pc_tensor_full(&one, (pc_dtype)z->dtype, 2, (int64_t[]){k, m}, 1)) < 0) return NULL;
   pc_own(s, one);
   if (!t) return one;
   if ((t->ndim == 2 && t->size[0] == k && t->size[1] == m) || (t->ndim == 1 && t->size[0] == m))
@@ -81,6 +82,7 @@ pc_tensor *pc_slots_in(pc_scope *s, pc_tensor *z, int64_t k, pc_tensor *values) 
 
 pc_tensor *pc_slots_leaf(pc_scope *s, const pc_slot_opts *o, pc_tensor *z) {
   pc_tensor *x = NULL;
+  if (s->rc < 0) return NULL;
   if (o->create_graph && pc_requires_grad(z)) return z;
   if (pc_note(s, pc_detach(&x, z)) < 0) return NULL;
   pc_own(s, x);
@@ -171,6 +173,7 @@ static pc_tensor *sum_exact(pc_scope *s, sums *q, int64_t k) {
 }
 
 static pc_tensor *sum_differences(pc_scope *s, sums *q, int64_t k) {
+  if (s->rc < 0) return NULL; /* its text is the one that is told */
   const pc_slot_function f = {outputs, q, q->f->what};
   int64_t m = q->z->size[2];
   double h = pc_slots_step(q->o, q->z, 1e-2, 1e-4);
@@ -197,8 +200,8 @@ static pc_tensor *sum_differences(pc_scope *s, sums *q, int64_t k) {
 pc_tensor *pc_slots_sums(pc_scope *s, const pc_slot_function *f, const pc_slot_opts *o, pc_tensor *z, int pixels,
                          pc_slots_reduce *each) {
   sums q = {f, o, z, pc_slots_scale(s, o, z), pixels, each};
-  int64_t n = z->size[1];
   if (s->rc < 0) return NULL;
+  int64_t n = z->size[1];
   pc_tensor **slot = pc_malloc(sizeof *slot * (size_t)(n + 1));
   if (!slot) {
     pc_note(s, PC_ENOMEM);

@@ -202,8 +202,8 @@ static int count(void *ctx, const char *path, pc_parameter *p) {
 
 int64_t pc_module_count(pc_module *m) {
   int64_t n = 0;
-  pc_module_each(m, count, &n);
-  return n;
+  int rc = pc_module_each(m, count, &n);
+  return rc < 0 ? rc : n;
 }
 
 void pc_module_set_training(pc_module *m, int on) {

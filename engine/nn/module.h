@@ -96,7 +96,7 @@ pc_tensor *pc_run2(pc_scope *s, pc_module *m, pc_tensor *x, pc_tensor *y);
 /* Walks every distinct parameter and buffer in tree order. path is valid during the call. */
 typedef int pc_parameter_fn(void *ctx, const char *path, pc_parameter *p);
 int pc_module_each(pc_module *m, pc_parameter_fn *fn, void *ctx);
-int64_t pc_module_count(pc_module *m); /* trained numbers */
+int64_t pc_module_count(pc_module *m); /* trained numbers; or negative: no memory */
 void pc_module_set_training(pc_module *m, int on);
 int pc_module_set_requires_grad(pc_module *m, int on); /* freeze and unfreeze */
 /* on: every parameter of the tree becomes a constant: saved and loaded under its name, but it takes no gradient and

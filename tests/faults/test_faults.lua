@@ -38,34 +38,9 @@ write("images/cut.png", read("images/1.png"):sub(1, 120))
 
 -- ---- allocations ----
 
-local function live()
-  collectgarbage()
-  collectgarbage()
-  return sys.memory().live
-end
-
---- Fails the nth allocation for n = 1..last; fn returns a number that must not change. -> errors, last n with one
-local function sweep(fn, last)
-  local want = fn()
-  local before, errors, worst = live(), 0, 0
-  for n = 1, last do
-    sys.fail_allocation(n)
-    local ok, got = pcall(fn)
-    sys.fail_allocation(0)
-    if ok then
-      check.eq(got, want, "result with allocation " .. n .. " failing once")
-    else
-      errors, worst = errors + 1, n
-      local text = tostring(got):gsub("^[^%s:]+:%d+: ", "")
-      check.ok(text:find("memory", 1, true) and text:find("^[%w_%. ]+: .") and text:find("a smaller batch", 1, true),
-        "allocation " .. n .. ": the message is " .. tostring(got))
-    end
-    local now = live()
-    check.eq(now, before, "live bytes after allocation " .. n .. " failed (" .. tostring(got) .. ")")
-  end
-  check.eq(fn(), want, "the result afterwards")
-  return errors, worst
-end
+local sweeping = dofile "tests/lua/sweep.lua"
+local live = sweeping.live
+local function sweep(fn, last) return sweeping.run(check, fn, last) end
 
 local function training_step()
   T.manual_seed(1)
