@@ -131,7 +131,9 @@ static int f_digest_file(lua_State *L, pc_args *a) {
 
 static int f_digest(lua_State *L, pc_args *a) {
   char digest[PC_DIGEST_SIZE];
-  pc_digest_bytes(digest, pc_arg_str(a, "text"), strlen(pc_arg_str(a, "text")));
+  size_t n;
+  const char *text = lua_tolstring(L, pc_arg_at(a, "text"), &n);
+  pc_digest_bytes(digest, text, n);
   lua_pushstring(L, digest);
   return 1;
 }
@@ -229,7 +231,7 @@ static const pc_luafn functions[] = {
     {"release", "db:str, sweep:str, digest:str, seed:int64", f_release, "gives a claimed cell back", 0},
     {"config_digest", "config:str", f_config_digest, "run.config_digest of a configuration, given as JSON", 0},
     {"digest_file", "path:str", f_digest_file, "-> XXH3-128 of a file, its bytes", 0},
-    {"digest", "text:str(any)", f_digest, "XXH3-128 of a text", 0},
+    {"digest", "text:str(bytes)", f_digest, "XXH3-128 of a text", 0},
     {"sql_file", "name:str", f_sql_file, "an embedded file of db/, as 'schema.sql'", 0},
     {"table", "names:table, rows:table, format:str=table, bold:bool=false", f_table,
      "prints lists of values as recorder.print prints a query", 0},

@@ -108,4 +108,10 @@ check.test("parameters of such keys are rows under the names a user writes", fun
   for _, tail in ipairs{"", "-wal", "-shm"} do os.remove(db .. tail) end
 end)
 
+check.test("the digest of a text is of all its bytes", function()
+  check.eq(records.digest "a\0b" ~= records.digest "a\0c", true)
+  check.eq(records.digest "a\0b" ~= records.digest "a", true)
+  check.eq(records.digest "", "99aa06d3014798d86001c324468d497f")
+end)
+
 check.done()
