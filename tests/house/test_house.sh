@@ -73,5 +73,15 @@ check "no macro body is above 15 lines: a template of types is an .inc file (eng
   n { n++ }
   /^[ \t]*#[ \t]*define/ { n = 1; from = FNR; name = $0; sub(/[ \t]*\\$/, "", name) }
   !/\\$/ { if (n > 15) print FILENAME ":" from ": " n " lines: " name; n = 0 }')"
+for q in db/queries/*.sql; do
+  name=$(basename "$q" .sql)
+  check "$q is asked in tests/db/test_queries.c" "$(grep -q "@$name\\b" tests/db/test_queries.c || echo "@$name is not")"
+  check "$q stands in db/queries/README.md" "$(grep -q "^| \`$name\` |" db/queries/README.md || echo "$name does not")"
+done
+for c in scripts/percept/cmd/*.lua; do
+  name=$(basename "$c" .lua)
+  check "$c is called in tests/cli" \
+    "$(ls tests/cli/test_"$name"*.sh >/dev/null 2>&1 || grep -qE "\"\\\$P\" $name\b" tests/cli/*.sh || echo "percept $name is not")"
+done
 echo "$pass passed, $fail failed"
 [ "$fail" -eq 0 ]
