@@ -1,4 +1,4 @@
-/* inverter.c: options, starts, chunks and results of a search; the methods are adam.c, lm.c, lbfgs.c. */
+/* inverter.c: options, starts, chunks and results of a search; the methods are rows of methods.def. */
 #include <math.h>
 #include <string.h>
 
@@ -18,6 +18,21 @@ int pc_logits_module(void *module, pc_tensor *z, pc_tensor **logits, int *n) {
   return pc_decode_module(module, z, logits);
 }
 
+const char pc_invert_words[] = ""
+#define METHOD(NAME, name, patience, arrays) "|" #name
+#include "inverter/methods.def"
+#undef METHOD
+    ;
+
+static const struct {
+  pc_search_fn *run;
+  int patience, arrays;
+} methods[] = {
+#define METHOD(NAME, name, patience, arrays) {pc_search_##name, patience, arrays},
+#include "inverter/methods.def"
+#undef METHOD
+};
+
 PC_OPTIONS_TABLE(pc_invert_options, "search", pc_invert_opts, PC_INVERT_OPTIONS);
 
 /* ---- one chunk ---- */
@@ -32,9 +47,7 @@ static int chunk(pc_search *s, int64_t from, int64_t n) {
   if (c.live && c.z && c.loss) {
     for (int64_t r = 0; r < n; r++) c.live[r] = r;
     memcpy(c.z, (char *)pc_data(s->z0) + width * (size_t)from, width * (size_t)n);
-    rc = s->o.method == PC_INVERT_ADAM ? pc_search_adam(s, &c)
-         : s->o.method == PC_INVERT_LM ? pc_search_lm(s, &c)
-                                       : pc_search_lbfgs(s, &c);
+    rc = methods[s->o.method].run(s, &c);
   }
   pc_chunk_release(&c);
   return rc;
@@ -64,7 +77,7 @@ static int check_options(pc_search *s) {
   if (rc < 0) return rc;
   if (o->entropy != 0 && !o->readout)
     return pc_fail(PC_EARG, "search: the entropy term needs a readout: slots (b,K,m) -> class logits (b,...,classes)");
-  s->patience = o->patience.given ? o->patience.value : o->method == PC_INVERT_ADAM ? 20 : 5;
+  s->patience = o->patience.given ? o->patience.value : methods[o->method].patience;
   return PC_OK;
 }
 
@@ -146,17 +159,16 @@ static int probe(pc_search *s, int64_t n, int64_t *bytes) {
   return rc;
 }
 
-/* The default: 64 images, for LM as many as have Jacobians of a quarter of a gigabyte, under a memory
+/* The default: 64 images; of a method with arrays as many as keep a quarter of a gigabyte; under a memory
  * limit as many as fit it, judged by what one and two take. */
 static int choose_batch(pc_search *s) {
-  const double own =
-      (double)pc_dtype_size(s->dtype) * (double)s->pixels * (s->o.method == PC_INVERT_LM ? (double)s->dim + 4 : 2);
+  const int arrays = methods[s->o.method].arrays;
+  const double own = (double)pc_dtype_size(s->dtype) * (double)s->pixels * (arrays ? arrays * (double)s->dim + 4 : 2);
   int64_t limit = pc_alloc_limit(), one = 0, two = 0;
   pc_alloc_stats st;
   s->batch = s->o.batch.given ? s->o.batch.value : BATCH;
   if (s->o.batch.given) return PC_OK;
-  if (s->o.method == PC_INVERT_LM && own * BATCH > JACOBIANS)
-    s->batch = own < JACOBIANS ? (int64_t)(JACOBIANS / own) : 1;
+  if (arrays && own * BATCH > JACOBIANS) s->batch = own < JACOBIANS ? (int64_t)(JACOBIANS / own) : 1;
   if (!limit || !s->starts) return PC_OK;
   int rc = probe(s, 1, &one);
   if (rc == PC_OK && s->starts > 1 && probe(s, 2, &two) < 0) two = limit;

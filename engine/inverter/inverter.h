@@ -36,10 +36,16 @@ enum { PC_MAX_READOUTS = 16 };
 typedef int pc_logits_fn(void *ctx, pc_tensor *z, pc_tensor **logits, int *n);
 int pc_logits_module(void *module, pc_tensor *z, pc_tensor **logits, int *n); /* ctx: a pc_module*, its first output */
 
-typedef enum pc_invert_method { PC_INVERT_ADAM, PC_INVERT_LM, PC_INVERT_LBFGS } pc_invert_method;
+typedef enum pc_invert_method {
+#define METHOD(NAME, name, patience, arrays) PC_INVERT_##NAME,
+#include "inverter/methods.def"
+#undef METHOD
+  PC_INVERT_METHODS /* how many */
+} pc_invert_method;
+extern const char pc_invert_words[]; /* "|adam|lm|..." */
 
 #define PC_INVERT_OPTIONS(X, S)                                                                                      \
-  X(S, choice, method, "adam|lm|lbfgs", PC_INVERT_ADAM, "", "")                                                      \
+  X(S, choice, method, pc_invert_words + 1, 0, "", "")                                                               \
   X(S, int, steps, "0..", 100, "", "at most; one looks at one place: Adam, L-BFGS 2 decodes, LM 1 and its J")        \
   X(S, num, lr, "0..", 0.05, "", "Adam: its rate; L-BFGS: the largest change of its first step")                     \
   X(S, num, prior, "0..", 0, "", "weight of ||z||^2")                                                                \

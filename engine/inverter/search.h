@@ -64,8 +64,11 @@ void pc_search_drop(pc_search *s, pc_chunk *c, int t, const uint8_t *done);
 
 void pc_chunk_release(pc_chunk *c); /* what it holds */
 
-int pc_search_adam(pc_search *s, pc_chunk *c);
-int pc_search_lm(pc_search *s, pc_chunk *c);
-int pc_search_lbfgs(pc_search *s, pc_chunk *c);
+/* ---- methods ---- a row of methods.def and a function: searches a chunk to its end. In each step it begins
+ * (pc_search_begin), puts the places to look at into c->at, looks, traces, moves, and retires who is done. */
+typedef int pc_search_fn(pc_search *s, pc_chunk *c);
+#define METHOD(NAME, name, patience, arrays) pc_search_fn pc_search_##name;
+#include "inverter/methods.def"
+#undef METHOD
 
 #endif

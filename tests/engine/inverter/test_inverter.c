@@ -10,7 +10,7 @@
 
 #define INVERT(...) WITH(pc_invert_opts, PC_INVERT_OPTIONS, __VA_ARGS__)
 
-enum { METHODS = PC_INVERT_LBFGS + 1 };
+enum { METHODS = PC_INVERT_METHODS };
 
 enum { P = 6, D = 4 }; /* pixels, latents (2 slots of 2) */
 
