@@ -46,16 +46,12 @@ static int add_filters(lua_State *L, filters *fs, int at, int exclude) {
 
 /* ---- scenes ---- */
 
-typedef struct scenes_handle {
-  pc_scenes *s;
-} scenes_handle;
-#define SCENES(a, name) (((scenes_handle *)pc_arg_object(a, name))->s)
-
-static int scenes_gc(lua_State *L) {
-  scenes_handle *h = lua_touserdata(L, 1);
-  pc_scenes_free(h->s);
-  h->s = NULL;
-  return 0;
+/* Scenes, which are given back, as a data set. */
+static int push_scenes(lua_State *L, pc_scenes *s, const char *name) {
+  pc_dataset *ds;
+  int rc = pc_scenes_dataset(&ds, s, name);
+  pc_scenes_free(s);
+  return rc < 0 ? rc : pc_push_dataset(L, ds);
 }
 
 static int f_scenes(lua_State *L, pc_args *a) {
@@ -80,8 +76,7 @@ static int f_scenes(lua_State *L, pc_args *a) {
   if (rc < 0) return rc;
   if (pc_scenes_first_use(s, o.cache_dir))
     fprintf(stderr, "%s (%s)\n%s\n", pc_scenes_dir(s), pc_scenes_licence(s)->name, pc_scenes_licence(s)->notice);
-  ((scenes_handle *)pc_new_object(L, "scenes", sizeof(scenes_handle)))->s = s;
-  return 1;
+  return push_scenes(L, s, NULL);
 }
 
 static int f_emoji(lua_State *L, pc_args *a) {
@@ -103,8 +98,7 @@ static int f_emoji(lua_State *L, pc_args *a) {
   o.places = lists[2], o.nplaces = n[2];
   int rc = pc_emoji_open(&s, pc_arg_str(a, "assets"), &o);
   if (rc < 0) return rc;
-  ((scenes_handle *)pc_new_object(L, "scenes", sizeof(scenes_handle)))->s = s;
-  return 1;
+  return push_scenes(L, s, "emoji");
 }
 
 static int give(lua_State *L, int rc, pc_tensor *const *t) {
@@ -113,109 +107,13 @@ static int give(lua_State *L, int rc, pc_tensor *const *t) {
   return 1;
 }
 
-static int s_count(lua_State *L, pc_args *a) {
-  return lua_pushnumber(L, (lua_Number)pc_scenes_count(SCENES(a, "self"))), 1;
-}
-static int s_height(lua_State *L, pc_args *a) {
-  return lua_pushnumber(L, (lua_Number)pc_scenes_height(SCENES(a, "self"))), 1;
-}
-static int s_width(lua_State *L, pc_args *a) {
-  return lua_pushnumber(L, (lua_Number)pc_scenes_width(SCENES(a, "self"))), 1;
-}
-static int s_digest(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_digest(SCENES(a, "self"))), 1; }
-static int s_dir(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_dir(SCENES(a, "self"))), 1; }
-static int s_note(lua_State *L, pc_args *a) { return lua_pushstring(L, pc_scenes_note(SCENES(a, "self"))), 1; }
-
-static int push_licence(lua_State *L, const pc_licence *l) {
-  lua_pushstring(L, l->name);
-  lua_pushstring(L, l->notice);
-  lua_pushboolean(L, l->restricted);
-  return 3;
-}
-
-static int s_licence(lua_State *L, pc_args *a) { return push_licence(L, pc_scenes_licence(SCENES(a, "self"))); }
-
 static int f_licence(lua_State *L, pc_args *a) {
   pc_licence l;
   int rc = pc_scenes_folder_licence(&l, pc_arg_str(a, "dir"));
-  if (rc == PC_OK) rc = push_licence(L, &l);
+  if (rc == PC_OK) rc = pc_push_licence(L, &l);
   pc_licence_clear(&l);
   return rc;
 }
-
-static int s_filename(lua_State *L, pc_args *a) {
-  int64_t i = pc_arg_int64(a, "i"), n = pc_scenes_count(SCENES(a, "self"));
-  if (i < 0) i += n;
-  if (i < 0 || i >= n)
-    return pc_fail(PC_EINDEX, "filename: no image %lld; there are %lld", (long long)i + 1, (long long)n);
-  return lua_pushstring(L, pc_scenes_filename(SCENES(a, "self"), i)), 1;
-}
-
-static int s_images(lua_State *L, pc_args *a) {
-  pc_tensor *t;
-  pc_dtype d = pc_arg_given(a, "dtype") ? pc_arg_dtype(a, "dtype") : PC_F32;
-  return give(L, pc_scenes_images(&t, SCENES(a, "self"), pc_arg_tensor(a, "index"), d), &t);
-}
-
-static int s_masks(lua_State *L, pc_args *a) {
-  pc_tensor *t;
-  return give(L, pc_scenes_masks(&t, SCENES(a, "self"), pc_arg_tensor(a, "index")), &t);
-}
-
-static int s_factor(lua_State *L, pc_args *a) {
-  pc_tensor *t;
-  int f, rc = pc_scenes_factor_find(&f, SCENES(a, "self"), pc_arg_str(a, "name"));
-  return give(L, rc < 0 ? rc : pc_scenes_factor(&t, SCENES(a, "self"), f, pc_arg_tensor(a, "index")), &t);
-}
-
-static int s_numeric(lua_State *L, pc_args *a) {
-  pc_tensor *t;
-  int c, rc = pc_scenes_numeric_find(&c, SCENES(a, "self"), pc_arg_str(a, "name"));
-  return give(L, rc < 0 ? rc : pc_scenes_numeric(&t, SCENES(a, "self"), c, pc_arg_tensor(a, "index")), &t);
-}
-
-static int s_factors(lua_State *L, pc_args *a) {
-  pc_scenes *s = SCENES(a, "self");
-  lua_newtable(L);
-  for (int f = 0; f < pc_scenes_nfactors(s); f++)
-    lua_pushstring(L, pc_scenes_factor_name(s, f)), lua_rawseti(L, -2, f + 1);
-  lua_newtable(L);
-  for (int c = 0; c < pc_scenes_nnumeric(s); c++)
-    lua_pushstring(L, pc_scenes_numeric_name(s, c)), lua_rawseti(L, -2, c + 1);
-  return 2;
-}
-
-static int s_values(lua_State *L, pc_args *a) {
-  pc_scenes *s = SCENES(a, "self");
-  int f, rc = pc_scenes_factor_find(&f, s, pc_arg_str(a, "name"));
-  if (rc < 0) return rc;
-  lua_newtable(L);
-  for (int64_t v = 0; v < pc_scenes_factor_nvalues(s, f); v++)
-    lua_pushstring(L, pc_scenes_factor_value(s, f, v)), lua_rawseti(L, -2, (int)v + 1);
-  return 1;
-}
-
-static const pc_luafn scenes_methods[] = {
-    {"count", "self:scenes", s_count, "number of images", 0},
-    {"height", "self:scenes", s_height, "of the images, in pixels", 0},
-    {"width", "self:scenes", s_width, "of the images, in pixels", 0},
-    {"images", "self:scenes, index:tensor?, dtype:dtype?", s_images,
-     "images (B,H,W,3): f32 in [0,1], or u8; index counts from 1", 0},
-    {"masks", "self:scenes, index:tensor?", s_masks, "u8 (B,H,W) labels", 0},
-    {"factor", "self:scenes, name:str, index:tensor?", s_factor, "i64 (B) value numbers of a factor, from 1", 0},
-    {"numeric", "self:scenes, name:str, index:tensor?", s_numeric, "f64 (B) of a numeric column", 0},
-    {"factors", "self:scenes", s_factors, "-> names of factors, names of numeric columns", 0},
-    {"values", "self:scenes, name:str", s_values, "the values of a factor, sorted", 0},
-    {"filename", "self:scenes, i:index", s_filename, "file of image i", 0},
-    {"digest", "self:scenes", s_digest, "32 hex digits over table, selection and pixels", 0},
-    {"dir", "self:scenes", s_dir, "the folder", 0},
-    {"licence", "self:scenes", s_licence,
-     "-> name, notice, restricted: whether it forbids training generative models (PUG): then keep pictures and "
-     "decoders "
-     "to yourself",
-     0},
-    {"note", "self:scenes", s_note, "what a user should know (skipped files, no cache); \"\" if nothing", 0},
-    {0}};
 
 /* ---- splits ---- */
 
@@ -300,7 +198,7 @@ static int f_split(lua_State *L, pc_args *a) {
     if ((o.nignore = pc_list_of_strings(L, "split: ignore", pc_arg_at(a, "ignore"), ignore, 64)) < 0) rc = o.nignore;
   }
   if (o.npairs == 0) o.pairs = NULL;
-  if (rc == PC_OK) rc = pc_split_cells(&s, SCENES(a, "scenes"), &o);
+  if (rc == PC_OK) rc = pc_split_cells(&s, DATASET(a, "dataset"), &o);
   return rc < 0 ? rc : pc_push_split(L, s);
 }
 
@@ -370,7 +268,7 @@ static const pc_luafn functions[] = {
      "scenes; textures of Default, Blue, Red, Grass, Stone; occlusion 0..1 brings the two together; image i depends on "
      "seed and first alone; pixels above keep MiB are drawn when asked for",
      0, NULL, &pc_emoji_options},
-    {"split", "scenes:scenes, @, pairs:table?, cells:table?, ignore:table?", f_split,
+    {"split", "dataset:dataset, @, pairs:table?, cells:table?, ignore:table?", f_split,
      "held-out combinations -> {id_train, id_val, id_test, pseudo_ood, ood (i64 indices), digest, cells (text), cell "
      "(u8 rows x columns: 0 ID, 1 pseudo-OOD, 2 OOD), count (images), rows, columns (names), row_factor, "
      "column_factor}; "
@@ -387,11 +285,11 @@ static const pc_luafn functions[] = {
     {0}};
 
 int luaopen_percept_datasets(lua_State *L) {
-  pc_class(L, "scenes", scenes_methods, scenes_gc);
   pc_class(L, "batches", batches_methods, batches_gc);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
   lua_newtable(L);
   pc_register(L, "datasets", functions);
+  pc_open_dataset(L);
   pc_open_sprites(L);
   return 1;
 }

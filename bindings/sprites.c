@@ -64,6 +64,15 @@ static int f_sprites(lua_State *L, pc_args *a) {
   return 1;
 }
 
+static int f_sprite_set(lua_State *L, pc_args *a) {
+  const char *shapes[16];
+  pc_sprites_opts o;
+  pc_dataset *ds;
+  int rc = read_options(L, a, &o, shapes);
+  if (rc == PC_OK) rc = pc_sprites_dataset(&ds, pc_arg_int64(a, "n"), &o);
+  return rc < 0 ? rc : pc_push_dataset(L, ds);
+}
+
 static int f_split_latents(lua_State *L, pc_args *a) {
   pc_split *s = NULL;
   pc_split_latents_opts o = PC_SPLIT_LATENTS_OPTS_INIT;
@@ -73,11 +82,16 @@ static int f_split_latents(lua_State *L, pc_args *a) {
   return rc < 0 ? rc : pc_push_split(L, s);
 }
 
+#define SPRITES                                                                                                     \
+  "n:int64(1..), @, shapes:table?, x:table?, y:table?, scale:table?, hue:table?, angle:table?, background:table?, " \
+  "gap:table?"
+
 static const pc_luafn functions[] = {
-    {"sprites",
-     "n:int64(1..), @, shapes:table?, x:table?, y:table?, scale:table?, hue:table?, angle:table?, background:table?, "
-     "gap:table?, dtype:dtype=f32",
-     f_sprites,
+    {"sprite_set", SPRITES, f_sprite_set,
+     "the same as a dataset: object k has factors shapeK, colorK and numeric columns xK, yK, scaleK, hueK, angleK; "
+     "masks, latents, unit",
+     0, NULL, &pc_sprites_options},
+    {"sprites", SPRITES ", dtype:dtype=f32", f_sprites,
      "n images of coloured shapes -> {images (n,H,W,3), masks u8 (n,H,W), latents, unit (n,objects,6)}; ranges are "
      "{lo, hi}",
      0, NULL, &pc_sprites_options},

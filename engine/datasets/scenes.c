@@ -151,36 +151,17 @@ const char *pc_scenes_filename(const pc_scenes *ds, int64_t i) {
 
 /* ---- batches ---- */
 
-/* A contiguous i64 list of 0-based image numbers; NULL index: all. */
+/* The 0-based numbers of the images at an index; NULL: all. */
 static int resolve(int64_t **list, int64_t *n, const pc_scenes *ds, const pc_tensor *index) {
-  pc_tensor *wide = NULL, *flat = NULL;
-  int rc;
+  pc_tensor *at;
   *list = NULL;
-  *n = index ? pc_numel(index) : ds->n;
-  if (index && (index->ndim != 1 || pc_dtype_is_float((pc_dtype)index->dtype) || index->dtype == PC_U8))
-    return pc_fail(index->ndim != 1 ? PC_ESHAPE : PC_EDTYPE,
-                   "scenes: indices are a tensor of shape %s, dtype %s; i64 or i32 of shape (B) is needed",
-                   pc_shape_str(index), pc_dtype_name((pc_dtype)index->dtype));
-  if (!(*list = pc_malloc((size_t)*n * sizeof **list))) return PC_ENOMEM;
-  if (!index) {
-    for (int64_t i = 0; i < *n; i++) (*list)[i] = i;
-    return PC_OK;
-  }
-  if ((rc = pc_to_dtype(&wide, index, PC_I64)) == PC_OK) rc = pc_contiguous(&flat, wide);
-  for (int64_t i = 0; rc == PC_OK && i < *n; i++) {
-    int64_t v = pc_i64(flat)[i] - PC_INDEX_BASE;
-    if (v < 0 || v >= ds->n)
-      rc = pc_fail(PC_EINDEX, "scenes: index %lld at position %lld: the dataset has %lld images",
-                   (long long)v + PC_INDEX_BASE, (long long)i + PC_INDEX_BASE, (long long)ds->n);
-    (*list)[i] = v;
-  }
-  pc_tensor_release(flat);
-  pc_tensor_release(wide);
-  if (rc < 0) {
-    pc_free(*list);
-    *list = NULL;
-  }
-  return rc;
+  int rc = pc_dataset_index(&at, "scenes", ds->n, index);
+  if (rc < 0) return rc;
+  *n = at ? pc_numel(at) : ds->n;
+  *list = pc_malloc((size_t)*n * sizeof **list);
+  for (int64_t i = 0; *list && i < *n; i++) (*list)[i] = at ? pc_i64(at)[i] - PC_INDEX_BASE : i;
+  pc_tensor_release(at);
+  return *list ? PC_OK : PC_ENOMEM;
 }
 
 typedef struct gather {
@@ -287,5 +268,54 @@ int pc_scenes_numeric(pc_tensor **out, const pc_scenes *ds, int c, const pc_tens
   if ((rc = pc_tensor_empty(out, PC_F64, 1, &n)) == PC_OK)
     for (int64_t i = 0; i < n; i++) pc_f64(*out)[i] = ds->column[ds->nfactor + c].number[list[i]];
   pc_free(list);
+  return rc;
+}
+
+/* ---- as a data set ---- */
+
+static int class_images(void *ctx, pc_tensor **out, const pc_tensor *index, pc_dtype dtype) {
+  return pc_scenes_images(out, ctx, index, dtype);
+}
+
+static int class_masks(void *ctx, pc_tensor **out, const pc_tensor *index) { return pc_scenes_masks(out, ctx, index); }
+
+static const char *class_filename(void *ctx, int64_t i) { return pc_scenes_filename(ctx, i); }
+
+static void class_free(void *ctx) { pc_scenes_free(ctx); }
+
+int pc_scenes_dataset(pc_dataset **out, pc_scenes *ds, const char *name) {
+  static const pc_dataset_class bare = {"scenes", class_images, NULL, class_filename, class_free};
+  static const pc_dataset_class masked = {"scenes", class_images, class_masks, class_filename, class_free};
+  const char *slash = strrchr(ds->dir, '/');
+  pc_dataset_factor *factor = pc_calloc((size_t)ds->ncolumn + 1, sizeof *factor);
+  pc_dataset_column *numeric = pc_calloc((size_t)ds->ncolumn + 1, sizeof *numeric);
+  pc_dataset_facts f = {.name = name                ? name
+                                : slash && slash[1] ? slash + 1
+                                                    : ds->dir,
+                        .dir = ds->dir,
+                        .digest = ds->digest,
+                        .note = ds->note,
+                        .licence = &ds->licence,
+                        .count = ds->n,
+                        .height = ds->height,
+                        .width = ds->width,
+                        .channels = 3,
+                        .factor = factor,
+                        .nfactor = ds->nfactor,
+                        .numeric = numeric,
+                        .nnumeric = ds->ncolumn - ds->nfactor};
+  int rc = factor && numeric ? PC_OK : PC_ENOMEM;
+  *out = NULL;
+  for (int i = 0; rc == PC_OK && i < ds->ncolumn; i++) {
+    const pc_scenes_column *c = &ds->column[i];
+    if (i < ds->nfactor)
+      factor[i] = (pc_dataset_factor){c->name, c->nvalues, c->value, c->index};
+    else
+      numeric[i - ds->nfactor] = (pc_dataset_column){c->name, c->number};
+  }
+  if (rc == PC_OK) rc = pc_dataset_new(out, pc_scenes_has_masks(ds) ? &masked : &bare, ds, &f);
+  if (rc == PC_OK) pc_scenes_retain(ds);
+  pc_free(factor);
+  pc_free(numeric);
   return rc;
 }

@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #include "base/options.h"
-#include "datasets/licence.h"
+#include "datasets/dataset.h"
 #include "tensor/tensor.h"
 
 typedef struct pc_scenes pc_scenes;
@@ -74,6 +74,8 @@ extern const pc_options pc_scenes_options;
 int pc_scenes_open(pc_scenes **out, const char *dir, const pc_scenes_opts *opts);
 pc_scenes *pc_scenes_retain(pc_scenes *ds);
 void pc_scenes_free(pc_scenes *ds); /* gives one reference back; accepts NULL */
+/* The scenes as a data set, which keeps a reference; name NULL: the folder's. */
+int pc_scenes_dataset(pc_dataset **out, pc_scenes *ds, const char *name);
 
 /* ---- facts ---- */
 int64_t pc_scenes_count(const pc_scenes *ds);

@@ -5,6 +5,8 @@
 #ifndef PC_DATASETS_SCENES_IMPL_H
 #define PC_DATASETS_SCENES_IMPL_H
 
+#include <locale.h>
+
 #include "datasets/scenes.h"
 #include "formats/csv.h"
 #include "formats/file.h"
@@ -53,6 +55,9 @@ struct pc_scenes {
 /* scenes_table.c */
 int pc_scenes_select(pc_scenes *ds, const pc_scenes_opts *opts);  /* fills sel */
 int pc_scenes_columns(pc_scenes *ds, const pc_scenes_opts *opts); /* fills column, from sel and slot */
+/* A column whose csv_col is set, on n rows of a table (NULL: all); strings stay the table's. loc: "C". */
+int pc_scenes_read_column(pc_scenes_column *c, const pc_csv *csv, const int64_t *row, int64_t n, int force_factor,
+                          locale_t loc);
 /* scenes.c: the table's path: the one asked for, or the first of the known names */
 int pc_scenes_find_table(char *path, size_t size, const char *dir, const char *labels);
 /* scenes_cache.c: the cache folder by name, "" for none; asked: opts.cache_dir or NULL */

@@ -105,27 +105,26 @@ int pc_scenes_select(pc_scenes *ds, const pc_scenes_opts *opts) {
 
 /* ---- columns ---- */
 
-/* The column's values on the images; the numeric test looks at every row of
+/* The column's values on rows row[0..n) (NULL: all); the numeric test looks at every row of
  * the table, so that a filter does not turn a factor into a number. */
-static int fill_column(pc_scenes *ds, pc_scenes_column *c, int force_factor, locale_t loc) {
-  int64_t n = ds->n, rows = pc_csv_rows(ds->csv);
+int pc_scenes_read_column(pc_scenes_column *c, const pc_csv *csv, const int64_t *row, int64_t n, int force_factor,
+                          locale_t loc) {
+  int64_t rows = pc_csv_rows(csv);
   double x;
   c->numeric = 1;
-  for (int64_t i = 0; i < rows && c->numeric; i++)
-    c->numeric = parse_number(&x, pc_csv_cell(ds->csv, i, c->csv_col), loc);
+  for (int64_t i = 0; i < rows && c->numeric; i++) c->numeric = parse_number(&x, pc_csv_cell(csv, i, c->csv_col), loc);
   if (c->numeric && !force_factor) {
     if (!(c->number = pc_malloc((size_t)n * sizeof *c->number))) return PC_ENOMEM;
-    for (int64_t i = 0; i < n; i++)
-      parse_number(&c->number[i], pc_csv_cell(ds->csv, ds->sel[ds->slot[i]], c->csv_col), loc);
+    for (int64_t i = 0; i < n; i++) parse_number(&c->number[i], pc_csv_cell(csv, row ? row[i] : i, c->csv_col), loc);
     return PC_OK;
   }
   const char **s = c->value = pc_malloc((size_t)n * sizeof *s);
   c->index = pc_malloc((size_t)n * sizeof *c->index);
   if (!s || !c->index) return PC_ENOMEM;
-  for (int64_t i = 0; i < n; i++) s[i] = pc_csv_cell(ds->csv, ds->sel[ds->slot[i]], c->csv_col);
+  for (int64_t i = 0; i < n; i++) s[i] = pc_csv_cell(csv, row ? row[i] : i, c->csv_col);
   c->nvalues = sort_unique(s, n, c->numeric);
   for (int64_t i = 0; i < n; i++) {
-    const char *cell = pc_csv_cell(ds->csv, ds->sel[ds->slot[i]], c->csv_col);
+    const char *cell = pc_csv_cell(csv, row ? row[i] : i, c->csv_col);
     const char **at = bsearch(&cell, s, (size_t)c->nvalues, sizeof *s, c->numeric ? by_number : by_text);
     c->index[i] = at - s + PC_INDEX_BASE;
   }
@@ -179,15 +178,17 @@ int pc_scenes_columns(pc_scenes *ds, const pc_scenes_opts *opts) {
     if ((rc = pc_csv_column(&col, ds->csv, opts->factors[i])) < 0) return pc_error_prefix(rc, "scenes: factors");
   pc_scenes_column *all = ds->column = pc_calloc((size_t)cols + 1, sizeof *all);
   pc_scenes_column *sorted = pc_calloc((size_t)cols + 1, sizeof *sorted);
+  int64_t *row = pc_malloc((size_t)ds->n * sizeof *row);
   locale_t loc = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-  if (!all || !sorted || !loc) rc = PC_ENOMEM;
+  if (!all || !sorted || !row || !loc) rc = PC_ENOMEM;
+  for (int64_t i = 0; row && i < ds->n; i++) row[i] = ds->sel[ds->slot[i]];
   for (int i = 0; i < cols && rc == PC_OK; i++) {
     int force = 0;
     if (i == ds->name_col || i == pc_csv_find(ds->csv, "maskname")) continue;
     for (int k = 0; k < opts->nfactors; k++) force |= !strcmp(opts->factors[k], pc_csv_header(ds->csv, i));
     all[ds->ncolumn].csv_col = i;
     all[ds->ncolumn].name = pc_csv_header(ds->csv, i);
-    rc = fill_column(ds, &all[ds->ncolumn++], force, loc);
+    rc = pc_scenes_read_column(&all[ds->ncolumn++], ds->csv, row, ds->n, force, loc);
   }
   if (rc == PC_OK) {
     int have;
@@ -207,6 +208,7 @@ int pc_scenes_columns(pc_scenes *ds, const pc_scenes_opts *opts) {
     memcpy(all, sorted, (size_t)ds->ncolumn * sizeof *all);
   }
   if (loc) freelocale(loc);
+  pc_free(row);
   pc_free(sorted);
   return rc;
 }

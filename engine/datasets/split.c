@@ -12,7 +12,7 @@
 
 /* Everything needed while the cells are chosen. */
 typedef struct plan {
-  const pc_scenes *ds;
+  const pc_dataset *ds;
   const pc_split_opts *o;
   pc_split *s;
   const pc_split_pair *pair;
@@ -50,7 +50,7 @@ static int choose_pairs(plan *p) {
     return pc_fail(PC_EARG, "split: no preset '%s'; there are: background, texture, object", preset);
   }
   int f;
-  if (p->o->npairs <= 0 && pc_scenes_factor_find(&f, p->ds, "character2_name") < 0) { /* one animal: one pair */
+  if (p->o->npairs <= 0 && pc_dataset_factor_find(&f, p->ds, "character2_name") < 0) { /* one animal: one pair */
     if (p->unordered)
       return pc_fail(PC_EARG,
                      "split: preset 'object' holds out pairs of animals, and these scenes have no factor "
@@ -58,8 +58,8 @@ static int choose_pairs(plan *p) {
     p->npairs = 1;
   }
   for (int i = 0; i < p->npairs; i++) {
-    int rc = pc_scenes_factor_find(&p->fa[i], p->ds, p->pair[i].a);
-    if (rc == PC_OK) rc = pc_scenes_factor_find(&p->fb[i], p->ds, p->pair[i].b);
+    int rc = pc_dataset_factor_find(&p->fa[i], p->ds, p->pair[i].a);
+    if (rc == PC_OK) rc = pc_dataset_factor_find(&p->fb[i], p->ds, p->pair[i].b);
     if (rc < 0) return pc_error_prefix(rc, "split");
     if (p->fa[i] == p->fb[i]) return pc_fail(PC_EARG, "split: a pair of '%s' with itself", p->pair[i].a);
   }
@@ -81,15 +81,16 @@ static int by_text(const void *a, const void *b) { return strcmp(*(const char *c
 static int axis_names(const plan *p, int cols, char ***out, int64_t *n) {
   int64_t cap = 0, m = 0, u = 0;
   for (int i = 0; i < p->npairs; i++)
-    cap += pc_scenes_factor_nvalues(p->ds, p->fa[i]) + pc_scenes_factor_nvalues(p->ds, p->fb[i]);
+    cap += pc_dataset_factor_at(p->ds, p->fa[i])->nvalues + pc_dataset_factor_at(p->ds, p->fb[i])->nvalues;
   const char **names = pc_malloc((size_t)cap * sizeof *names);
   if (!names) return PC_ENOMEM;
   for (int i = 0; i < p->npairs; i++)
     for (int side = 0; side < 2; side++) {
       int f = side ? p->fb[i] : p->fa[i];
       if (!p->unordered && side != cols) continue;
-      for (int64_t v = 0; v < pc_scenes_factor_nvalues(p->ds, f); v++)
-        if (!ignored(p, pc_scenes_factor_value(p->ds, f, v))) names[m++] = pc_scenes_factor_value(p->ds, f, v);
+      for (int64_t v = 0; v < pc_dataset_factor_at(p->ds, f)->nvalues; v++)
+        if (!ignored(p, pc_dataset_factor_at(p->ds, f)->value[v]))
+          names[m++] = pc_dataset_factor_at(p->ds, f)->value[v];
     }
   qsort(names, (size_t)m, sizeof *names, by_text);
   for (int64_t i = 0; i < m; i++)
@@ -107,15 +108,15 @@ static int64_t name_index(char **names, int64_t n, const char *name) {
 }
 
 static int64_t *value_map(const plan *p, int f, char **names, int64_t n) {
-  int64_t nv = pc_scenes_factor_nvalues(p->ds, f), *map = pc_malloc((size_t)nv * sizeof *map);
-  for (int64_t v = 0; map && v < nv; v++) map[v] = name_index(names, n, pc_scenes_factor_value(p->ds, f, v));
+  int64_t nv = pc_dataset_factor_at(p->ds, f)->nvalues, *map = pc_malloc((size_t)nv * sizeof *map);
+  for (int64_t v = 0; map && v < nv; v++) map[v] = name_index(names, n, pc_dataset_factor_at(p->ds, f)->value[v]);
   return map;
 }
 
 /* The cell of image i by pair k, or -1. Unordered: the one with row <= col. */
 static int64_t cell_of(const plan *p, int64_t i, int k) {
-  int64_t r = p->to_row[k][pc_scenes_factor_index(p->ds, p->fa[k])[i] - PC_INDEX_BASE];
-  int64_t c = p->to_col[k][pc_scenes_factor_index(p->ds, p->fb[k])[i] - PC_INDEX_BASE];
+  int64_t r = p->to_row[k][pc_dataset_factor_at(p->ds, p->fa[k])->index[i] - PC_INDEX_BASE];
+  int64_t c = p->to_col[k][pc_dataset_factor_at(p->ds, p->fb[k])->index[i] - PC_INDEX_BASE];
   if (r < 0 || c < 0) return -1;
   if (p->unordered && r > c) return c * p->s->cols + r;
   return r * p->s->cols + c;
@@ -147,7 +148,7 @@ static int build_matrix(plan *p) {
     p->free_col[k] = pc_calloc((size_t)s->cols, sizeof *p->free_col[k]);
     if (!p->to_row[k] || !p->to_col[k] || !p->occurs[k] || !p->free_row[k] || !p->free_col[k]) return PC_ENOMEM;
   }
-  for (int64_t i = 0; i < pc_scenes_count(p->ds); i++)
+  for (int64_t i = 0; i < pc_dataset_count(p->ds); i++)
     for (int k = 0; k < p->npairs; k++) {
       int64_t c = cell_of(p, i, k), seen = 0;
       for (int j = 0; j < k; j++) seen |= c == cell_of(p, i, j); /* two alike animals: one image */
@@ -303,9 +304,9 @@ static int check(const plan *p) {
       if (kind_of(p, pc_i64(id[t])[i] - PC_INDEX_BASE) != PC_CELL_ID)
         return pc_fail(PC_ESTATE, "split: image %lld has a held-out cell and is in an ID set",
                        (long long)pc_i64(id[t])[i]);
-  for (int f = 0; f < pc_scenes_nfactors(p->ds); f++) {
-    int64_t nv = pc_scenes_factor_nvalues(p->ds, f), v = 0;
-    const int64_t *index = pc_scenes_factor_index(p->ds, f);
+  for (int f = 0; f < pc_dataset_nfactors(p->ds); f++) {
+    int64_t nv = pc_dataset_factor_at(p->ds, f)->nvalues, v = 0;
+    const int64_t *index = pc_dataset_factor_at(p->ds, f)->index;
     uint8_t *seen = pc_calloc((size_t)nv, 1);
     if (!seen) return PC_ENOMEM;
     for (int64_t i = 0; i < pc_numel(s->id_train); i++)
@@ -318,13 +319,13 @@ static int check(const plan *p) {
           "split: no training image has %s = '%s', so it would not be a known value; hold out fewer cells "
           "(fraction), move the band (offset), take rule 'random' (it leaves every value a cell), or filter the "
           "value out",
-          pc_scenes_factor_name(p->ds, f), pc_scenes_factor_value(p->ds, f, v));
+          pc_dataset_factor_at(p->ds, f)->name, pc_dataset_factor_at(p->ds, f)->value[v]);
   }
   return PC_OK;
 }
 
 static int divide(plan *p) {
-  int64_t n = pc_scenes_count(p->ds);
+  int64_t n = pc_dataset_count(p->ds);
   uint8_t *kind = pc_malloc((size_t)n);
   if (!kind) return PC_ENOMEM;
   for (int64_t i = 0; i < n; i++) kind[i] = (uint8_t)kind_of(p, i);
@@ -351,7 +352,7 @@ static void mirror(plan *p) {
 
 PC_OPTIONS_TABLE(pc_split_options, "split", pc_split_opts, PC_SPLIT_OPTIONS);
 
-int pc_split_cells(pc_split **out, const pc_scenes *ds, const pc_split_opts *opts) {
+int pc_split_cells(pc_split **out, const pc_dataset *ds, const pc_split_opts *opts) {
   static const pc_split_opts defaults = PC_SPLIT_OPTS_INIT;
   plan p = {.ds = ds, .o = opts ? opts : &defaults};
   int rc;

@@ -41,7 +41,7 @@
 #include <stdint.h>
 
 #include "base/options.h"
-#include "datasets/scenes.h"
+#include "datasets/dataset.h"
 #include "formats/file.h"
 #include "tensor/tensor.h"
 
@@ -92,7 +92,7 @@ typedef struct pc_split {
 } pc_split;
 
 /* opts may be NULL. */
-int pc_split_cells(pc_split **out, const pc_scenes *ds, const pc_split_opts *opts);
+int pc_split_cells(pc_split **out, const pc_dataset *ds, const pc_split_opts *opts);
 void pc_split_free(pc_split *s); /* accepts NULL */
 /* The matrix as text: rows, columns, '.' ID, 'o' pseudo-OOD, '#' held out. From pc_malloc, NULL when out of memory. */
 char *pc_split_describe(const pc_split *s);

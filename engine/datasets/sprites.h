@@ -24,6 +24,7 @@
 
 #include <stdint.h>
 
+#include "datasets/dataset.h"
 #include "datasets/split.h"
 #include "tensor/tensor.h"
 
@@ -82,5 +83,11 @@ int pc_sprites_latents(pc_tensor **latents, const pc_tensor *unit, const pc_spri
 /* dtype u8, or f32 in [0,1]. masks may be NULL. PC_EARG names a latent without meaning (shape 9 of 3, NaN). */
 int pc_sprites_render(pc_tensor **images, pc_tensor **masks, const pc_tensor *latents, pc_dtype dtype,
                       const pc_sprites_opts *opts);
+
+/* The three steps as a data set: object k has factors shapeK and colorK (the one of the six pure colours that its hue
+ * is nearest to; values are those that occur) and numeric columns xK, yK, scaleK, hueK, angleK; masks, latents, unit.
+ */
+enum { PC_SPRITES_COLOURS = 6 };
+int pc_sprites_dataset(pc_dataset **out, int64_t n, const pc_sprites_opts *opts);
 
 #endif

@@ -58,7 +58,7 @@ static int parse_descr(parser *s, description *d) {
                {"i2", PC_RAW_I16}, {"i4", PC_RAW_I32}, {"i8", PC_RAW_I64}, {"u1", PC_RAW_U8},
                {"u2", PC_RAW_U16}, {"u4", PC_RAW_U32}, {"b1", PC_RAW_BOOL}};
   char t[64];
-  if (look(s) == '[') return pc_fail(PC_EFORMAT, "%s: structured arrays cannot be read; save one field alone", s->name);
+  if (look(s) == '[') return pc_fail(PC_EDTYPE, "%s: structured arrays cannot be read; save one field alone", s->name);
   if (!quoted(s, t, sizeof t)) return bad(s, "descr is no string");
   const char *p = t;
   if (*p && strchr("<>=|", *p)) p++;
@@ -68,7 +68,7 @@ static int parse_descr(parser *s, description *d) {
       d->swap = t[0] == '>';
       return PC_OK;
     }
-  return pc_fail(PC_EFORMAT, "%s: arrays of type '%s' cannot be read; f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 b1 can", s->name,
+  return pc_fail(PC_EDTYPE, "%s: arrays of type '%s' cannot be read; f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 b1 can", s->name,
                  t);
 }
 

@@ -3,7 +3,8 @@
  * Reads versions 1 to 3, C and Fortran order, little and big endian, of the
  * types in formats/raw.h; the tensor is contiguous. Structured, complex,
  * object and unsigned 64-bit arrays are refused by name. Writes version 1,
- * little endian, C order. Malformed files are PC_EFORMAT "path: reason".
+ * little endian, C order. Malformed files are PC_EFORMAT "path: reason",
+ * types without a place here PC_EDTYPE.
  */
 #ifndef PC_FORMATS_NPY_H
 #define PC_FORMATS_NPY_H

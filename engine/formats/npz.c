@@ -201,7 +201,14 @@ static int check_overlap(const archive *a, member *m, uint64_t n) {
   return rc;
 }
 
-int pc_npz_parse(pc_bundle **out, const void *data, size_t n, const char *name) {
+/* "a, b" in the metadata grows by a name. */
+static int leave_out(pc_bundle *b, const char *name) {
+  const char *have = pc_bundle_meta(b, "left_out");
+  return pc_bundle_setf(b, "left_out", "%s%s%s", have ? have : "", have ? ", " : "", name);
+}
+
+/* known: arrays of other types are left out. */
+static int parse(pc_bundle **out, const void *data, size_t n, const char *name, int known) {
   archive a = {data, n, name};
   uint64_t count = 0, at = 0, bytes = 0;
   *out = NULL;
@@ -213,8 +220,11 @@ int pc_npz_parse(pc_bundle **out, const void *data, size_t n, const char *name) 
   for (uint64_t i = 0; i < count && rc == PC_OK; i++) rc = read_member(&a, &m[i], &at, end);
   if (rc == PC_OK) rc = check_overlap(&a, m, count);
   if (rc == PC_OK) rc = pc_bundle_new(out);
-  for (uint64_t i = 0; i < count && rc == PC_OK; i++)
-    if (m[i].is_npy) rc = read_array(&a, &m[i], *out);
+  for (uint64_t i = 0; i < count && rc == PC_OK; i++) {
+    if (!m[i].is_npy) continue;
+    rc = read_array(&a, &m[i], *out);
+    if (known && rc == PC_EDTYPE) rc = leave_out(*out, m[i].name);
+  }
   for (uint64_t i = 0; i < count; i++) pc_free(m[i].name);
   pc_free(m);
   if (rc < 0) {
@@ -224,16 +234,22 @@ int pc_npz_parse(pc_bundle **out, const void *data, size_t n, const char *name) 
   return rc;
 }
 
-int pc_npz_read(pc_bundle **out, const char *path) {
+int pc_npz_parse(pc_bundle **out, const void *data, size_t n, const char *name) { return parse(out, data, n, name, 0); }
+
+static int read_file(pc_bundle **out, const char *path, int known) {
   char *data;
   size_t n;
   *out = NULL;
   int rc = pc_file_read(&data, &n, path, 0);
   if (rc < 0) return rc;
-  rc = pc_npz_parse(out, data, n, path);
+  rc = parse(out, data, n, path, known);
   pc_free(data);
   return rc;
 }
+
+int pc_npz_read(pc_bundle **out, const char *path) { return read_file(out, path, 0); }
+
+int pc_npz_read_known(pc_bundle **out, const char *path) { return read_file(out, path, 1); }
 
 /* ---- writing ---- */
 

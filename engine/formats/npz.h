@@ -20,6 +20,9 @@ typedef struct pc_npz_opts {
 } pc_npz_opts;
 
 int pc_npz_read(pc_bundle **out, const char *path);
+/* Arrays of types that cannot be read (Python objects, complex numbers) are left out, and named, "a, b", in the
+ * bundle's metadata "left_out". */
+int pc_npz_read_known(pc_bundle **out, const char *path);
 int pc_npz_parse(pc_bundle **out, const void *data, size_t n, const char *name);
 /* Metadata of the bundle has no place in an npz and is left out. Same bundle, same bytes. opts may be NULL. */
 int pc_npz_write(const char *path, const pc_bundle *b, const pc_npz_opts *opts);

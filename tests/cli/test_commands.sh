@@ -195,7 +195,11 @@ check "merge twice" 0 "0 added, 0 replaced, 4 as they were" "$P" merge --db all.
 
 # ---- data, doctor ----
 check "data" 0 "spar_cycles" "$P" data --under "$data/.."
-check "data list: the sets on disk and the composed ones" 0 "percept.datasets.emoji" "$P" data list --under "$data/.."
+check "data list: the sets on disk and the composed ones" 0 "percept.datasets.open(\"emoji\"" "$P" data list --under "$data/.."
+check "data check: sprites" 0 "shape2" "$P" data check sprites --size 8
+check "data split: sprites by two factors" 0 "columns: blue cyan" "$P" data split sprites --size 8 --cells shape1:color2
+check "data split: sprites by the kind's own" 0 "columns: circle" "$P" data split sprites --size 8
+check "data: a kind that is near" 1 "did you mean 'sprites'" "$P" data check sprits
 check "data list: of nothing" 2 "list takes no word" "$P" data list here
 check "data check" 0 "4210" "$P" data check "$data/" --size 8
 mkdir broken && cp "$data/labels.csv" broken

@@ -2,15 +2,17 @@
 local options = require "percept.cli.options"
 local files = require "percept.files"
 local percept = require "percept"
+local datasets = require "percept.datasets"
 local recorder = require "percept.recorder"
 local sys = require "percept.sys"
 local T = require "percept.tensor"
 
 local command = {
   help = "lists data sets, checks them, draws contact sheets",
-  usage = {"[list]", "check FOLDER", "sheet FOLDER -o FILE.png", "split FOLDER -o FILE.png", "emoji OUT"},
+  usage = {"[list]", "check DATA", "sheet DATA -o FILE.png", "split DATA -o FILE.png", "emoji OUT"},
   about = "list, or alone: the data sets that runs of the database used, folders below --under that hold a table, and those that are "
-    .. "made as they are asked for; where they are, how many images, the licence. check "
+    .. "made as they are asked for; where they are, how many images, the licence. DATA is a folder of scenes, FILE.npz, FILE.npy or "
+    .. "the name of a kind (sprites, emoji). check "
     .. "reads every image and mask and tells counts, factors and digest; with a database, whether runs used just this data. "
     .. "sheet draws images spread over the set. split prints which combinations a split holds out, and draws its matrix. "
     .. "emoji composes scenes of animal cut-outs on photographs (--count, --size, --seed, --occlusion) into a folder.",
@@ -21,6 +23,7 @@ local command = {
     {flag = "--by", value = "FACTOR", text = "sheet: a row for each value of this factor"},
     {flag = "--output", short = "-o", value = "FILE.png", kind = "file", text = "where the sheet or the split's picture goes"},
     {flag = "--preset", value = "NAME", text = "split: background, texture or object; background"},
+    {flag = "--cells", value = "A:B", text = "split: the two factors that are combined, in place of --preset"},
     {flag = "--rule", value = "NAME", text = "split: band or random; band"},
     {flag = "--fraction", value = "X", kind = "number", text = "split: share of the cells that is held out; 0.25"},
     {flag = "--offset", value = "N", kind = "int", text = "split: which band; 0"},
@@ -35,6 +38,7 @@ local command = {
     {"percept data check experiments/data/spar_cycles"},
     {"percept data sheet experiments/data/spar_cycles --by world_name -o sheet.png"},
     {"percept data split experiments/data/spar_cycles --preset object --fraction 0.3 -o split.png"},
+    {"percept data split sprites --size 16 --cells shape1:color2"},
     {"percept data emoji my_scenes --count 200 --size 32 --textures Default,Blue"},
   },
 }
@@ -83,12 +87,6 @@ local function licence_of(folder)
   return name
 end
 
--- Sets without files, of as many images as asked for: name, how a script opens it, no count, licence.
-local composed = {
-  {"emoji", "percept.datasets.emoji{...}", nil, "experiments/data/assets/LICENSES.md"},
-  {"sprites", "percept.datasets.sprites{...}", nil, "drawn by the program"},
-}
-
 local function list_all(opts)
   local rows, seen, db = {}, {}, options.path(opts)
   if sys.exists(db) then
@@ -102,20 +100,36 @@ local function list_all(opts)
   for _, folder in ipairs(folders(opts.under or "experiments/data")) do
     if not seen[folder] then rows[#rows + 1] = {folder:match "[^/]+$", folder, images_of(folder), licence_of(folder)} end
   end
-  for _, made in ipairs(composed) do rows[#rows + 1] = made end
+  for _, kind in ipairs(datasets.kinds()) do -- those without files, of as many images as asked for
+    local how = ("percept.datasets.open(\"%s\", {...})"):format(kind.name)
+    if not kind.path then rows[#rows + 1] = {kind.name, how, nil, kind.licence or ""} end
+  end
   options.table(opts, {"name", "path", "images", "licence", "runs", "digest"}, rows)
   return 0
 end
 
 -- ---- check ----
 
-local function check(opts, folder)
-  if not table_of(folder) then
-    error(("data: %s holds no labels.csv; a data set is a folder with labels.csv and images (experiments/data/README.md)")
-      :format(folder), 0)
+-- Opens what a word of the command line names; size: height and width, nil: as stored. A restricted licence is told.
+local function open(spec, size)
+  local row = datasets.kind_of(spec)
+  local set = datasets.open(spec, {size = row.name ~= "arrays" and (size or 64) or size})
+  warn(spec, set:licence())
+  return set
+end
+
+-- The data set read anew: from the files themselves, not from what was decoded of them once.
+local function open_to_check(spec, size, cache)
+  if datasets.kind_of(spec).name ~= "scenes" then return datasets.open(spec, {size = size}) end
+  if not table_of(spec) then
+    error(("%s holds no labels.csv; a data set is a folder with labels.csv and images (experiments/data/README.md)"):format(spec), 0)
   end
-  local size, cache = opts.size or 0, files.temporary_folder() -- a check reads the files themselves, not what was decoded of them once
-  local ok, scenes = pcall(percept.datasets.scenes, folder, {height = size, width = size, on_error = "skip", cache_dir = cache})
+  return percept.datasets.scenes(spec, {height = size or 0, width = size or 0, on_error = "skip", cache_dir = cache})
+end
+
+local function check(opts, folder)
+  local cache = files.temporary_folder()
+  local ok, scenes = pcall(open_to_check, folder, opts.size, cache)
   local rows = {}
   local function fact(key, value) rows[#rows + 1] = {key, value} end
   local bad = false
@@ -148,7 +162,7 @@ local function check(opts, folder)
     end
   end
   files.remove_folder(cache)
-  if not ok then error("data: " .. tostring(scenes), 0) end
+  if not ok then error("data: " .. tostring(scenes):gsub("^data: ", ""), 0) end
   local db = options.path(opts)
   if sys.exists(db) then
     for _, d in ipairs(recorder.query(db, [[select d.digest, count(*) as runs, max(r.uid) as newest from dataset d
@@ -177,9 +191,8 @@ local function index_of(list) return T.tensor(list, {dtype = "i64"}) end
 
 local function sheet(opts, folder)
   if not opts.output then return options.mistake("data", "sheet: where to? -o FILE.png") end
-  local size, n = opts.size or 64, opts.count or 24
-  local scenes = percept.datasets.scenes(folder, {height = size, width = size})
-  warn(folder, scenes:licence())
+  local n = opts.count or 24
+  local scenes = open(folder, opts.size)
   local picture
   if opts.by then
     local known = scenes:factors()
@@ -212,10 +225,17 @@ end
 -- ---- split ----
 
 local function split(opts, folder)
-  local scenes = percept.datasets.scenes(folder, {height = opts.size or 64, width = opts.size or 64, masks = false})
-  warn(folder, scenes:licence())
+  local a, b
+  local cells = datasets.kind_of(folder).cells
+  if not opts.cells and not opts.preset and cells then opts.cells = cells[1] end
+  if opts.cells then
+    a, b = opts.cells:match "^([^:]+):([^:]+)$"
+    if not a or opts.preset then return options.mistake("data", "split: --cells FACTOR:FACTOR, without --preset") end
+  end
+  local scenes = open(folder, opts.size)
   local made = percept.datasets.split(scenes, {
-    preset = opts.preset, rule = opts.rule, fraction = opts.fraction, offset = opts.offset, pseudo = opts.pseudo, seed = opts.seed,
+    preset = opts.preset, pairs = a and {{a, b}} or nil, rule = opts.rule, fraction = opts.fraction, offset = opts.offset,
+    pseudo = opts.pseudo, seed = opts.seed,
   })
   print((made.cells:gsub("%s+$", "")))
   if opts.output then
@@ -282,7 +302,7 @@ function command.run(opts)
   if not verb or (verb == "list" and not folder) then return list_all(opts) end
   if verb == "list" then return options.mistake("data", "list takes no word; --under FOLDER says where to look") end
   if not verbs[verb] then return options.mistake("data", "'%s' is none of check, sheet, split, emoji, list", verb) end
-  if not folder then return options.mistake("data", "%s: which folder?", verb) end
+  if not folder then return options.mistake("data", "%s: which data set?", verb) end
   return verbs[verb](opts, folder)
 end
 

@@ -297,6 +297,23 @@ s.id_train:numel(), s.ood:numel()]],
   emoji = [[
 e = percept.datasets.emoji{count = 8, size = 32, animals = {"Horse", "Tiger", "Whale"}, places = {"Park", "City"}, occlusion = 0.5}
 e:images():size(), e:values("character_name"), e:numeric("occlusion1"):max()]],
+  open = "d = percept.datasets.open('sprites', {size = 16, count = 200}); d:count(), d:factors(), d:images():size()",
+  sprite_set = "d = percept.datasets.sprite_set(50, {height = 16}); d:values('shape1'), d:numeric('x1'):size(), d:latents():size()",
+  kinds = "for i, k in ipairs(percept.datasets.kinds()) do print(k.name, k.what) end",
+  kind = [[
+percept.datasets.kind{name = "gray", what = "noise", open = function(spec, o)
+  return {name = "gray", images = T.rand(4, o.size, o.size), factors = {{name = "half", values = {"a", "b"}, index = {1, 1, 2, 2}}}}
+end}
+percept.datasets.open("gray", {size = 8}):images():size()]],
+  dataset = [[
+d = percept.datasets.dataset{name = "mine", images = T.rand(4, 8, 8, 3), factors = {
+  {name = "color", values = {"red", "blue"}, index = {1, 2, 1, 2}}, {name = "shape", values = {"disc", "star"}, index = {1, 1, 2, 2}}}}
+d:factor("color"), d:digest()]],
+  check = "percept.datasets.check(percept.datasets.sprite_set(5, {height = 8})):count()",
+  arrays = [[
+percept.formats.save_npz("digits.npz", {images = T.rand(6, 8, 8), digit = T.tensor({3, 1, 3, 1, 3, 1}, {dtype = "i64"})})
+d = percept.datasets.arrays("digits.npz")
+d:count(), d:channels(), d:values("digit"), d:factor("digit")]],
   licence = [[percept.datasets.licence("experiments/data/spar_cycles")]],
   sprites = "x, factors = percept.datasets.sprites(4, {objects = 2, height = 16}); x",
   batches = "b = percept.datasets.batches(T.arange(1, 11):long(), 4, {seed = 1}); b:next()",

@@ -1,5 +1,7 @@
 --- The configuration that the studies start from. defaults(over, ...) returns a copy with the tables given laid over it, the
 -- last on top.
+local datasets = require "percept.datasets"
+
 local function copy(value)
   if type(value) ~= "table" then return value end
   local out = {}
@@ -15,10 +17,10 @@ local function lay(over, base)
 end
 
 local base = {
-  data = "", -- a folder in PUG's layout; or "emoji": cut-outs on photographs, as many scenes as wanted
-  emoji = {assets = "experiments/data/assets", count = 5000, seed = 0, occlusion = 0, animals = {}}, -- of data = "emoji"
+  data = "", -- a folder of scenes, FILE.npz, FILE.npy, or a kind by its name: emoji, sprites (percept data list)
   size = 32,
   worlds = {}, textures = {}, -- of the dataset's; empty: all
+  cells = {}, factors = {}, -- "FACTOR:FACTOR" that are combined, factors that are told; empty: PUG's, or the kind's
   own_surface = false, -- only scenes whose texture is Default, where there is such
   rule = "band", fraction = 0.3, offset = 0, split_seed = 1, -- of the cells are held out
   pseudo = 0, -- share of the ID cells kept apart to choose settings on; the OOD set is then not used
@@ -56,6 +58,10 @@ local base = {
   search = {method = "adam", steps = 100, lr = 0.1, prior = 0, entropy = 0, tol = 1e-4, patience = 20, batch = 64},
   readout = {hidden = 64, steps = 800, lr = 3e-3, weight_decay = 1e-4, noise = 0.3},
 }
+
+for _, kind in ipairs(datasets.kinds()) do -- each kind's options, in a group of its name
+  if next(kind.options or {}) then base[kind.name] = copy(kind.options) end
+end
 
 return function(...)
   local out = copy(base)

@@ -216,7 +216,8 @@ function perceive.show(cfg, run, data, out)
     for _, m in ipairs(methods) do
       if m ~= "encoder" then parts[#parts + 1] = ("%s %+.1f points"):format(m, 100 * (far[m] - far.encoder)) end
     end
-    print(("\nanimals in combinations never seen: %s"):format(table.concat(parts, ", ")))
+    local what = data.scored_name == "animals" and "animals" or table.concat(data.scored, " and ")
+    print(("\n%s in combinations never seen: %s"):format(what, table.concat(parts, ", ")))
   end
   if out.decoder then
     return pictures.draw{
@@ -226,11 +227,12 @@ function perceive.show(cfg, run, data, out)
   end
 end
 
---- A study on a folder of scenes, from data to table and pictures: what quickstart and experiments/pug share.
--- cfg: perceive.defaults{}; preset: background, texture or object.
-function perceive.run(cfg, run, preset)
+--- A study, from data to table and pictures: what quickstart and experiments/pug share.
+-- cfg: perceive.defaults{}; preset: background, texture or object. dataset: a data set, or a table for datasets.dataset, in
+-- place of cfg.data.
+function perceive.run(cfg, run, preset, dataset)
   local began = sys.time()
-  local data = scenes.open(cfg, run, preset)
+  local data = scenes.open(cfg, run, preset, dataset)
   local out = perceive.study{config = cfg, run = run, data = data, seed = run.seed}
   local picture = perceive.show(cfg, run, data, out)
   local seconds = sys.time() - began

@@ -25,9 +25,10 @@ local function combinations(o, method, pair)
   local a, b = dataset:factor(pair[1], data.split.id_train):to_table(), dataset:factor(pair[2], data.split.id_train):to_table()
   for i = 1, #a do held:narrow(1, a[i], 1):narrow(2, b[i], 1):fill_(0) end
   local name = function(f) return data.labels[f] or f end
+  local noun = data.labels[pair[1]] and " animal" or ""
   return pictures.combinations(predicted:eq(dataset:factor(pair[1], index)):to("f32"), dataset:factor(pair[1], index),
     dataset:factor(pair[2], index), rows, cols, {
-      held = held, title = ("%s animal named right: %s"):format(name(pair[1]), method), ylabel = name(pair[1]) .. " animal",
+      held = held, title = ("%s%s named right: %s"):format(name(pair[1]), noun, method), ylabel = name(pair[1]) .. noun,
       xlabel = name(pair[2]),
     })
 end
@@ -36,7 +37,9 @@ end
 local function far_pictures(o, keep, x, z, few, has_attention)
   local best, some = (z.search or z.encoder):narrow(1, 1, few), x:narrow(1, 1, few)
   if has_attention then keep("attention", pictures.attention(o.decoder, best, {images = some, font = 13})) end
-  keep("left_animal_into_other_scenes", pictures.swap(o.decoder, best, {o.slot_of[o.data.scored[1]]}, {images = some, font = 13}))
+  local first = o.data.scored[1]
+  local who = o.data.labels[first] and "left_animal" or first:gsub("%W", "_")
+  keep(who .. "_into_other_scenes", pictures.swap(o.decoder, best, {o.slot_of[first]}, {images = some, font = 13}))
   if not z.search then return end
   local c = o.config.search
   keep("search", (pictures.inversion(o.decoder, some, z.encoder:narrow(1, 1, few),

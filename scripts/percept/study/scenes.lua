@@ -1,4 +1,5 @@
---- Scenes for a study: the dataset, the split and its index sets, what the factors are called.
+--- The data of a study: the dataset, the split and its index sets, what the factors are called.
+local percept = require "percept"
 local T = require "percept.tensor"
 local datasets = require "percept.datasets"
 local encoder = require "percept.encoder"
@@ -34,25 +35,106 @@ local function only(cfg)
   return out
 end
 
--- cfg.data: a folder, or "emoji": cfg.emoji.count scenes composed of cut-outs on photographs.
+-- What cfg says of its data set: the kind's own options, the size, which rows.
+local function options_of(cfg, columns)
+  local o = {size = cfg.size, only = columns}
+  local row = datasets.kind_of(cfg.data)
+  for name, value in pairs(cfg[row.name] or {}) do o[name] = value end
+  return o
+end
+
+-- cfg.data: whatever datasets.open takes.
 local function open_dataset(cfg)
-  if cfg.data ~= "emoji" then
-    local function open(columns) return datasets.scenes(cfg.data, {height = cfg.size, width = cfg.size, only = columns}) end
-    if not cfg.own_surface or #(cfg.textures or {}) > 0 then return open(only(cfg)) end
-    local columns = only(cfg) or {}
-    columns.character_texture = {"Default"}
-    local ok, dataset = pcall(open, columns)
-    if ok then return dataset end
-    if not tostring(dataset):find("character_texture", 1, true) then error(dataset, 0) end
-    print "own_surface: this dataset has no texture Default; all are taken"
-    return open(only(cfg))
+  local function open(columns) return datasets.open(cfg.data, options_of(cfg, columns)) end
+  if not cfg.own_surface or #(cfg.textures or {}) > 0 or datasets.kind_of(cfg.data).name ~= "scenes" then return open(only(cfg)) end
+  local columns = only(cfg) or {}
+  columns.character_texture = {"Default"}
+  local ok, dataset = pcall(open, columns)
+  if ok then return dataset end
+  if not tostring(dataset):find("character_texture", 1, true) then error(dataset, 0) end
+  print "own_surface: this dataset has no texture Default; all are taken"
+  return open(only(cfg))
+end
+
+-- ---- which combinations are held out ----
+
+local function must_have(known, name, what)
+  if has(known, name) then return name end
+  local near = percept.nearest(name, known)
+  error(("%s: there is no factor '%s'%s; there are %s"):format(what, name, near and (", did you mean '%s'?"):format(near) or "",
+    #known > 0 and table.concat(known, ", ") or "none"), 0)
+end
+
+-- {"a:b", ...} as {{a, b}, ...}
+local function pairs_from(list, known, what)
+  local out = {}
+  for i, text in ipairs(list) do
+    local a, b = tostring(text):match "^([^:]+):([^:]+)$"
+    if not a then error(("%s: '%s' is no pair FACTOR:FACTOR"):format(what, tostring(text)), 0) end
+    out[i] = {must_have(known, a, what), must_have(known, b, what)}
   end
-  local e = cfg.emoji
-  return datasets.emoji{
-    assets = e.assets, count = e.count, size = cfg.size, seed = e.seed, occlusion = e.occlusion,
-    textures = #cfg.textures > 0 and cfg.textures or nil, places = #cfg.worlds > 0 and cfg.worlds or nil,
-    animals = #e.animals > 0 and e.animals or nil,
-  }
+  return out
+end
+
+-- The pairs that a data set without PUG's columns is split by: the kind's, else its first two factors.
+local function usual_pairs(dataset, known, row)
+  for _, text in ipairs(row and row.cells or {}) do
+    local a, b = text:match "^([^:]+):([^:]+)$"
+    if has(known, a) and has(known, b) then return {{a, b}} end
+  end
+  local varied = {}
+  for _, f in ipairs(known) do
+    if #dataset:values(f) > 1 then varied[#varied + 1] = f end
+  end
+  if #varied < 2 then
+    error(("%s: a study holds combinations of two factors out, and this dataset has %s with more than one value"):format(
+      dataset:name(), #varied == 0 and "no factor" or ("one factor, %s,"):format(varied[1])), 0)
+  end
+  return {{varied[1], varied[2]}}
+end
+
+-- -> pairs of factors, whether they are a preset's (PUG's columns)
+local function cells_of(cfg, preset, dataset, known, row)
+  if #(cfg.cells or {}) > 0 then return pairs_from(cfg.cells, known, "cells"), false end
+  local cells = {}
+  for _, pair in ipairs(pairs_of[preset] or error("study: split = " .. tostring(preset) .. "; known are background, texture, object", 0)) do
+    if has(known, pair[1]) and has(known, pair[2]) then cells[#cells + 1] = pair end
+  end
+  if #cells > 0 or has(known, "character_name") then return cells, true end
+  if preset ~= "background" then
+    error(("study: split %s is of PUG's columns; %s has the factors %s: say which are combined with cells=FACTOR:FACTOR"):format(
+      preset, dataset:name(), #known > 0 and table.concat(known, ", ") or "none"), 0)
+  end
+  cells = usual_pairs(dataset, known, row)
+  print(("%s has no column character_name: combinations of %s and %s are held out (cells=%s:%s)"):format(dataset:name(), cells[1][1],
+    cells[1][2], cells[1][1], cells[1][2]))
+  return cells, false
+end
+
+-- Fills factors (what slots are to tell), scored (those whose mean is the study's figure) and its name.
+local function choose_factors(out, cfg, known, of_preset)
+  local dataset, wanted, seen = out.dataset, {}, {}
+  local function want(f)
+    if not seen[f] and has(known, f) and #dataset:values(f) > 1 then wanted[#wanted + 1] = f end
+    seen[f] = true
+  end
+  if #(cfg.factors or {}) > 0 then
+    for _, f in ipairs(cfg.factors) do want(must_have(known, f, "factors")) end
+  elseif of_preset then
+    for _, f in ipairs(order) do want(f) end
+  else
+    for _, pair in ipairs(out.cells) do want(pair[1]) want(pair[2]) end
+  end
+  out.factors = wanted
+  for _, f in ipairs(wanted) do
+    local held = false
+    for _, pair in ipairs(out.cells) do held = held or pair[1] == f or pair[2] == f end
+    if of_preset and f:match "^character" or not of_preset and held then out.scored[#out.scored + 1] = f end
+  end
+  if #out.scored == 0 then
+    error(of_preset and ("%s: no column character_name with more than one value; a study needs PUG's columns, or cells=FACTOR:FACTOR")
+      :format(dataset:name()) or ("%s: none of the factors is in a cell"):format(dataset:name()), 0)
+  end
 end
 
 -- Images all of whose cells are held out: the furthest from what was seen.
@@ -78,40 +160,45 @@ local function some_of(index, n, seed)
   return (datasets.batches(index, n, {seed = seed or 1}):next():sort())
 end
 
---- Opens cfg.data at cfg.size and splits it by `preset` (background, texture, object).
--- cfg: data (folder in PUG's layout, or emoji), size, worlds, textures (lists; empty: all), fraction, offset, rule, split_seed,
+-- Images of a study's models are size x size, of three channels.
+local function check_size(cfg, dataset)
+  if dataset:height() ~= cfg.size or dataset:width() ~= cfg.size then
+    error(("%s: images are %d x %d, and size = %d"):format(dataset:name(), dataset:height(), dataset:width(), cfg.size), 0)
+  end
+  if dataset:channels() ~= 3 then
+    error(("%s: images have %d channels; a study's models paint 3"):format(dataset:name(), dataset:channels()), 0)
+  end
+end
+
+--- Opens cfg.data at cfg.size and splits it by `preset` (background, texture, object) or cfg.cells.
+-- cfg: data (a folder, FILE.npz, FILE.npy, emoji, sprites or a kind of datasets.kind), size, worlds, textures (lists; empty: all),
+-- cells ("FACTOR:FACTOR", what is combined), factors (what is told), fraction, offset, rule, split_seed,
 -- own_surface, pseudo (share of the ID cells kept apart for choosing settings; the OOD set is then not used at all), limit (ID
--- training images, 0: all), limit_ood (OOD images that are scored, 0: all). Returns {dataset, split, factors, scored,
+-- training images, 0: all), limit_ood (OOD images that are scored, 0: all). dataset: in place of cfg.data, a data set or a
+-- table for datasets.dataset. Returns {dataset, split, factors, scored,
 -- scored_name, labels, sets = {{name, index}}, far (the name of the second set), cells, both: places in the OOD set whose
 -- every cell was held out (nil for one cell an image)}.
-function scenes.open(cfg, run, preset)
+function scenes.open(cfg, run, preset, dataset)
   preset = preset or cfg.preset or "background"
-  local dataset = open_dataset(cfg)
-  local known, cells = dataset:factors(), {}
-  for _, pair in ipairs(pairs_of[preset] or error("study: split = " .. tostring(preset) .. "; known are background, texture, object", 0)) do
-    if has(known, pair[1]) and has(known, pair[2]) then cells[#cells + 1] = pair end
-  end
+  local row = not dataset and datasets.kind_of(cfg.data) or nil
+  dataset = dataset and datasets.dataset(dataset) or open_dataset(cfg)
+  check_size(cfg, dataset)
+  local known = dataset:factors()
+  local cells, of_preset = cells_of(cfg, preset, dataset, known, row)
   local split = datasets.split(dataset, {
-    preset = preset, rule = cfg.rule or "band", fraction = cfg.fraction, offset = cfg.offset, val = 0.12, seed = cfg.split_seed or 1,
-    pseudo = cfg.pseudo or 0,
+    preset = of_preset and preset or nil, pairs = not of_preset and cells or nil, rule = cfg.rule or "band", fraction = cfg.fraction,
+    offset = cfg.offset, val = 0.12, seed = cfg.split_seed or 1, pseudo = cfg.pseudo or 0,
   })
-  local out = {dataset = dataset, split = split, preset = preset, cells = cells, factors = {}, scored = {}, scored_name = "animals",
-    labels = label}
-  for _, f in ipairs(order) do
-    if has(known, f) and #dataset:values(f) > 1 then out.factors[#out.factors + 1] = f end
-  end
-  for _, f in ipairs(out.factors) do
-    if f:match "^character" then out.scored[#out.scored + 1] = f end
-  end
-  if #out.scored == 0 then
-    error(("%s: no column character_name with more than one value; a study needs PUG's columns"):format(cfg.data), 0)
-  end
+  local out = {dataset = dataset, split = split, preset = of_preset and preset or "the", cells = cells, factors = {}, scored = {},
+    scored_name = of_preset and "animals" or "pairs", labels = of_preset and label or {}}
+  choose_factors(out, cfg, known, of_preset)
   local choosing = (cfg.pseudo or 0) > 0
   out.train = some_of(split.id_train, cfg.limit, cfg.split_seed)
   out.far = choosing and "pseudo" or "ood"
   out.sets = {{"id", split.id_val}, {out.far, some_of(choosing and split.pseudo_ood or split.ood, cfg.limit_ood, cfg.split_seed)}}
   out.both = all_held(dataset, cells, split.id_train, out.sets[2][2])
-  run:dataset(dataset:digest(), cfg.data:match "([^/]+)/*$", {n = dataset:count(), path = cfg.data})
+  run:dataset(dataset:digest(), row and cfg.data:match "([^/]+)/*$" or dataset:name(), {n = dataset:count(),
+    path = row and cfg.data or dataset:dir() ~= "" and dataset:dir() or nil})
   run:param("split.digest", split.digest)
   print(("%d images of %d x %d: %d to train on, %d ID to validate, %d %s"):format(dataset:count(), dataset:height(), dataset:width(),
     out.train:size(1), split.id_val:size(1), out.sets[2][2]:size(1),

@@ -43,6 +43,15 @@ static double number(const pc_scenes *ds, const char *name, int64_t i) {
   return pc_scenes_numeric_values(ds, c)[i];
 }
 
+/* The scenes' split, by way of the data set that they are. */
+static int split_scenes(pc_split **s, pc_scenes *scenes, const pc_split_opts *o) {
+  pc_dataset *d;
+  must(pc_scenes_dataset(&d, scenes, NULL));
+  int rc = pc_split_cells(s, d, o);
+  pc_dataset_free(d);
+  return rc;
+}
+
 START_TEST(test_columns) {
   pc_scenes *ds;
   must(pc_emoji_open(&ds, dir, &EMOJI(.count = 300, .size = 16, .occlusion = .5)));
@@ -78,7 +87,7 @@ START_TEST(test_columns) {
   for (int a = 0; a < 3; a++)
     for (int b = 0; b < 3; b++) ck_assert(seen[a][b] > 10 && seen[a][b] < 70); /* 33 each, give or take */
   pc_split *s;
-  must(pc_split_cells(&s, ds, &SPLIT(.preset = "object", .fraction = .3)));
+  must(split_scenes(&s, ds, &SPLIT(.preset = "object", .fraction = .3)));
   pc_split_free(s);
   pc_scenes_free(ds);
 }

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/rng.h"
+#include "datasets/scenes.h"
 #include "datasets/split.h"
 #include "images/png.h"
 #include "options.h"
@@ -17,6 +18,15 @@
 #define W 8  /* worlds */
 
 static pc_scenes *ds;
+
+/* The scenes' split, by way of the data set that they are. */
+static int split_scenes(pc_split **s, pc_scenes *scenes, const pc_split_opts *o) {
+  pc_dataset *d;
+  must(pc_scenes_dataset(&d, scenes, NULL));
+  int rc = pc_split_cells(s, d, o);
+  pc_dataset_free(d);
+  return rc;
+}
 
 /* One 1x1 picture for a full factorial of A+1 x A+1 animals and W worlds. */
 static void make(void) {
@@ -117,7 +127,7 @@ START_TEST(test_background) {
         pc_split *s;
         pc_split_opts o = SPLIT(.rule = (pc_split_rule)rule, .seed = seed, .offset = seed, .pseudo = .1 * pseudo,
                                 .test = .05 * pseudo);
-        must(pc_split_cells(&s, ds, &o));
+        must(split_scenes(&s, ds, &o));
         background_properties(s);
         int held = 0, carved = 0;
         for (int64_t c = 0; c < s->rows * s->cols; c++) {
@@ -136,7 +146,7 @@ END_TEST
 START_TEST(test_band_matrix) { /* by hand: w = 2 of 8; row i starts at floor(8 i / 10) */
   pc_split *s;
   static const int start[A] = {0, 0, 1, 2, 3, 4, 4, 5, 6, 7};
-  must(pc_split_cells(&s, ds, &SPLIT(.fraction = .25)));
+  must(split_scenes(&s, ds, &SPLIT(.fraction = .25)));
   for (int i = 0; i < A; i++)
     for (int j = 0; j < W; j++) {
       int held = j == start[i] || j == (start[i] + 1) % W;
@@ -148,8 +158,8 @@ START_TEST(test_band_matrix) { /* by hand: w = 2 of 8; row i starts at floor(8 i
   ck_assert_ptr_nonnull(strstr(d, "a0  # # . . . . . ."));
   pc_free(d);
   pc_split *again, *moved;
-  must(pc_split_cells(&again, ds, &SPLIT(.fraction = .25)));
-  must(pc_split_cells(&moved, ds, &SPLIT(.fraction = .25, .offset = 1)));
+  must(split_scenes(&again, ds, &SPLIT(.fraction = .25)));
+  must(split_scenes(&moved, ds, &SPLIT(.fraction = .25, .offset = 1)));
   ck_assert_str_eq(again->digest, s->digest);
   ck_assert_str_ne(moved->digest, s->digest);
   pc_split_free(moved);
@@ -178,13 +188,13 @@ START_TEST(test_band_shares) {
     for (int texture = 0; texture < 2; texture++) {
       pc_split *s;
       pc_split_opts o = SPLIT(.preset = texture ? "texture" : "background", .fraction = fraction[k], .offset = k);
-      must(pc_split_cells(&s, ds, &o));
+      must(split_scenes(&s, ds, &o));
       rows_lose(s, fraction[k]);
       pc_split_free(s);
     }
   for (int k = 0; k < 4; k++) { /* unordered: round(f x cells) give or take the diagonal's halves */
     pc_split *s;
-    must(pc_split_cells(&s, ds, &SPLIT(.preset = "object", .fraction = fraction[k])));
+    must(split_scenes(&s, ds, &SPLIT(.preset = "object", .fraction = fraction[k])));
     int held = 0;
     for (int i = 0; i < A; i++)
       for (int j = 0; j < A; j++) {
@@ -209,26 +219,26 @@ START_TEST(test_one_animal) { /* PUG:Animals has no character2_name */
   fclose(f);
   must(pc_scenes_open(&one, dir, &SCENES(.cache_dir = "", .labels = "one.csv")));
   for (int k = 0; k < 3; k++) {
-    must(pc_split_cells(&s, one, &SPLIT(.preset = (const char *[]){NULL, "background", "texture"}[k])));
+    must(split_scenes(&s, one, &SPLIT(.preset = (const char *[]){NULL, "background", "texture"}[k])));
     ck_assert(s->rows == 5 && s->cols == (k == 2 ? 3 : 4));
     ck_assert_str_eq(s->row_factor, "character_name");
     ck_assert_str_eq(s->col_factor, k == 2 ? "character_texture" : "world_name");
     partition(s, 60);
     pc_split_free(s);
   }
-  must_fail(pc_split_cells(&s, one, &SPLIT(.preset = "object")), PC_EARG, "have no factor 'character2_name'");
+  must_fail(split_scenes(&s, one, &SPLIT(.preset = "object")), PC_EARG, "have no factor 'character2_name'");
   pc_scenes_free(one);
   const char *plain[] = {"t0"};
   pc_scenes_filter only = {"character_texture", plain, 1, 0};
   must(pc_scenes_open(&one, dir, &SCENES(.cache_dir = "", .labels = "one.csv", .filters = &only, .nfilters = 1)));
-  must_fail(pc_split_cells(&s, one, &SPLIT(.preset = "texture")), PC_EARG, "1 column (character_texture)");
+  must_fail(split_scenes(&s, one, &SPLIT(.preset = "texture")), PC_EARG, "1 column (character_texture)");
   pc_scenes_free(one);
 }
 END_TEST
 
 START_TEST(test_object_and_texture) {
   pc_split *s;
-  must(pc_split_cells(&s, ds, &SPLIT(.preset = "object", .fraction = .2)));
+  must(split_scenes(&s, ds, &SPLIT(.preset = "object", .fraction = .2)));
   ck_assert(s->rows == A && s->cols == A);
   for (int i = 0; i < A; i++) {
     int held = 0;
@@ -246,7 +256,7 @@ START_TEST(test_object_and_texture) {
   }
   pc_split_free(s);
   for (int seed = 0; seed < 4; seed++) {
-    must(pc_split_cells(
+    must(split_scenes(
         &s, ds,
         &SPLIT(.preset = "texture", .fraction = .2, .rule = (pc_split_rule)(seed % 2), .seed = seed, .offset = seed)));
     partition(s, pc_scenes_count(ds));
@@ -254,8 +264,8 @@ START_TEST(test_object_and_texture) {
     pc_split_free(s);
   }
   for (int seed = 0; seed < 4; seed++) {
-    must(pc_split_cells(
-        &s, ds, &SPLIT(.preset = "object", .rule = PC_SPLIT_RANDOM, .fraction = .3, .seed = seed, .pseudo = .1)));
+    must(split_scenes(&s, ds,
+                      &SPLIT(.preset = "object", .rule = PC_SPLIT_RANDOM, .fraction = .3, .seed = seed, .pseudo = .1)));
     partition(s, pc_scenes_count(ds));
     int held = 0;
     for (int i = 0; i < A; i++)
@@ -270,30 +280,30 @@ START_TEST(test_list_and_mistakes) {
   pc_split *s;
   pc_split_pair cells[] = {{"a3", "w1"}, {"a0", "w7"}};
   pc_split_opts o = SPLIT(.rule = PC_SPLIT_LIST, .cells = cells, .ncells = 2);
-  must(pc_split_cells(&s, ds, &o));
+  must(split_scenes(&s, ds, &o));
   int held = 0;
   for (int64_t c = 0; c < s->rows * s->cols; c++) held += s->cell[c] == PC_CELL_OOD;
   ck_assert(held == 2 && s->cell[3 * W + 1] == PC_CELL_OOD && s->cell[0 * W + 7] == PC_CELL_OOD);
   pc_split_free(s);
   cells[1].b = "w9";
-  must_fail(pc_split_cells(&s, ds, &o), PC_ENOTFOUND, "no value 'w9' of 'world_name'; there are: w0, w1");
+  must_fail(split_scenes(&s, ds, &o), PC_ENOTFOUND, "no value 'w9' of 'world_name'; there are: w0, w1");
   pc_split_pair all[W];
   for (int w = 0; w < W; w++)
     all[w] = (pc_split_pair){"a3", (const char *[]){"w0", "w1", "w2", "w3", "w4", "w5", "w6", "w7"}[w]};
   o.cells = all;
   o.ncells = W;
-  must_fail(pc_split_cells(&s, ds, &o), PC_EARG, "no training image has character_name = 'a3'");
+  must_fail(split_scenes(&s, ds, &o), PC_EARG, "no training image has character_name = 'a3'");
   ck_assert_ptr_nonnull(strstr(pc_error_text(), "hold out fewer cells"));
-  must_fail(pc_split_cells(&s, ds, &SPLIT(.fraction = 1.5)), PC_EARG,
+  must_fail(split_scenes(&s, ds, &SPLIT(.fraction = 1.5)), PC_EARG,
             "split: fraction: expected a number > 0 and < 1, got 1.5");
-  must_fail(pc_split_cells(&s, ds, &SPLIT(.rule = PC_SPLIT_RANDOM, .fraction = .99)), PC_EARG,
+  must_fail(split_scenes(&s, ds, &SPLIT(.rule = PC_SPLIT_RANDOM, .fraction = .99)), PC_EARG,
             "can go while every value keeps an ID cell; take a smaller share");
-  must_fail(pc_split_cells(&s, ds, &SPLIT(.preset = "backgrund")), PC_EARG, "no preset 'backgrund'");
+  must_fail(split_scenes(&s, ds, &SPLIT(.preset = "backgrund")), PC_EARG, "no preset 'backgrund'");
   pc_split_pair bad = {"character_name", "weather"};
-  must_fail(pc_split_cells(&s, ds, &SPLIT(.pairs = &bad, .npairs = 1)), PC_ENOTFOUND,
+  must_fail(split_scenes(&s, ds, &SPLIT(.pairs = &bad, .npairs = 1)), PC_ENOTFOUND,
             "no factor 'weather'; there are: world_name");
-  must_fail(pc_split_cells(&s, ds, &SPLIT(.val = 1)), PC_EARG, "split: val: expected a number");
-  must_fail(pc_split_cells(&s, ds, &SPLIT(.val = .6, .test = .5)), PC_EARG, "no image is left to train on");
+  must_fail(split_scenes(&s, ds, &SPLIT(.val = 1)), PC_EARG, "split: val: expected a number");
+  must_fail(split_scenes(&s, ds, &SPLIT(.val = .6, .test = .5)), PC_EARG, "no image is left to train on");
 }
 END_TEST
 
@@ -342,7 +352,7 @@ START_TEST(test_real) {
       &real, "experiments/data/spar_cycles",
       &SCENES(.cache_dir = "", .filters = f, .nfilters = 3, .masks = 0, .height = {1, 8}, .width = {1, 8})));
   ck_assert_int_eq(pc_scenes_count(real), 2000);
-  must(pc_split_cells(&s, real, &SPLIT(.fraction = .3, .pseudo = .1)));
+  must(split_scenes(&s, real, &SPLIT(.fraction = .3, .pseudo = .1)));
   ck_assert_int_eq(s->rows, 10);
   ck_assert_int_eq(s->cols, 10);
   /* a world has 10 animals, 3 of them held out: 49 of 100 ordered pairs stay ID before the pseudo cells */
@@ -364,8 +374,8 @@ START_TEST(
     for (int k = 0; k < 3; k++)
       for (int rule = 0; rule < 2; rule++) {
         pc_split *s;
-        must(pc_split_cells(&s, real,
-                            &SPLIT(.preset = preset[k], .fraction = .3, .pseudo = .1, .rule = (pc_split_rule)rule)));
+        must(split_scenes(&s, real,
+                          &SPLIT(.preset = preset[k], .fraction = .3, .pseudo = .1, .rule = (pc_split_rule)rule)));
         partition(s, pc_scenes_count(real));
         int64_t held = 0, all = 0;
         for (int64_t c = 0; c < s->rows * s->cols; c++) {

@@ -131,7 +131,8 @@ START_TEST(test_npy_hostile) {
   pc_tensor *t;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     size_t n = build(b, 1, bad[i].dict, "12345678", 8);
-    must_fail(pc_npy_parse(&t, b, n, "x.npy"), PC_EFORMAT, bad[i].say);
+    must_fail(pc_npy_parse(&t, b, n, "x.npy"), strstr(bad[i].say, "cannot be read") ? PC_EDTYPE : PC_EFORMAT,
+              bad[i].say);
     ck_assert_ptr_nonnull(strstr(pc_error_text(), "x.npy: "));
   }
   size_t n = build(b, 1, "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }", "12345678", 8);
