@@ -309,7 +309,7 @@ test("every module has a page; make docs writes them all", function()
     check.ok(page:find("^NAME\n    " .. name:gsub("%.", "%%.") .. " %- %S"), name .. " says what it is for: " .. page:sub(1, 80))
   end
   local page = docs.page "percept.inverter"
-  check.ok(page:find("search(decoder, x, z0,", 1, true) and page:find("steps            int, default 100", 1, true), page)
+  check.ok(page:find("search(decoder, x, z0,", 1, true) and page:find("steps            int 0.., default 100", 1, true), page)
   check.eq(docs.page "percept.nosuch", nil)
   local n = docs.write(folder .. "/docs")
   check.eq(#percept.edit.glob(folder .. "/docs/percept.*.md"), n)
