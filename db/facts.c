@@ -35,6 +35,7 @@ int pc_run_result(pc_run *run, const pc_result *r) {
   if (r->extra_json) { /* the table's check would say less */
     json_error_t e;
     json_t *j = json_loads(r->extra_json, JSON_DECODE_ANY, &e);
+    if (!j && !*e.text) return pc_fail(PC_ENOMEM, "%s: out of memory", op);
     if (!j) return pc_fail(PC_EARG, "%s: extra is not JSON: column %d: %s", op, e.column, e.text);
     json_decref(j);
   }

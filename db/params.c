@@ -95,7 +95,7 @@ int pc_json_object(json_t **out, const char *text, const char *op) {
     *out = json_object();
   else
     *out = json_loads(text, JSON_REJECT_DUPLICATES, &e);
-  if (!*out && text && *text)
+  if (!*out && text && *text && *e.text)
     return pc_fail(PC_EARG, "%s: config is not JSON: line %d, column %d: %s", op, e.line, e.column, e.text);
   if (!*out) return pc_fail(PC_ENOMEM, "%s: out of memory", op);
   if (!json_is_object(*out)) {
