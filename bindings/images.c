@@ -50,6 +50,7 @@ static int f_grid(lua_State *L, pc_args *a) {
                     .font = pc_arg_num(a, "font"),
                     .column_labels = cols,
                     .row_labels = rows};
+  if (o.padding == 0) o.padding = -1; /* asked for: none; to the engine 0 is the default */
   o.ncolumn_labels = pc_each_text(L, "grid: column_labels", pc_arg_at(a, "column_labels"), cols, MAX_LABELS);
   if (o.ncolumn_labels < 0) return o.ncolumn_labels;
   o.nrow_labels = pc_each_text(L, "grid: row_labels", pc_arg_at(a, "row_labels"), rows, MAX_LABELS);
