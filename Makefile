@@ -13,7 +13,7 @@ PACKAGES = gcc make pkg-config libc6-dev luajit libluajit-5.1-dev libopenblas-op
 DEV_PACKAGES = clang libclang-rt-dev libomp-dev clang-tidy clang-format cppcheck lua-check valgrind tmux gcovr
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
-WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-unused-parameter \
+WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-unused-parameter -Wno-override-init \
           -Wno-missing-field-initializers
 OPT    ?= -O2 -g
 SAN    ?=

@@ -146,6 +146,22 @@ static int callable(lua_State *L, int idx) {
   return 1;
 }
 
+/* A word that is none of the choices: the message, and the choice that is most like it. */
+static int no_choice(lua_State *L, const pc_args *a, int i) {
+  const pc_param *p = &a->decl->sig->p[i];
+  const char *words[32], *near;
+  char text[1024], list[400];
+  int n = 0, rc = pc_arg_fail_at(L, a, i, NULL);
+  snprintf(list, sizeof list, "%s", p->choices);
+  for (char *s = list, *rest; s && n < 32; s = rest) {
+    if ((rest = strchr(s, '|'))) *rest++ = 0;
+    words[n++] = s;
+  }
+  if (strlen(a->a[i].v.s) < 3 || !(near = pc_nearest(a->a[i].v.s, words, n))) return rc;
+  snprintf(text, sizeof text, "%s", pc_error_text());
+  return pc_fail(PC_EARG, "%s; did you mean '%s'?", text, near);
+}
+
 /* Takes argument i from stack place idx (and following ones up to last, for runs). */
 static int take(lua_State *L, pc_args *a, int i, int idx, int last, int *used) {
   const pc_param *p = &a->decl->sig->p[i];
@@ -179,7 +195,7 @@ static int take(lua_State *L, pc_args *a, int i, int idx, int last, int *used) {
       arg->v.s = lua_tostring(L, idx);
       if (!p->bytes && strlen(arg->v.s) != lua_objlen(L, idx))
         return pc_arg_fail_at(L, a, i, "a string without NUL bytes");
-      if (p->choices && !pc_one_of(arg->v.s, p->choices)) return pc_arg_fail_at(L, a, i, NULL);
+      if (p->choices && !pc_one_of(arg->v.s, p->choices)) return no_choice(L, a, i);
       break;
     case PC_T_DTYPE:
       if (!pc_text(L, idx) || pc_dtype_parse(&d, pc_text(L, idx)) < 0) return pc_arg_fail_at(L, a, i, NULL);
@@ -315,15 +331,19 @@ int pc_read_table(lua_State *L, const pc_decl *d, int idx, pc_args *a) {
   return rc < 0 ? rc : nothing_missing(L, a);
 }
 
+static int is_bool(const pc_option *o) { return o->type == PC_OPTION_bool || o->type == PC_OPTION_maybe_bool; }
+
 void pc_args_options(const pc_args *a, void *opts) {
   const pc_options *t = a->decl->options;
   for (int i = 0; t && i < t->n; i++) {
     const pc_arg *x = &a->a[pc_signature_find(a->decl->sig, t->rows[i].name)];
     if (!x->at) continue;
-    if (x->v.s)
+    if (t->rows[i].type == PC_OPTION_sizes)
+      pc_option_set_sizes(&t->rows[i], opts, x->v.l, x->v.nl);
+    else if (x->v.s)
       pc_option_set_str(&t->rows[i], opts, x->v.s);
     else
-      pc_option_set_num(&t->rows[i], opts, t->rows[i].type == PC_OPTION_bool ? (double)x->v.i : x->v.d);
+      pc_option_set_num(&t->rows[i], opts, is_bool(&t->rows[i]) ? (double)x->v.i : x->v.d);
   }
 }
 

@@ -256,8 +256,9 @@ static int m_fix(lua_State *L, pc_args *a) {
   return self_back(L, a, pc_module_fix(PC_MODULE(a, "self"), pc_arg_bool(a, "on")));
 }
 static int m_lora(lua_State *L, pc_args *a) {
-  double alpha = pc_arg_given(a, "alpha") ? pc_arg_num(a, "alpha") : (double)pc_arg_int64(a, "rank");
-  return self_back(L, a, pc_lora_add(PC_MODULE(a, "self"), pc_arg_str(a, "on"), pc_arg_int64(a, "rank"), alpha));
+  pc_lora_opts o = PC_OPTIONS_WITH(pc_lora_opts, PC_LORA_OPTIONS, );
+  pc_args_options(a, &o);
+  return self_back(L, a, pc_lora_add(PC_MODULE(a, "self"), &o));
 }
 static int m_merge_lora(lua_State *L, pc_args *a) { return self_back(L, a, pc_lora_merge(PC_MODULE(a, "self"))); }
 static int m_zero_grad(lua_State *L, pc_args *a) { return self_back(L, a, pc_module_zero_grad(PC_MODULE(a, "self"))); }
@@ -311,10 +312,10 @@ static const pc_luafn methods[] = {
      "parameters become constants: saved and loaded by name, but without gradient, flat buffer or place in an "
      "optimiser made later; false: parameters again",
      0},
-    {"lora", "self:module, rank:int(1..)=4, alpha:num?, on:str=qv", m_lora,
+    {"lora", "self:module, @", m_lora,
      "fixes the module and adapts its attentions' projections q, k, v, o named in `on`: W x + (alpha / rank) B A x, B "
-     "0 at birth (arXiv 2106.09685); alpha: rank. Parameters lora_a (rank,in), lora_b (out,rank) beside the weights",
-     0},
+     "0 at birth (arXiv 2106.09685). Parameters lora_a (rank,in), lora_b (out,rank) beside the weights",
+     0, NULL, &pc_lora_options},
     {"merge_lora", "self:module", m_merge_lora, "W += (alpha / rank) B A: the same function in plain weights", 0},
     {"zero_grad", "self:module", m_zero_grad, "sets all gradients to 0", 0},
     {"flatten", "self:module", m_flatten, "moves the parameters into one flat buffer -> values (n), gradients (n)", 0},

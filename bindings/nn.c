@@ -8,59 +8,53 @@
 int luaopen_percept_nn(lua_State *L);
 void pc_module_functions(lua_State *L);
 
+/* Options o: the defaults of T's rows, and what the arguments say. */
+#define OPTIONS(T, LIST, o)         \
+  T o = PC_OPTIONS_WITH(T, LIST, ); \
+  pc_args_options(a, &(o))
+
 static int f_linear(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_linear_opts o = {.no_bias = !pc_arg_bool(a, "bias"), .gain = pc_arg_num(a, "gain")};
-  int rc = pc_init_parse(&o.init, pc_arg_str(a, "init"));
-  if (rc == PC_OK && o.init == PC_INIT_ZEROS) o.zeros = 1;
-  return pc_made_module(L, rc < 0 ? rc : pc_nn_linear(&m, pc_arg_int64(a, "in"), pc_arg_int64(a, "out"), &o), &m);
+  OPTIONS(pc_linear_opts, PC_LINEAR_OPTIONS, o);
+  return pc_made_module(L, pc_nn_linear(&m, pc_arg_int64(a, "in"), pc_arg_int64(a, "out"), &o), &m);
 }
 
 static int f_conv2d(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_nn_conv_opts o = {.stride = pc_arg_int64(a, "stride"),
-                       .padding = pc_arg_int64(a, "padding"),
-                       .dilation = pc_arg_int64(a, "dilation"),
-                       .groups = pc_arg_int64(a, "groups"),
-                       .no_bias = !pc_arg_bool(a, "bias")};
+  OPTIONS(pc_nn_conv_opts, PC_CONV_OPTIONS, o);
   return pc_made_module(
       L, pc_nn_conv2d(&m, pc_arg_int64(a, "in"), pc_arg_int64(a, "out"), pc_arg_int64(a, "kernel"), &o), &m);
 }
 
 static int f_conv_transpose2d(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_nn_conv_opts o = {.stride = pc_arg_int64(a, "stride"),
-                       .padding = pc_arg_int64(a, "padding"),
-                       .output_padding = pc_arg_int64(a, "output_padding"),
-                       .dilation = pc_arg_int64(a, "dilation"),
-                       .groups = pc_arg_int64(a, "groups"),
-                       .no_bias = !pc_arg_bool(a, "bias")};
+  OPTIONS(pc_nn_conv_opts, PC_CONV_TRANSPOSE_OPTIONS, o);
   return pc_made_module(
       L, pc_nn_conv_transpose2d(&m, pc_arg_int64(a, "in"), pc_arg_int64(a, "out"), pc_arg_int64(a, "kernel"), &o), &m);
 }
 
 static int f_layer_norm(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(
-      L, pc_nn_layer_norm(&m, pc_arg_int64(a, "width"), pc_arg_num(a, "eps"), !pc_arg_bool(a, "affine")), &m);
+  OPTIONS(pc_layer_norm_opts, PC_LAYER_NORM_OPTIONS, o);
+  return pc_made_module(L, pc_nn_layer_norm(&m, pc_arg_int64(a, "width"), &o), &m);
 }
 
 static int f_group_norm(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(
-      L, pc_nn_group_norm(&m, pc_arg_int64(a, "groups"), pc_arg_int64(a, "channels"), pc_arg_num(a, "eps")), &m);
+  OPTIONS(pc_group_norm_opts, PC_GROUP_NORM_OPTIONS, o);
+  return pc_made_module(L, pc_nn_group_norm(&m, pc_arg_int64(a, "groups"), pc_arg_int64(a, "channels"), &o), &m);
 }
 
 static int f_dropout(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(L, pc_nn_dropout(&m, pc_arg_num(a, "p")), &m);
+  OPTIONS(pc_dropout_opts, PC_DROPOUT_OPTIONS, o);
+  return pc_made_module(L, pc_nn_dropout(&m, &o), &m);
 }
 
 static int f_activation(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_nn_act act;
-  int rc = pc_nn_act_parse(&act, pc_arg_str(a, "kind"));
-  return pc_made_module(L, rc < 0 ? rc : pc_nn_activation(&m, act), &m);
+  OPTIONS(pc_activation_opts, PC_ACTIVATION_OPTIONS, o);
+  return pc_made_module(L, pc_nn_activation(&m, (pc_activation)o.kind), &m);
 }
 
 static int f_flatten(lua_State *L, pc_args *a) {
@@ -85,11 +79,10 @@ static int int_list(lua_State *L, const char *fn, int at, int64_t *out, int max)
 
 static int f_mlp(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_nn_act act;
   int64_t w[64];
-  int n = int_list(L, "nn.mlp", pc_arg_at(a, "widths"), w, 64),
-      rc = n < 0 ? n : pc_nn_act_parse(&act, pc_arg_str(a, "activation"));
-  return pc_made_module(L, rc < 0 ? rc : pc_nn_mlp(&m, n, w, act), &m);
+  OPTIONS(pc_mlp_opts, PC_MLP_OPTIONS, o);
+  int n = int_list(L, "nn.mlp", pc_arg_at(a, "widths"), w, 64);
+  return pc_made_module(L, n < 0 ? n : pc_nn_mlp(&m, n, w, (pc_activation)o.activation), &m);
 }
 
 static int f_sequential(lua_State *L, pc_args *a) {
@@ -107,22 +100,13 @@ static int f_sequential(lua_State *L, pc_args *a) {
 
 static int f_attention(lua_State *L, pc_args *a) {
   pc_module *m;
-  int64_t context = pc_arg_given(a, "context") ? pc_arg_int64(a, "context") : pc_arg_int64(a, "width");
-  return pc_made_module(
-      L,
-      pc_nn_attention(&m, pc_arg_int64(a, "width"), context, pc_arg_int64(a, "heads"),
-                      &(pc_attention_opts){.inner = pc_arg_int64(a, "inner"), .qkv_bias = pc_arg_bool(a, "bias")}),
-      &m);
+  OPTIONS(pc_attention_opts, PC_ATTENTION_OPTIONS, o);
+  return pc_made_module(L, pc_nn_attention(&m, pc_arg_int64(a, "width"), pc_arg_int64(a, "heads"), &o), &m);
 }
 
 static int f_block(lua_State *L, pc_args *a) {
   pc_module *m;
-  pc_block_opts o = {.width_kv = pc_arg_int64(a, "context"),
-                     .self_attention = pc_arg_bool(a, "self_attention"),
-                     .ff = pc_arg_int64(a, "ff"),
-                     .inner = pc_arg_int64(a, "inner"),
-                     .qkv_bias = pc_arg_bool(a, "bias")};
-  o.recompute = pc_arg_bool(a, "recompute");
+  OPTIONS(pc_block_opts, PC_BLOCK_OPTIONS, o);
   return pc_made_module(L, pc_nn_block(&m, pc_arg_int64(a, "width"), pc_arg_int64(a, "heads"), &o), &m);
 }
 
@@ -133,7 +117,8 @@ static int f_gru_cell(lua_State *L, pc_args *a) {
 
 static int f_position(lua_State *L, pc_args *a) {
   pc_module *m;
-  return pc_made_module(L, pc_nn_position(&m, pc_arg_int64(a, "n"), pc_arg_int64(a, "width"), pc_arg_num(a, "sd")), &m);
+  OPTIONS(pc_position_opts, PC_POSITION_OPTIONS, o);
+  return pc_made_module(L, pc_nn_position(&m, pc_arg_int64(a, "n"), pc_arg_int64(a, "width"), o.sd), &m);
 }
 
 static int push_table(lua_State *L, int rc, pc_tensor *const *t) {
@@ -155,21 +140,18 @@ static int f_sincos2d(lua_State *L, pc_args *a) {
 
 static int f_fourier(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  return push_table(
-      L, pc_embed_fourier(&t, pc_arg_int64(a, "height"), pc_arg_int64(a, "width"), pc_arg_int64(a, "octaves")), &t);
+  OPTIONS(pc_fourier_opts, PC_FOURIER_OPTIONS, o);
+  return push_table(L, pc_embed_fourier(&t, pc_arg_int64(a, "height"), pc_arg_int64(a, "width"), o.octaves), &t);
 }
 
 static int f_init(lua_State *L, pc_args *a) {
-  pc_init kind;
   pc_tensor *t = pc_arg_tensor(a, "t");
   int64_t n = pc_numel(t), out = t->ndim ? t->size[0] : 1, in = out ? n / out : 0;
-  int rc = pc_init_parse(&kind, pc_arg_str(a, "kind"));
-  if (rc == PC_OK) {
-    int was = pc_grad_set_enabled(0); /* filling a parameter is no step of a computation */
-    rc = pc_inplace_begin("nn.init", t);
-    if (rc == PC_OK) rc = pc_init_fill(t, kind, pc_arg_num(a, "gain"), in, out, pc_rng_global());
-    pc_grad_set_enabled(was);
-  }
+  OPTIONS(pc_init_opts, PC_INIT_OPTIONS, o);
+  int was = pc_grad_set_enabled(0); /* filling a parameter is no step of a computation */
+  int rc = pc_inplace_begin("nn.init", t);
+  if (rc == PC_OK) rc = pc_init_fill(t, (pc_init)o.kind, o.gain, in, out, pc_rng_global());
+  pc_grad_set_enabled(was);
   if (rc < 0) return rc;
   lua_pushvalue(L, pc_arg_at(a, "t"));
   return 1;
@@ -265,101 +247,88 @@ static int loss_end(lua_State *L, pc_scope *s, pc_tensor *loss) {
 
 static int f_mse(lua_State *L, pc_args *a) {
   pc_scope s = {0};
-  pc_reduction r = 0;
-  pc_note(&s, pc_reduction_parse(&r, pc_arg_str(a, "reduction")));
-  return loss_end(L, &s, s.rc < 0 ? NULL : pc_loss_mse(&s, pc_arg_tensor(a, "x"), pc_arg_tensor(a, "y"), r));
+  OPTIONS(pc_loss_opts, PC_LOSS_OPTIONS, o);
+  return loss_end(L, &s, pc_loss_mse(&s, pc_arg_tensor(a, "x"), pc_arg_tensor(a, "y"), (pc_reduction)o.reduction));
 }
 
 static int f_cross_entropy(lua_State *L, pc_args *a) {
   pc_scope s = {0};
-  pc_reduction r = 0;
-  pc_note(&s, pc_reduction_parse(&r, pc_arg_str(a, "reduction")));
+  OPTIONS(pc_cross_entropy_opts, PC_CROSS_ENTROPY_OPTIONS, o);
   return loss_end(L, &s,
-                  s.rc < 0 ? NULL
-                           : pc_loss_cross_entropy(&s, pc_arg_tensor(a, "logits"), pc_arg_tensor(a, "target"),
-                                                   pc_arg_num(a, "label_smoothing"), r));
+                  pc_loss_cross_entropy(&s, pc_arg_tensor(a, "logits"), pc_arg_tensor(a, "target"), o.label_smoothing,
+                                        (pc_reduction)o.reduction));
 }
 
 static int f_bce(lua_State *L, pc_args *a) {
   pc_scope s = {0};
-  pc_reduction r = 0;
-  pc_note(&s, pc_reduction_parse(&r, pc_arg_str(a, "reduction")));
+  OPTIONS(pc_loss_opts, PC_LOSS_OPTIONS, o);
   return loss_end(L, &s,
-                  s.rc < 0 ? NULL : pc_loss_bce_logits(&s, pc_arg_tensor(a, "x"), pc_arg_tensor(a, "target"), r));
+                  pc_loss_bce_logits(&s, pc_arg_tensor(a, "x"), pc_arg_tensor(a, "target"), (pc_reduction)o.reduction));
 }
 
 static int f_gaussian_nll(lua_State *L, pc_args *a) {
   pc_scope s = {0};
-  pc_reduction r = 0;
-  pc_note(&s, pc_reduction_parse(&r, pc_arg_str(a, "reduction")));
+  OPTIONS(pc_gaussian_nll_opts, PC_GAUSSIAN_NLL_OPTIONS, o);
   return loss_end(L, &s,
-                  s.rc < 0 ? NULL
-                           : pc_loss_gaussian_nll(&s, pc_arg_tensor(a, "mean"), pc_arg_tensor(a, "x"),
-                                                  pc_arg_tensor(a, "var"), pc_arg_num(a, "eps"), r));
+                  pc_loss_gaussian_nll(&s, pc_arg_tensor(a, "mean"), pc_arg_tensor(a, "x"), pc_arg_tensor(a, "var"),
+                                       o.eps, (pc_reduction)o.reduction));
 }
 
 static int f_kl(lua_State *L, pc_args *a) {
   pc_scope s = {0};
-  pc_reduction r = 0;
-  pc_note(&s, pc_reduction_parse(&r, pc_arg_str(a, "reduction")));
-  return loss_end(L, &s, s.rc < 0 ? NULL : pc_loss_kl(&s, pc_arg_tensor(a, "mean"), pc_arg_tensor(a, "log_std"), r));
+  OPTIONS(pc_loss_opts, PC_KL_OPTIONS, o);
+  return loss_end(L, &s,
+                  pc_loss_kl(&s, pc_arg_tensor(a, "mean"), pc_arg_tensor(a, "log_std"), (pc_reduction)o.reduction));
 }
 
 static const pc_luafn functions[] = {
-    {"linear", "in:int(1..), out:int(1..), bias:bool=true, init:str=fan_in, gain:num=1", f_linear,
-     "(..., in) -> (..., out): x W^T + b", 0},
-    {"conv2d",
-     "in:int(1..), out:int(1..), kernel:int(1..), stride:int(1..)=1, padding:int(0..)=0, dilation:int(1..)=1, "
-     "groups:int(1..)=1, bias:bool=true",
-     f_conv2d, "(B,H,W,in) -> (B,H',W',out)", 0},
-    {"conv_transpose2d",
-     "in:int(1..), out:int(1..), kernel:int(1..), stride:int(1..)=1, padding:int(0..)=0, output_padding:int(0..)=0, "
-     "dilation:int(1..)=1, groups:int(1..)=1, "
-     "bias:bool=true",
-     f_conv_transpose2d, "(B,H,W,in) -> (B,H',W',out), the transpose of conv2d", 0},
-    {"layer_norm", "width:int(1..), eps:num(0..)=1e-5, affine:bool=true", f_layer_norm,
-     "(..., width): (x - mean) / sd * weight + bias", 0},
-    {"group_norm", "groups:int(1..), channels:int(1..), eps:num(0..)=1e-5", f_group_norm,
-     "(B,...,C) normalised over groups of channels", 0},
-    {"dropout", "p:num(0..<1)=0.5", f_dropout, "zeroes with probability p while training", 0},
-    {"activation", "kind:str", f_activation, "relu, gelu, silu, elu, leaky_relu, tanh, sigmoid or none", 0},
+    {"linear", "in:int(1..), out:int(1..), @", f_linear, "(..., in) -> (..., out): x W^T + b", 0, NULL,
+     &pc_linear_options},
+    {"conv2d", "in:int(1..), out:int(1..), kernel:int(1..), @", f_conv2d, "(B,H,W,in) -> (B,H',W',out)", 0, NULL,
+     &pc_conv_options},
+    {"conv_transpose2d", "in:int(1..), out:int(1..), kernel:int(1..), @", f_conv_transpose2d,
+     "(B,H,W,in) -> (B,H',W',out), the transpose of conv2d", 0, NULL, &pc_conv_transpose_options},
+    {"layer_norm", "width:int(1..), @", f_layer_norm, "(..., width): (x - mean) / sd * weight + bias", 0, NULL,
+     &pc_layer_norm_options},
+    {"group_norm", "groups:int(1..), channels:int(1..), @", f_group_norm,
+     "(B,...,C) normalised over groups of channels", 0, NULL, &pc_group_norm_options},
+    {"dropout", "@", f_dropout, "zeroes with probability p while training", 0, NULL, &pc_dropout_options},
+    {"activation", "@", f_activation, "x -> kind(x), element by element; none: x itself", 0, NULL,
+     &pc_activation_options},
     {"flatten", "", f_flatten, "(B,...) -> (B,n)", 0},
-    {"mlp", "widths:table, activation:str=gelu", f_mlp,
-     "linear, activation, ..., linear through the widths {in, hidden..., out}", 0},
+    {"mlp", "widths:table, @", f_mlp, "linear, activation, ..., linear through the widths {in, hidden..., out}", 0,
+     NULL, &pc_mlp_options},
     {"sequential", "modules:table", f_sequential, "modules in a row: {nn.linear(..), nn.activation'relu', ...}", 0},
-    {"attention", "width:int(1..), heads:int(1..), context:int(1..)?, inner:int(0..)=0, bias:bool=false", f_attention,
-     "multi-head attention: x (B,N,width)[, context (B,M,context)] -> (B,N,width), weights (B,heads,N,M)", 0},
-    {"block",
-     "width:int(1..), heads:int(1..), context:int(0..)=0, self_attention:bool=false, ff:int(0..)=0, inner:int(0..)=0, "
-     "bias:bool=false, "
-     "recompute:bool=false",
-     f_block,
-     "pre-norm Transformer block; context 0: self-attention only; ff 0: 4 width; bias: of q, k and v; recompute: "
-     "backward computes the feed-forward's inner layer again, it is not kept",
-     0},
+    {"attention", "width:int(1..), heads:int(1..), @", f_attention,
+     "multi-head attention: x (B,N,width)[, context (B,M,context)] -> (B,N,width), weights (B,heads,N,M)", 0, NULL,
+     &pc_attention_options},
+    {"block", "width:int(1..), heads:int(1..), @", f_block,
+     "pre-norm Transformer block: x (B,N,width)[, context (B,M,context)] -> x, weights", 0, NULL, &pc_block_options},
     {"gru_cell", "in:int(1..), hidden:int(1..)", f_gru_cell, "x (B,in), h (B,hidden) -> h' (B,hidden)", 0},
-    {"position", "n:int(1..), width:int(1..), sd:num(0..)=0.02", f_position, "adds a learned (n,width) table", 0},
+    {"position", "n:int(1..), width:int(1..), @", f_position, "adds a learned (n,width) table", 0, NULL,
+     &pc_position_options},
     {"sincos", "n:int(1..), width:int(1..)", f_sincos, "sine-cosine position table (n,width)", 0},
     {"sincos2d", "height:int(1..), width:int(1..), channels:int(1..)", f_sincos2d,
      "sine-cosine table of a grid (height*width,channels)", 0},
-    {"fourier", "height:int(1..), width:int(1..), octaves:int(0..)=8", f_fourier,
-     "Fourier features of grid coordinates (height*width,4*octaves)", 0},
-    {"init", "t:tensor, kind:str, gain:num=1", f_init,
-     "fills a parameter in place: xavier_uniform, kaiming_normal, orthogonal, ...", 0},
+    {"fourier", "height:int(1..), width:int(1..), @", f_fourier,
+     "Fourier features of grid coordinates (height*width,4*octaves)", 0, NULL, &pc_fourier_options},
+    {"init", "t:tensor, @", f_init, "fills a parameter in place: xavier_uniform, kaiming_normal, orthogonal, ...", 0,
+     NULL, &pc_init_options},
     {"checkpoint", "fn:any, ...", f_checkpoint,
      "fn(...), keeping nothing of the way there: backward runs fn (a function or a module) again and differentiates "
      "that; "
      "the same values and gradients for less memory and fn once more (arXiv 1604.06174). Weights fn uses get their "
      "gradients; results with history must be arguments",
      0},
-    {"mse", "x:tensor, y:tensor, reduction:str=mean", f_mse, "squared error; reduction mean, sum or batch_mean", 0},
-    {"cross_entropy", "logits:tensor, target:tensor, label_smoothing:num(0..1)=0, reduction:str=mean", f_cross_entropy,
-     "logits (...,C), target (...) classes from 1", 0},
-    {"bce_with_logits", "x:tensor, target:tensor, reduction:str=mean", f_bce, "binary cross entropy of logits", 0},
-    {"gaussian_nll", "mean:tensor, x:tensor, var:tensor, eps:num(0..)=1e-6, reduction:str=mean", f_gaussian_nll,
-     "0.5 (log var + (x - mean)^2 / var)", 0},
-    {"kl", "mean:tensor, log_std:tensor, reduction:str=batch_mean", f_kl,
-     "KL(N(mean, std^2) || N(0,1)), std = exp(log_std)", 0},
+    {"mse", "x:tensor, y:tensor, @", f_mse, "squared error", 0, NULL, &pc_loss_options},
+    {"cross_entropy", "logits:tensor, target:tensor, @", f_cross_entropy, "logits (...,C), target (...) classes from 1",
+     0, NULL, &pc_cross_entropy_options},
+    {"bce_with_logits", "x:tensor, target:tensor, @", f_bce, "binary cross entropy of logits", 0, NULL,
+     &pc_loss_options},
+    {"gaussian_nll", "mean:tensor, x:tensor, var:tensor, @", f_gaussian_nll, "0.5 (log var + (x - mean)^2 / var)", 0,
+     NULL, &pc_gaussian_nll_options},
+    {"kl", "mean:tensor, log_std:tensor, @", f_kl, "KL(N(mean, std^2) || N(0,1)), std = exp(log_std)", 0, NULL,
+     &pc_kl_options},
     {0}};
 
 int luaopen_percept_nn(lua_State *L) {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FAR = 1 << 20 };                              /* an upper end from here on is told only to who goes beyond it */
 static const double MOST_WHOLE = 9007199254740992.0; /* 2^53: every whole number up to here is a double */
 
 /* ---- ranges ---- */
@@ -60,7 +61,7 @@ const char *pc_range_text(const pc_range *r) {
   static _Thread_local int next;
   char *s = ring[next = (next + 1) % 4];
   const char *what = r->whole ? "an integer" : "a number", *ge = r->lo_open ? ">" : ">=", *le = r->hi_open ? "<" : "<=";
-  int low = r->lo > (r->whole ? INT_MIN : -DBL_MAX), high = r->hi < (r->whole ? INT_MAX : DBL_MAX);
+  int low = r->lo > (r->whole ? INT_MIN : -DBL_MAX), high = r->hi < (r->whole ? FAR : DBL_MAX);
   if (r->any)
     snprintf(s, sizeof *ring, "any number");
   else if (low && high && !r->lo_open && !r->hi_open)
@@ -78,9 +79,11 @@ const char *pc_range_text(const pc_range *r) {
 
 int pc_range_fail(const char *fn, const char *name, const pc_range *r, double x) {
   const char *more = ""; /* inside of the range as it reads, but out of it all the same */
-  if (r->whole && x == floor(x) && fabs(x) > INT_MAX)
-    more = r->hi > INT_MAX ? " (2^53 is the largest)" : " (2147483647 is the largest)";
-  else if (!r->whole && isinf(x) && (r->lo > -DBL_MAX || r->hi < DBL_MAX))
+  char largest[40];
+  if (r->whole && x == floor(x) && r->hi >= FAR && (x > r->hi || fabs(x) > INT_MAX)) {
+    snprintf(largest, sizeof largest, r->hi > INT_MAX ? " (2^53 is the largest)" : " (%.0f is the largest)", r->hi);
+    more = largest;
+  } else if (!r->whole && isinf(x) && (r->lo > -DBL_MAX || r->hi < DBL_MAX))
     more = " (finite)";
   return pc_fail(PC_EARG, "%s: %s: expected %s%s, got %.17g", fn, name, pc_range_text(r), more, x);
 }
@@ -92,6 +95,7 @@ static pc_number_kind kind_of(pc_option_type t) {
     case PC_OPTION_int:
     case PC_OPTION_maybe_int: return PC_NUMBER_INT;
     case PC_OPTION_int64:
+    case PC_OPTION_sizes:
     case PC_OPTION_maybe_int64: return PC_NUMBER_INT64;
     default: return PC_NUMBER_REAL;
   }
@@ -118,11 +122,26 @@ static int count_words(const char *choices) {
   return n;
 }
 
+static int is_required(const pc_option *o) { return !strcmp(o->def, "PC_REQUIRED"); }
+
+/* A maybe or sizes: the first field says whether it was given. */
+static int may_be_left_out(const pc_option *o) { return o->type >= PC_OPTION_maybe_num; }
+
+static int check_sizes(const pc_option *o, const char *fn, const pc_range *r, const pc_sizes *s) {
+  if (s->given && (s->n < 1 || s->n > PC_SIZES_MAX))
+    return pc_fail(PC_EARG, "%s: %s: expected 1 to %d numbers, got %d", fn, o->name, PC_SIZES_MAX, s->n);
+  for (int i = 0; s->given && i < s->n; i++)
+    if (!pc_range_has(r, (double)s->v[i])) return pc_range_fail(fn, o->name, r, (double)s->v[i]);
+  return PC_OK;
+}
+
 static int check_one(const pc_option *o, const char *fn, const void *opts) {
   const void *p = (const char *)opts + o->at;
   pc_range r;
   double x;
-  if (o->type == PC_OPTION_bool) return PC_OK;
+  if (may_be_left_out(o) && is_required(o) && !*(const int *)p)
+    return pc_fail(PC_EARG, "%s: %s must be given", fn, o->name);
+  if (o->type == PC_OPTION_bool || o->type == PC_OPTION_maybe_bool) return PC_OK;
   if (o->type == PC_OPTION_choice) {
     int i = *(const int *)p;
     if (i >= 0 && i < count_words(o->range)) return PC_OK;
@@ -130,13 +149,14 @@ static int check_one(const pc_option *o, const char *fn, const void *opts) {
   }
   if (o->type == PC_OPTION_str) {
     const char *s = *(const char *const *)p;
-    if (!s && !strcmp(o->def, "PC_REQUIRED")) return pc_fail(PC_EARG, "%s: %s: a string is needed", fn, o->name);
+    if (!s && is_required(o)) return pc_fail(PC_EARG, "%s: %s: a string is needed", fn, o->name);
     if (s && !*s && strcmp(o->range, "any"))
       return pc_fail(PC_EARG, "%s: %s: expected a string that is not empty, got \"\"", fn, o->name);
     return PC_OK;
   }
   int rc = pc_range_parse(&r, o->range, kind_of(o->type));
   if (rc < 0) return pc_error_prefix(rc, "%s: %s", fn, o->name);
+  if (o->type == PC_OPTION_sizes) return check_sizes(o, fn, &r, p);
   if (number_of(o, opts, &x) && !pc_range_has(&r, x)) return pc_range_fail(fn, o->name, &r, x);
   return PC_OK;
 }
@@ -183,23 +203,27 @@ static void add_default(text *t, const pc_option *o, const void *defaults) {
   } else if (isdigit((unsigned char)o->def[o->def[0] == '-'])) {
     add(t, "=%s", o->def); /* as it was written: 1e-3 */
   } else {
+    char digits[40]; /* as few as say the number */
     double x = 0;
     number_of(o, defaults, &x);
-    add(t, "=%.17g", x);
+    for (int n = 6; snprintf(digits, sizeof digits, "%.*g", n, x) > 0 && n < 17 && strtod(digits, NULL) != x;) n++;
+    add(t, "=%s", digits);
   }
 }
 
 size_t pc_options_signature(const pc_options *t, char *buf, size_t size) {
-  static const char *const types[] = {"num", "int", "int64", "bool", "str", "str", "num", "int", "int64"};
+  static const char *const types[] = {"num", "int", "int64", "bool", "str", "str",
+                                      "num", "int", "int64", "bool", "size"};
   text out = {buf, size, 0};
   if (size) *buf = 0;
   for (int i = 0; i < t->n; i++) {
     const pc_option *o = &t->rows[i];
     add(&out, i ? ", %s:%s" : "%s:%s", o->name, types[o->type]);
     if (*o->range) add(&out, "(%s)", o->range);
-    if (o->type >= PC_OPTION_maybe_num || (o->type == PC_OPTION_str && !strcmp(o->def, "NULL")))
+    if (is_required(o)) continue;
+    if (may_be_left_out(o) || (o->type == PC_OPTION_str && !strcmp(o->def, "NULL")))
       add(&out, "?");
-    else if (strcmp(o->def, "PC_REQUIRED"))
+    else
       add_default(&out, o, t->defaults);
   }
   return out.n;
@@ -217,6 +241,14 @@ size_t pc_options_help(const pc_options *t, char *buf, size_t size) {
   return out.n;
 }
 
+int pc_choice(const char *choices, const char *word) {
+  size_t len = strlen(word);
+  int place = 0;
+  for (const char *w = choices; w; w = strchr(w, '|') ? strchr(w, '|') + 1 : NULL, place++)
+    if (strcspn(w, "|") == len && !strncmp(w, word, len)) return place;
+  return -1;
+}
+
 void pc_option_set_num(const pc_option *o, void *opts, double x) {
   void *p = (char *)opts + o->at;
   switch (o->type) {
@@ -227,6 +259,7 @@ void pc_option_set_num(const pc_option *o, void *opts, double x) {
     case PC_OPTION_maybe_num: *(pc_maybe_num *)p = (pc_maybe_num){1, x}; break;
     case PC_OPTION_maybe_int: *(pc_maybe_int *)p = (pc_maybe_int){1, (int)x}; break;
     case PC_OPTION_maybe_int64: *(pc_maybe_int64 *)p = (pc_maybe_int64){1, (int64_t)x}; break;
+    case PC_OPTION_maybe_bool: *(pc_maybe_int *)p = (pc_maybe_int){1, x != 0}; break;
     default: break;
   }
 }
@@ -237,8 +270,13 @@ void pc_option_set_str(const pc_option *o, void *opts, const char *s) {
     *(const char **)p = s;
     return;
   }
-  size_t len = strlen(s);
-  int place = 0;
-  for (const char *w = o->range; w; w = strchr(w, '|') ? strchr(w, '|') + 1 : NULL, place++)
-    if (strcspn(w, "|") == len && !strncmp(w, s, len)) *(int *)p = place;
+  int place = pc_choice(o->range, s);
+  if (place >= 0) *(int *)p = place;
+}
+
+void pc_option_set_sizes(const pc_option *o, void *opts, const int64_t *v, int n) {
+  pc_sizes *s = (pc_sizes *)((char *)opts + o->at);
+  if (o->type != PC_OPTION_sizes) return;
+  *s = (pc_sizes){.given = 1, .n = n};
+  for (int i = 0; i < n && i < PC_SIZES_MAX; i++) s->v[i] = v[i];
 }

@@ -15,13 +15,18 @@
  *   o.lr = 0;
  * and the function that takes them begins with pc_options_check(&pc_walk_options, "walk", &o).
  *
+ * or writes what differs behind the defaults:
+ *   walk(&PC_OPTIONS_WITH(pc_walk_opts, PC_WALK_OPTIONS, .lr = 0, .steps = 7))
+ *
  * A value is obeyed or refused, never replaced: zero is a value. What may be left out without having a default is a
- * `maybe`: a value and whether it was given. What must be given has the default PC_REQUIRED: zero or NULL, which its
- * range should refuse.
+ * `maybe`: a value and whether it was given (PC_GIVEN(7); pc_int64_or(o.width, 64) reads it). What must be given has
+ * the default PC_REQUIRED: zero or NULL, which its range should refuse; of a maybe that one function shares with
+ * another: not given, which is refused.
  *
  * types    num double · int int · int64 int64_t · bool int · str const char* (borrowed; never empty unless the range
  *          is "any") · choice int (an enum: place among the words a|b|c of the range) · maybe_num, maybe_int,
- * maybe_int64 ranges   "0.." "1..100" "0<..<1" (bounds left out) "..inf" (infinity, too) · "" whatever is finite and
+ * maybe_int64, maybe_bool likewise · sizes up to 8 whole numbers, or not given
+ * ranges   "0.." "1..100" "0<..<1" (bounds left out) "..inf" (infinity, too) · "" whatever is finite and
  * fits · "any" NaN and infinities, too; for int64: every whole number
  */
 #ifndef PC_BASE_OPTIONS_H
@@ -66,6 +71,18 @@ typedef struct pc_maybe_int64 {
   int64_t value;
 } pc_maybe_int64;
 
+enum { PC_SIZES_MAX = 8 };
+typedef struct pc_sizes {
+  int given, n;
+  int64_t v[PC_SIZES_MAX];
+} pc_sizes;
+
+#define PC_GIVEN(x) \
+  { 1, x }
+static inline int pc_int_or(pc_maybe_int x, int otherwise) { return x.given ? x.value : otherwise; }
+static inline int64_t pc_int64_or(pc_maybe_int64 x, int64_t otherwise) { return x.given ? x.value : otherwise; }
+static inline double pc_num_or(pc_maybe_num x, double otherwise) { return x.given ? x.value : otherwise; }
+
 typedef enum pc_option_type {
   PC_OPTION_num,
   PC_OPTION_int,
@@ -75,7 +92,9 @@ typedef enum pc_option_type {
   PC_OPTION_choice,
   PC_OPTION_maybe_num,
   PC_OPTION_maybe_int,
-  PC_OPTION_maybe_int64
+  PC_OPTION_maybe_int64,
+  PC_OPTION_maybe_bool,
+  PC_OPTION_sizes
 } pc_option_type;
 
 typedef struct pc_option {
@@ -106,9 +125,13 @@ size_t pc_options_signature(const pc_options *t, char *buf, size_t size);
 /* "lr: step length (number >= 0); ...": what help says of the rows that have help. Likewise. */
 size_t pc_options_help(const pc_options *t, char *buf, size_t size);
 
+/* The place of a word among "a|b|c", or -1. */
+int pc_choice(const char *choices, const char *word);
+
 /* Sets one option of a struct, of whichever type fits; the value is not checked. For front ends. */
 void pc_option_set_num(const pc_option *o, void *opts, double x);
 void pc_option_set_str(const pc_option *o, void *opts, const char *s); /* a choice: its place among the words */
+void pc_option_set_sizes(const pc_option *o, void *opts, const int64_t *v, int n);
 
 /* ---- from rows ---- */
 
@@ -123,6 +146,8 @@ void pc_option_set_str(const pc_option *o, void *opts, const char *s); /* a choi
 #define PC_OPTION_C_maybe_num   pc_maybe_num
 #define PC_OPTION_C_maybe_int   pc_maybe_int
 #define PC_OPTION_C_maybe_int64 pc_maybe_int64
+#define PC_OPTION_C_maybe_bool  pc_maybe_int
+#define PC_OPTION_C_sizes       pc_sizes
 
 #define PC_OPTION_I_num(x)    x
 #define PC_OPTION_I_int(x)    x
@@ -136,6 +161,12 @@ void pc_option_set_str(const pc_option *o, void *opts, const char *s); /* a choi
   { 0, x }
 #define PC_OPTION_I_maybe_int64(x) \
   { 0, x }
+#define PC_OPTION_I_maybe_bool(x) \
+  { 0, x }
+#define PC_OPTION_I_sizes(x) \
+  {                          \
+    0, x, { 0 }              \
+  }
 
 #define PC_OPTION_FIELD(S, type, name, range, def, unit, help) PC_OPTION_C_##type name;
 #define PC_OPTION_INIT(S, type, name, range, def, unit, help)  .name = PC_OPTION_I_##type(def),
@@ -146,6 +177,8 @@ void pc_option_set_str(const pc_option *o, void *opts, const char *s); /* a choi
   typedef struct S {               \
     LIST(PC_OPTION_FIELD, S)       \
   } S
+/* The defaults, but for what is written behind them: `.lr = 0, .steps = 7`. */
+#define PC_OPTIONS_WITH(S, LIST, ...) ((S){LIST(PC_OPTION_INIT, ) __VA_ARGS__})
 /* Defines `const pc_options table`; several tables may have one struct. Declare it before: extern, or static. */
 #define PC_OPTIONS_TABLE(table, name, S, LIST)                                                                        \
   static const pc_option table##_rows[] = {LIST(PC_OPTION_ROW, S)};                                                   \

@@ -1,17 +1,15 @@
 /* broadcast.c: every slot paints alone, masks put the paintings together; see decoder.h. */
-#include <stdio.h>
-#include <string.h>
-
 #include "decoders/decoder.h"
 #include "grad/ops_linalg.h"
 #include "grad/ops_nn.h"
 #include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
+#include "nn/build.h"
 
 typedef struct broadcast_self {
   pc_broadcast_decoder_opts o;
-  int64_t grid_h, grid_w;
+  int64_t width_px, grid_h, grid_w;
   pc_module *position, *net;
   pc_tensor *coords; /* (grid_h*grid_w, 2) in [-1,1] */
 } broadcast_self;
@@ -43,35 +41,11 @@ static void fwd_broadcast(pc_scope *s, pc_module *m, pc_tensor *const *in, int n
   if (!pc_check_slots(s, "broadcast_decoder", z, o->slots, o->slot_dim)) return;
   int64_t b = z->size[0], k = z->size[1], c = o->channels + (o->masks != PC_MASKS_NONE);
   pc_tensor *y = pc_run1(s, d->net, spread(s, d, z));
-  pc_put_together(s, pc_reshape(s, y, 5, (int64_t[]){b, k, o->height, o->width_px, c}), o->masks, out);
+  pc_put_together(s, pc_reshape(s, y, 5, (int64_t[]){b, k, o->height, d->width_px, c}), (pc_masks)o->masks, out);
 }
 
 static const pc_module_class broadcast_class = {
     "broadcast_decoder", 1, 1, 2, fwd_broadcast, NULL, "slots (B,K,m) -> image (B,H,W,C), masks (B,H*W,K)"};
-
-int pc_masks_parse(pc_masks *out, const char *name) {
-  static const char *const names[] = {"softmax", "sigmoid", "none"};
-  for (int i = 0; i < 3; i++)
-    if (!strcmp(name, names[i])) return *out = (pc_masks)i, PC_OK;
-  return pc_fail(PC_EARG, "decoder: unknown masks '%s': known are softmax, sigmoid, none", name);
-}
-
-static int check(pc_broadcast_decoder_opts *o) {
-  if (!o->height) o->height = 64;
-  if (!o->width_px) o->width_px = o->height;
-  if (!o->channels) o->channels = 3;
-  if (!o->hidden) o->hidden = 64;
-  if (!o->doublings) o->doublings = 3;
-  if (!o->kernel) o->kernel = 5;
-  if (!o->act) o->act = PC_NN_RELU;
-  if (o->slot_dim < 1) return pc_fail(PC_EARG, "broadcast_decoder: slot_dim must be at least 1");
-  if (o->doublings < 1 || o->doublings > 8 || o->height % (1 << o->doublings) || o->width_px % (1 << o->doublings))
-    return pc_fail(PC_EARG, "broadcast_decoder: an image of %lld x %lld is not a grid doubled %lld times",
-                   (long long)o->height, (long long)o->width_px, (long long)o->doublings);
-  if (o->kernel < 3 || o->kernel % 2 == 0)
-    return pc_fail(PC_EARG, "broadcast_decoder: kernel must be odd and at least 3, not %lld", (long long)o->kernel);
-  return PC_OK;
-}
 
 /* Coordinates (row, column) -> (x, y) in [-1,1], both ends included. */
 static int coordinates(pc_tensor **out, int64_t h, int64_t w) {
@@ -85,48 +59,51 @@ static int coordinates(pc_tensor **out, int64_t h, int64_t w) {
 
 /* doublings x (transposed convolution of stride 2, activation), then one of stride 1 to colours and mask. */
 static int build_net(pc_module **net, const pc_broadcast_decoder_opts *o) {
-  pc_module *parts[2 * 8 + 1] = {NULL};
-  int n = 0, rc = PC_OK;
-  int64_t in = o->slot_dim, pad = o->kernel / 2;
-  *net = NULL;
-  for (int64_t l = 0; l < o->doublings && rc == PC_OK; l++, in = o->hidden) {
-    rc = pc_nn_conv_transpose2d(&parts[n], in, o->hidden, o->kernel,
-                                &(pc_nn_conv_opts){.stride = 2, .padding = pad, .output_padding = 1});
-    n += rc == PC_OK;
-    if (rc == PC_OK) rc = pc_nn_activation(&parts[n], o->act);
-    n += rc == PC_OK;
+  const int pad = (int)o->kernel / 2;
+  const pc_nn_conv_opts twice = PC_OPTIONS_WITH(pc_nn_conv_opts, PC_CONV_TRANSPOSE_OPTIONS, .stride = 2, .padding = pad,
+                                                .output_padding = 1),
+                        plain = PC_OPTIONS_WITH(pc_nn_conv_opts, PC_CONV_TRANSPOSE_OPTIONS, .padding = pad);
+  pc_build b = pc_build_sequence();
+  int64_t in = o->slot_dim;
+  for (int64_t l = 0; l < o->doublings; l++, in = o->hidden) {
+    pc_build_conv_transpose2d(&b, NULL, in, o->hidden, o->kernel, &twice);
+    pc_build_activation(&b, NULL, (pc_activation)o->act);
   }
-  if (rc == PC_OK)
-    rc = pc_nn_conv_transpose2d(&parts[n], in, o->channels + (o->masks != PC_MASKS_NONE), o->kernel,
-                                &(pc_nn_conv_opts){.stride = 1, .padding = pad});
-  n += rc == PC_OK;
-  if (rc == PC_OK) rc = pc_nn_sequential(net, n, parts);
-  for (int i = 0; i < n; i++) pc_module_release(parts[i]);
-  return rc;
+  pc_build_conv_transpose2d(&b, NULL, in, o->channels + (o->masks != PC_MASKS_NONE), o->kernel, &plain);
+  return pc_build_end(&b, net);
 }
 
-int pc_decoder_broadcast(pc_module **out, const pc_broadcast_decoder_opts *opts) {
-  pc_broadcast_decoder_opts o = *opts;
-  pc_module *part = NULL;
-  pc_tensor *coords = NULL;
-  int rc = check(&o);
+PC_OPTIONS_TABLE(pc_broadcast_decoder_options, "broadcast_decoder", pc_broadcast_decoder_opts,
+                 PC_BROADCAST_DECODER_OPTIONS);
+
+static int check(const pc_broadcast_decoder_opts *o) {
+  const char *who = broadcast_class.name;
+  int rc = pc_options_check(&pc_broadcast_decoder_options, who, o);
+  if (rc < 0) return rc;
+  if (o->height % (1 << o->doublings) || PC_WIDTH_PX(o) % (1 << o->doublings))
+    return pc_fail(PC_EARG, "%s: an image of %lld x %lld is not a grid doubled %lld times", who, (long long)o->height,
+                   (long long)PC_WIDTH_PX(o), (long long)o->doublings);
+  if (o->kernel % 2 == 0) return pc_fail(PC_EARG, "%s: kernel must be odd, not %lld", who, (long long)o->kernel);
+  return PC_OK;
+}
+
+int pc_decoder_broadcast(pc_module **out, const pc_broadcast_decoder_opts *o) {
+  pc_build b;
+  pc_tensor *t = NULL;
+  pc_module *net = NULL;
+  int rc = check(o);
   *out = NULL;
-  if (rc < 0 || (rc = pc_module_new(out, &broadcast_class, sizeof(broadcast_self))) < 0) return rc;
-  broadcast_self *d = (*out)->self;
-  d->o = o;
-  d->grid_h = o.height >> o.doublings;
-  d->grid_w = o.width_px >> o.doublings;
-  rc = coordinates(&coords, d->grid_h, d->grid_w);
-  if (rc == PC_OK) rc = pc_module_add_tensor(*out, "coords", coords, 1);
-  d->coords = coords; /* the module holds it */
-  pc_tensor_release(coords);
-  if (rc == PC_OK) rc = pc_nn_linear(&part, 2, o.slot_dim, NULL);
-  if (rc == PC_OK) rc = pc_module_adopt(*out, "position", rc, d->position = part);
-  if (rc == PC_OK) rc = build_net(&part, &o);
-  if (rc == PC_OK) rc = pc_module_adopt(*out, "net", rc, d->net = part);
-  if (rc < 0) {
-    pc_module_release(*out);
-    *out = NULL;
-  }
-  return rc;
+  if (rc < 0) return rc;
+  broadcast_self *d = pc_build_begin(&b, &broadcast_class, sizeof *d);
+  if (!d) return pc_build_end(&b, out);
+  d->o = *o;
+  d->width_px = PC_WIDTH_PX(o);
+  d->grid_h = o->height >> o->doublings;
+  d->grid_w = d->width_px >> o->doublings;
+  rc = coordinates(&t, d->grid_h, d->grid_w);
+  d->coords = pc_build_table(&b, "coords", rc, &t);
+  d->position = pc_build_linear(&b, "position", 2, o->slot_dim);
+  rc = build_net(&net, o);
+  d->net = pc_build_child(&b, "net", rc, &net);
+  return pc_build_end(&b, out);
 }

@@ -7,9 +7,11 @@
 #include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
+#include "nn/build.h"
 
 typedef struct cross_self {
   pc_cross_decoder_opts o;
+  int64_t ff, width_px;
   pc_module *slots, *queries, *pixels, *blocks[16];
 } cross_self;
 
@@ -22,12 +24,19 @@ pc_tensor *pc_unpatch(pc_scope *s, pc_tensor *x, int64_t gh, int64_t gw, int64_t
   return pc_reshape(s, x, 4, (int64_t[]){b, gh * p, gw * p, c});
 }
 
-int pc_check_slots(pc_scope *s, const char *who, const pc_tensor *z, int64_t slots, int64_t dim) {
+int pc_check_slots(pc_scope *s, const char *who, const pc_tensor *z, pc_maybe_int64 slots, int64_t dim) {
+  char number[24] = "K";
   if (!z) return 0;
-  if (z->ndim == 3 && z->size[2] == dim && (!slots || z->size[1] == slots)) return 1;
-  pc_note(s, pc_fail(PC_ESHAPE, "%s: slots must be (B,%lld,%lld), got %s", who, (long long)slots, (long long)dim,
-                     pc_shape_str(z)));
+  if (z->ndim == 3 && z->size[2] == dim && z->size[1] == pc_int64_or(slots, z->size[1])) return 1;
+  if (slots.given) snprintf(number, sizeof number, "%lld", (long long)slots.value);
+  pc_note(s, pc_fail(PC_ESHAPE, "%s: slots must be (B,%s,%lld), got %s", who, number, (long long)dim, pc_shape_str(z)));
   return 0;
+}
+
+int pc_check_patches(const char *who, int64_t patch, int64_t height, int64_t width) {
+  if (height % patch == 0 && width % patch == 0) return PC_OK;
+  return pc_fail(PC_EARG, "%s: patches of %lld do not tile an image of %lld x %lld", who, (long long)patch,
+                 (long long)height, (long long)width);
 }
 
 /* x (1,q,width), c (B,K,width_kv) -> patches (B,q,patch*patch*channels), attention (B,q,K) */
@@ -63,10 +72,10 @@ static int tile_of(const cross_self *d, const pc_tensor *c, int64_t queries, int
   const pc_cross_decoder_opts *o = &d->o;
   int64_t limit = pc_alloc_limit(), k = c->size[1];
   int64_t floats =
-      o->layers * (8 * o->width + 2 * o->ff + 2 * o->heads * k) + 6 * o->width + 2 * o->patch * o->patch * o->channels;
+      o->layers * (8 * o->width + 2 * d->ff + 2 * o->heads * k) + 6 * o->width + 2 * o->patch * o->patch * o->channels;
   int64_t bytes = (int64_t)pc_dtype_size(c->dtype) * floats * (c->size[0] ? c->size[0] : 1);
-  *tile = o->tile ? o->tile : queries;
-  if (o->tile || !limit) return PC_OK;
+  *tile = pc_int64_or(o->tile, queries);
+  if (o->tile.given || !limit) return PC_OK;
   *tile = limit / 4 / bytes;
   if (*tile < 1)
     return pc_fail(PC_ENOMEM,
@@ -110,66 +119,36 @@ static void fwd_cross(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, 
     decode_queries(s, d, x, c, out);
   else
     decode_tiles(s, m, x, c, tile, out);
-  out[0] = pc_unpatch(s, out[0], d->o.height / p, d->o.width_px / p, p, d->o.channels);
+  out[0] = pc_unpatch(s, out[0], d->o.height / p, d->width_px / p, p, d->o.channels);
 }
 
 static const pc_module_class cross_class = {
     "cross_decoder", 1, 1, 2, fwd_cross, NULL, "slots (B,K,m) -> image (B,H,W,C), slot attention (B,Q,K)"};
 
-static int64_t or_default(int64_t x, int64_t otherwise) { return x ? x : otherwise; }
+PC_OPTIONS_TABLE(pc_cross_decoder_options, "cross_decoder", pc_cross_decoder_opts, PC_CROSS_DECODER_OPTIONS);
 
-static int check(pc_cross_decoder_opts *o) {
-  o->height = or_default(o->height, 64);
-  o->width_px = or_default(o->width_px, o->height);
-  o->channels = or_default(o->channels, 3);
-  o->patch = or_default(o->patch, 4);
-  o->width = or_default(o->width, 64);
-  o->width_kv = or_default(o->width_kv, 2 * o->width);
-  o->heads = or_default(o->heads, 4);
-  o->layers = or_default(o->layers, 2);
-  o->ff = or_default(o->ff, 2 * o->width);
-  o->octaves = or_default(o->octaves, 8);
-  o->slot_hidden = or_default(o->slot_hidden, 4 * o->width);
-  if (o->slot_dim < 1) return pc_fail(PC_EARG, "cross_decoder: slot_dim must be at least 1");
-  if (o->patch < 1 || o->height < 1 || o->height % o->patch || o->width_px % o->patch)
-    return pc_fail(PC_EARG, "cross_decoder: patches of %lld do not tile an image of %lld x %lld", (long long)o->patch,
-                   (long long)o->height, (long long)o->width_px);
-  if (o->tile < 0)
-    return pc_fail(PC_EARG, "cross_decoder: tile must be at least 1, or 0, not %lld", (long long)o->tile);
-  if (o->layers < 1 || o->layers > 16)
-    return pc_fail(PC_EARG, "cross_decoder: 1 to 16 layers, not %lld", (long long)o->layers);
-  return PC_OK;
-}
-
-int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *opts) {
-  pc_cross_decoder_opts o = *opts;
-  pc_module *part = NULL;
-  pc_tensor *positions = NULL;
-  int rc = check(&o);
+int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *o) {
+  pc_build build, *b = &build;
+  pc_tensor *t = NULL;
+  char name[24];
   *out = NULL;
-  if (rc < 0 || (rc = pc_module_new(out, &cross_class, sizeof(cross_self))) < 0) return rc;
-  cross_self *d = (*out)->self;
-  d->o = o;
-  rc = pc_embed_fourier(&positions, o.height / o.patch, o.width_px / o.patch, o.octaves);
-  if (rc == PC_OK) rc = pc_module_add_tensor(*out, "positions", positions, 1);
-  pc_tensor_release(positions);
-  if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){o.slot_dim, o.slot_hidden, o.width_kv}, PC_NN_GELU);
-  if (rc == PC_OK) rc = pc_module_adopt(*out, "slots", rc, d->slots = part);
-  if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){4 * o.octaves, 2 * o.width, o.width}, PC_NN_GELU);
-  if (rc == PC_OK) rc = pc_module_adopt(*out, "queries", rc, d->queries = part);
-  for (int64_t l = 0; l < o.layers && rc == PC_OK; l++) {
-    char name[24];
-    snprintf(name, sizeof name, "block%d", (int)l + 1);
-    rc = pc_nn_block(&part, o.width, o.heads,
-                     &(pc_block_opts){.width_kv = o.width_kv, .ff = o.ff, .qkv_bias = o.qkv_bias});
-    if (rc == PC_OK) rc = pc_module_adopt(*out, name, rc, d->blocks[l] = part);
-  }
-  if (rc == PC_OK)
-    rc = pc_nn_mlp(&part, 4, (int64_t[]){o.width, o.width, o.width, o.patch * o.patch * o.channels}, PC_NN_GELU);
-  if (rc == PC_OK) rc = pc_module_adopt(*out, "pixels", rc, d->pixels = part);
-  if (rc < 0) {
-    pc_module_release(*out);
-    *out = NULL;
-  }
-  return rc;
+  int rc = pc_options_check(&pc_cross_decoder_options, cross_class.name, o);
+  if (rc == PC_OK) rc = PC_CHECK_PATCHES(cross_class.name, o);
+  if (rc < 0) return rc;
+  cross_self *d = pc_build_begin(b, &cross_class, sizeof *d);
+  if (!d) return pc_build_end(b, out);
+  const int64_t w = o->width, width_kv = pc_int64_or(o->width_kv, 2 * w), hidden = pc_int64_or(o->slot_hidden, 4 * w);
+  d->o = *o;
+  d->ff = pc_int64_or(o->ff, 2 * w);
+  d->width_px = PC_WIDTH_PX(o);
+  const pc_block_opts block = PC_OPTIONS_WITH(pc_block_opts, PC_BLOCK_OPTIONS, .context = PC_GIVEN(width_kv),
+                                              .ff = PC_GIVEN(d->ff), .bias = o->bias);
+  rc = pc_embed_fourier(&t, o->height / o->patch, d->width_px / o->patch, o->octaves);
+  pc_build_table(b, "positions", rc, &t);
+  d->slots = pc_build_mlp(b, "slots", 3, (int64_t[]){o->slot_dim, hidden, width_kv}, PC_ACTIVATION_gelu);
+  d->queries = pc_build_mlp(b, "queries", 3, (int64_t[]){4 * o->octaves, 2 * w, w}, PC_ACTIVATION_gelu);
+  for (int64_t l = 0; l < o->layers; l++)
+    d->blocks[l] = pc_build_block(b, pc_build_name(name, sizeof name, "block", l), w, o->heads, &block);
+  d->pixels = pc_build_mlp(b, "pixels", 4, (int64_t[]){w, w, w, o->patch * o->patch * o->channels}, PC_ACTIVATION_gelu);
+  return pc_build_end(b, out);
 }

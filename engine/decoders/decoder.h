@@ -4,12 +4,24 @@
  * one, the slot attention (B,Q,K): for each of its Q output positions how much
  * it looks at each slot (rows sum to 1, averaged over layers and heads).
  * Output k of the attention of a decoder without one is NULL.
+ *
+ * A new decoder: its options and its constructor here, a file beside the others, a row in registry.c. From the row come
+ * its function in the language above, with signature and help, and its name in studies.
  */
 #ifndef PC_DECODERS_DECODER_H
 #define PC_DECODERS_DECODER_H
 
-#include "base/options.h"
-#include "nn/layers.h"
+#include "nn/rows.h"
+
+/* Rows of options that several decoders have. */
+#define PC_ROW_PATCH(X, S, n) \
+  X(S, int64, patch, PC_RANGE_SIDE, n, "pixels", "side of what a query paints; divides the image")
+#define PC_ROWS_PAINTER(X, S)     PC_ROWS_ANY_SLOTS(X, S) PC_ROWS_IMAGE(X, S)
+#define PC_ROW_COARSE_PATCH(X, S) PC_ROW_PATCH(X, S, 4)
+#define PC_ROW_NARROW(X, S)       PC_ROW_HIDDEN(X, S, 64)
+#define PC_ROW_SHALLOW(X, S)      PC_ROW_LAYERS(X, S, 2)
+#define PC_ROWS_DENSE(X, S)       PC_ROW_CODE(X, S) PC_ROW_SHALLOW(X, S)
+#define PC_ROW_CODE(X, S)         PC_ROW_HIDDEN(X, S, 256)
 
 /* The cross-attention Transformer decoder (arXiv 2411.07784): each
  * output position asks the slots, and only the slots; positions never see each
@@ -22,21 +34,20 @@
  * Queries never see each other, so they may be decoded `tile` at a time, each tile recomputed in
  * backward (grad/checkpoint.h): the same image and gradients, memory for one tile, the decode
  * once more. Under a memory limit (pc_alloc_set_limit) a tile is by default what takes about a quarter of it. */
-typedef struct pc_cross_decoder_opts {
-  int64_t slots;                      /* K; 0: any number */
-  int64_t slot_dim;                   /* m; required */
-  int64_t height, width_px, channels; /* of the image; 0: 64, 64, 3 */
-  int64_t patch;                      /* 0: 4 */
-  int64_t width;                      /* of the queries; 0: 64 (180 in 2411.07784) */
-  int64_t width_kv;                   /* of keys and values, split over heads; 0: 2 width (516) */
-  int64_t heads;                      /* 0: 4 (12) */
-  int64_t layers;                     /* 0: 2 */
-  int64_t ff;                         /* 0: 2 width */
-  int64_t octaves;                    /* 0: 8 */
-  int64_t slot_hidden;                /* 0: 4 width */
-  int qkv_bias;                       /* of the attention's q, k and v */
-  int64_t tile;                       /* queries at a time; 0: all, or as the memory limit asks for */
-} pc_cross_decoder_opts;
+#define PC_CROSS_DECODER_OPTIONS(X, S)                                                                                \
+  PC_ROWS_PAINTER(X, S)                                                                                               \
+  PC_ROW_COARSE_PATCH(X, S)                                                                                           \
+  X(S, int64, width, PC_RANGE_WIDTH, 64, "", "of the queries (180 in arXiv 2411.07784)")                              \
+  X(S, maybe_int64, width_kv, PC_RANGE_WIDTH, 0, "", "of keys and values, split over heads; left out: 2 width (516)") \
+  PC_ROW_HEADS(X, S)                                                                                                  \
+  PC_ROW_SHALLOW(X, S)                                                                                                \
+  PC_ROW_FF(X, S, "2 width")                                                                                          \
+  PC_FOURIER_OPTIONS(X, S)                                                                                            \
+  X(S, maybe_int64, slot_hidden, PC_RANGE_WIDTH, 0, "", "between slot and keys; left out: 4 width")                   \
+  X(S, bool, bias, "", 0, "", "of the attention's q, k and v")                                                        \
+  X(S, maybe_int64, tile, "1..", 0, "", "queries at a time; left out: all, or what the memory limit allows")
+PC_OPTIONS_STRUCT(pc_cross_decoder_opts, PC_CROSS_DECODER_OPTIONS);
+extern const pc_options pc_cross_decoder_options;
 int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *o);
 
 /* One layer of cross-attention with one head, whose value map differs by position:
@@ -52,17 +63,18 @@ int pc_decoder_cross(pc_module **out, const pc_cross_decoder_opts *o);
  * c_k linear in the slot's code: objects are compact, as in the attention windows of AIR (arXiv 1603.08575); a
  * slot is then one thing rather than two that stand apart. 1 / sqrt(2 w) is the window's sd in half images.
  * The buffer `mean` (H,W,C) is the image that no slot needs to explain (0 at birth). */
-typedef struct pc_render_decoder_opts {
-  int64_t slots, slot_dim;            /* required */
-  int64_t height, width_px, channels; /* 0: 64, 64, 3 */
-  int64_t patch;                      /* 0: 4 */
-  int64_t hidden;                     /* of a slot's code; 0: 256 */
-  int64_t key_dim;                    /* 0: 96 */
-  int64_t octaves;                    /* 0: 4 */
-  double identity;                    /* sd of e_k at birth; 0: 0.3 */
-  double background;                  /* b_K at birth */
-  double window;                      /* w; 0: none */
-} pc_render_decoder_opts;
+#define PC_RENDER_DECODER_OPTIONS(X, S)                                       \
+  PC_ROWS_SLOTS(X, S)                                                         \
+  PC_ROWS_IMAGE(X, S)                                                         \
+  PC_ROW_COARSE_PATCH(X, S)                                                   \
+  PC_ROW_CODE(X, S)                                                           \
+  X(S, int64, key_dim, PC_RANGE_WIDTH, 96, "", "")                            \
+  PC_ROW_OCTAVES(X, S, 4)                                                     \
+  X(S, num, identity, "0..", 0.3, "", "sd of the slots' identities at birth") \
+  X(S, num, background, "", 0, "", "logit of the last slot at birth")         \
+  X(S, num, window, "0..", 0, "", "compactness of every slot but the last; 0: no window, and no parameters of one")
+PC_OPTIONS_STRUCT(pc_render_decoder_opts, PC_RENDER_DECODER_OPTIONS);
+extern const pc_options pc_render_decoder_options;
 int pc_decoder_render(pc_module **out, const pc_render_decoder_opts *o);
 
 /* Spatial broadcast (arXiv 1901.07017), one shared network for every slot, as the additive decoders of
@@ -73,34 +85,33 @@ int pc_decoder_render(pc_module **out, const pc_render_decoder_opts *o);
  *   image = sum_k mask_k * colours_k   (tensor/composite.h), or the plain sum of colours
  * With masks `sigmoid` or `none` slots do not interact by construction; `softmax` masks couple them. */
 typedef enum pc_masks { PC_MASKS_SOFTMAX, PC_MASKS_SIGMOID, PC_MASKS_NONE } pc_masks;
-int pc_masks_parse(pc_masks *out, const char *name);
-typedef struct pc_broadcast_decoder_opts {
-  int64_t slots;                      /* 0: any number */
-  int64_t slot_dim;                   /* m; required */
-  int64_t height, width_px, channels; /* 0: 64, 64, 3 */
-  int64_t hidden;                     /* channels between; 0: 64 */
-  int64_t doublings;                  /* of the grid; 0: 3 (8 x 8 places for 64 x 64 pixels) */
-  int64_t kernel;                     /* 0: 5 */
-  pc_nn_act act;                      /* none: relu */
-  pc_masks masks;                     /* without masks there is no slot attention */
-} pc_broadcast_decoder_opts;
+#define PC_ROW_MASKS(X, S) \
+  X(S, choice, masks, "softmax|sigmoid|none", PC_MASKS_SOFTMAX, "", "none: paintings are added, no slot attention")
+#define PC_BROADCAST_DECODER_OPTIONS(X, S)                                              \
+  PC_ROWS_PAINTER(X, S)                                                                 \
+  PC_ROW_NARROW(X, S)                                                                   \
+  X(S, int64, doublings, "1..8", 3, "", "of the grid: 8 x 8 places for 64 x 64 pixels") \
+  X(S, int64, kernel, "3..255", 5, "pixels", "odd")                                     \
+  PC_ROW_ACT(X, S, act, PC_ACTIVATION_relu)                                             \
+  PC_ROW_MASKS(X, S)
+PC_OPTIONS_STRUCT(pc_broadcast_decoder_opts, PC_BROADCAST_DECODER_OPTIONS);
+extern const pc_options pc_broadcast_decoder_options;
 int pc_decoder_broadcast(pc_module **out, const pc_broadcast_decoder_opts *o);
 
 /* One MLP that every slot and every position goes through alone (arXiv 1901.07017 without the convolutions):
  *   h = act(W_z z_k + W_p fourier(p) + b);  y_k(p) = mlp(h): patch*patch colours (and masks' logits)
  *   image = sum_k mask_k * colours_k, as broadcast has it
  * A query a patch of patch x patch pixels. Positions never see each other. */
-typedef struct pc_pixel_decoder_opts {
-  int64_t slots;                      /* 0: any number */
-  int64_t slot_dim;                   /* m; required */
-  int64_t height, width_px, channels; /* of the image; 0: 64, 64, 3 */
-  int64_t patch;                      /* 0: 1 */
-  int64_t hidden;                     /* 0: 64 */
-  int64_t layers;                     /* hidden layers; 0: 3 */
-  int64_t octaves;                    /* 0: 6 */
-  pc_nn_act act;                      /* none: gelu */
-  pc_masks masks;
-} pc_pixel_decoder_opts;
+#define PC_PIXEL_DECODER_OPTIONS(X, S)      \
+  PC_ROWS_PAINTER(X, S)                     \
+  PC_ROW_PATCH(X, S, 1)                     \
+  PC_ROW_NARROW(X, S)                       \
+  PC_ROW_LAYERS(X, S, 3)                    \
+  PC_ROW_OCTAVES(X, S, 6)                   \
+  PC_ROW_ACT(X, S, act, PC_ACTIVATION_gelu) \
+  PC_ROW_MASKS(X, S)
+PC_OPTIONS_STRUCT(pc_pixel_decoder_opts, PC_PIXEL_DECODER_OPTIONS);
+extern const pc_options pc_pixel_decoder_options;
 int pc_decoder_pixel(pc_module **out, const pc_pixel_decoder_opts *o);
 
 /* What and where, as in AIR (arXiv 1603.08575) and its descendants. A slot is a place and a code:
@@ -118,14 +129,12 @@ enum { PC_SPRITES_ORDER_LEARNED, PC_SPRITES_ORDER_GIVEN };
 enum { PC_SPRITES_WORLD_LAST, PC_SPRITES_WORLD_NONE };
 enum { PC_SPRITES_DECODER_SLOTS = 64 }; /* at most */
 #define PC_SPRITES_DECODER_OPTIONS(X, S)                                                                \
-  X(S, int64, slots, "0..64", 0, "", "0: any number")                                                   \
-  X(S, int64, slot_dim, "4..", PC_REQUIRED, "", "x, y, log scale, and a code")                          \
-  X(S, int64, height, "1..4096", 64, "pixels", "")                                                      \
-  X(S, maybe_int64, width_px, "1..4096", 0, "pixels", "left out: height")                               \
-  X(S, int64, channels, "1..64", 3, "", "")                                                             \
+  X(S, maybe_int64, slots, "1..64", 0, "", "how many; left out: any number")                            \
+  X(S, int64, slot_dim, "4..1048576", PC_REQUIRED, "", "x, y, log scale, and a code")                   \
+  PC_ROWS_IMAGE(X, S)                                                                                   \
   X(S, int64, picture, "1..512", 16, "pixels", "a side of a slot's picture")                            \
   X(S, num, size, "0<..", 0.5, "", "share of the view that a picture of log scale 0 covers")            \
-  X(S, int64, hidden, "1..", 128, "", "width of the layers that paint")                                 \
+  PC_ROW_HIDDEN(X, S, 128)                                                                              \
   X(S, int64, layers, "0..16", 2, "", "how many of them")                                               \
   X(S, choice, order, "learned|given", PC_SPRITES_ORDER_LEARNED, "", "what is in front; given: slot 1") \
   X(S, choice, world, "last|none", PC_SPRITES_WORLD_LAST, "", "the slot that paints what is behind")    \
@@ -142,25 +151,26 @@ int pc_decoder_sprites(pc_module **out, const pc_sprites_decoder_opts *o);
  *   cnn, the unstructured control: image = mean + g(z_1, ..., z_K), the slots in a row
  * The grid is the image halved while both sides are even and at least 8: 4 x 4 for 32, 64, 128 pixels. Neither
  * has slot attention. The buffer `mean` (H,W,C) is the image that no slot needs to explain (0 at birth). */
-typedef struct pc_deconv_opts {
-  int64_t slots;                      /* cnn: required; additive: 0: any number */
-  int64_t slot_dim;                   /* m; required */
-  int64_t height, width_px, channels; /* of the image; 0: 64, 64, 3 */
-  int64_t hidden, layers;             /* of the fully connected part; 0: 256, 2 */
-  int64_t features;                   /* channels of the grids; 0: 32 */
-  int64_t coarse;                     /* channels of the coarsest grid, halved by every doubling; 0: features */
-  pc_nn_act act;                      /* none: elu */
-} pc_deconv_opts;
+#define PC_DECONV_REST(X, S)                                                                        \
+  PC_ROW_SLOT_DIM(X, S)                                                                             \
+  PC_ROWS_IMAGE(X, S)                                                                               \
+  PC_ROWS_DENSE(X, S)                                                                               \
+  X(S, int64, features, "1..65536", 32, "", "channels of the grids")                                \
+  X(S, maybe_int64, coarse, "1..65536", 0, "",                                                      \
+    "channels of the coarsest grid, halved by every doubling down to features; left out: features") \
+  PC_ROW_ACT(X, S, act, PC_ACTIVATION_elu)
+#define PC_ADDITIVE_DECODER_OPTIONS(X, S) PC_ROW_ANY_SLOTS(X, S) PC_DECONV_REST(X, S)
+#define PC_CNN_DECODER_OPTIONS(X, S)      X(S, maybe_int64, slots, PC_RANGE_WIDTH, PC_REQUIRED, "", "") PC_DECONV_REST(X, S)
+PC_OPTIONS_STRUCT(pc_deconv_opts, PC_ADDITIVE_DECODER_OPTIONS);
+extern const pc_options pc_additive_decoder_options, pc_cnn_decoder_options;
 int pc_decoder_additive(pc_module **out, const pc_deconv_opts *o);
 int pc_decoder_cnn(pc_module **out, const pc_deconv_opts *o);
 
 /* A fully connected decoder of all slots at once: the unstructured control.
  * z (B,K*m) -> hidden... -> H*W*C. */
-typedef struct pc_mlp_decoder_opts {
-  int64_t slots, slot_dim, height, width_px, channels; /* slots and slot_dim required */
-  int64_t hidden;                                      /* 0: 256 */
-  int64_t layers;                                      /* hidden layers; 0: 2 */
-} pc_mlp_decoder_opts;
+#define PC_MLP_DECODER_OPTIONS(X, S) PC_ROWS_SLOTS(X, S) PC_ROWS_IMAGE(X, S) PC_ROWS_DENSE(X, S)
+PC_OPTIONS_STRUCT(pc_mlp_decoder_opts, PC_MLP_DECODER_OPTIONS);
+extern const pc_options pc_mlp_decoder_options;
 int pc_decoder_mlp(pc_module **out, const pc_mlp_decoder_opts *o);
 
 /* The Jacobian of a decoder in closed form: z (b,K,m) -> d image / d z (b,K*m,H*W*C), new reference,
@@ -176,7 +186,21 @@ pc_tensor *pc_unpatch(pc_scope *s, pc_tensor *x, int64_t gh, int64_t gw, int64_t
  * out[0] image (B,H,W,C), out[1] masks (B,H*W,K), left alone without masks. */
 void pc_put_together(pc_scope *s, pc_tensor *y, pc_masks how, pc_tensor **out);
 
-/* Notes an error and gives 0 unless z is (B,slots,dim); slots 0: any number. */
-int pc_check_slots(pc_scope *s, const char *who, const pc_tensor *z, int64_t slots, int64_t dim);
+/* Options that have the rows of an image and `patch`: do patches tile it? */
+#define PC_CHECK_PATCHES(who, o) pc_check_patches(who, (o)->patch, (o)->height, PC_WIDTH_PX(o))
+int pc_check_patches(const char *who, int64_t patch, int64_t height, int64_t width);
+
+/* Notes an error and gives 0 unless z is (B,slots,dim); slots not given: any number. */
+int pc_check_slots(pc_scope *s, const char *who, const pc_tensor *z, pc_maybe_int64 slots, int64_t dim);
+
+/* ---- the registry (registry.c) ---- */
+typedef struct pc_decoder_row {
+  const char *name; /* "cross" */
+  const pc_options *options;
+  int (*make)(pc_module **out, const void *opts); /* opts: the struct of `options` */
+  const char *help;                               /* what it is: shapes, source */
+} pc_decoder_row;
+extern const pc_decoder_row pc_decoders[];
+extern const int pc_ndecoders;
 
 #endif

@@ -4,22 +4,23 @@
 #include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
+#include "nn/build.h"
 
-enum { MOST_LAYERS = 8, MOST_DOUBLINGS = 8 };
+enum { MOST_LAYERS = 16, MOST_DOUBLINGS = 8 };
 
 typedef struct deconv_self {
   pc_deconv_opts o;
   const char *who;
   int shared; /* one net a slot */
   int doublings;
-  int64_t grid_h, grid_w;
+  int64_t width_px, grid_h, grid_w;
   pc_module *net, *up;
   pc_tensor *mean; /* (H,W,C) */
 } deconv_self;
 
 /* Channels of the grid after `level` doublings: halved from `coarse` down to `features`. */
 static int64_t channels_at(const pc_deconv_opts *o, int level) {
-  int64_t c = o->coarse >> level;
+  int64_t c = pc_int64_or(o->coarse, o->features) >> level;
   return c > o->features ? c : o->features;
 }
 
@@ -39,7 +40,7 @@ static void fwd_deconv(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin,
   int64_t b = z->size[0], k = z->size[1], dim = o->slot_dim;
   if (d->shared) {
     y = paint(s, d, pc_reshape(s, z, 2, (int64_t[]){b * k, dim}));
-    y = pc_reshape(s, y, 5, (int64_t[]){b, k, o->height, o->width_px, o->channels});
+    y = pc_reshape(s, y, 5, (int64_t[]){b, k, o->height, d->width_px, o->channels});
     y = pc_sum(s, y, 1, (int[]){1}, 0);
   } else {
     y = paint(s, d, pc_reshape(s, z, 2, (int64_t[]){b, k * dim}));
@@ -57,94 +58,68 @@ static const pc_module_class additive_class = {"additive_decoder",
 static const pc_module_class cnn_class = {
     "cnn_decoder", 1, 1, 2, fwd_deconv, NULL, "slots (B,K,m) -> image (B,H,W,C); no structure over slots"};
 
-/* Fills in defaults; finds the grid: the image halved until a side would fall below 4 or be odd. */
-static int check(deconv_self *d) {
-  pc_deconv_opts *o = &d->o;
-  if (!o->height) o->height = 64;
-  if (!o->width_px) o->width_px = o->height;
-  if (!o->channels) o->channels = 3;
-  if (!o->hidden) o->hidden = 256;
-  if (!o->layers) o->layers = 2;
-  if (!o->features) o->features = 32;
-  if (!o->act) o->act = PC_NN_ELU;
-  if (o->slot_dim < 1 || (!d->shared && o->slots < 1))
-    return pc_fail(PC_EARG, "%s: %s", d->who,
-                   d->shared ? "slot_dim must be at least 1" : "slots and slot_dim are required");
-  if (o->height < 1 || o->width_px < 1 || o->channels < 1 || o->hidden < 1 || o->features < 1 || o->coarse < 0)
-    return pc_fail(PC_EARG, "%s: sizes must be at least 1", d->who);
-  if (o->layers > MOST_LAYERS || o->layers < 1)
-    return pc_fail(PC_EARG, "%s: 1 to %d hidden layers, not %lld", d->who, (int)MOST_LAYERS, (long long)o->layers);
-  d->grid_h = o->height, d->grid_w = o->width_px;
+/* Finds the grid: the image halved until a side would fall below 4 or be odd. */
+static int find_grid(deconv_self *d) {
+  d->grid_h = d->o.height, d->grid_w = d->width_px = PC_WIDTH_PX(&d->o);
   while (d->grid_h % 2 == 0 && d->grid_w % 2 == 0 && d->grid_h >= 8 && d->grid_w >= 8 && d->doublings < MOST_DOUBLINGS)
     d->grid_h /= 2, d->grid_w /= 2, d->doublings++;
-  if (!d->doublings)
-    return pc_fail(PC_EARG, "%s: an image of %lld x %lld is no doubled grid: use even sides of at least 8", d->who,
-                   (long long)o->height, (long long)o->width_px);
-  return PC_OK;
+  if (d->doublings) return PC_OK;
+  return pc_fail(PC_EARG, "%s: an image of %lld x %lld is no doubled grid: use even sides of at least 8", d->who,
+                 (long long)d->o.height, (long long)d->width_px);
 }
 
 /* width -> hidden... -> grid_h*grid_w*channels, the activation after each. */
 static int build_net(pc_module **net, const deconv_self *d) {
   const pc_deconv_opts *o = &d->o;
-  pc_module *parts[2] = {NULL};
+  pc_build b = pc_build_sequence();
   int64_t widths[MOST_LAYERS + 2];
   int n = 0;
-  *net = NULL;
-  widths[n++] = o->slot_dim * (d->shared ? 1 : o->slots);
+  widths[n++] = o->slot_dim * (d->shared ? 1 : o->slots.value);
   for (int64_t l = 0; l < o->layers; l++) widths[n++] = o->hidden;
   widths[n++] = d->grid_h * d->grid_w * channels_at(o, 0);
-  int rc = pc_nn_mlp(&parts[0], n, widths, o->act);
-  if (rc == PC_OK) rc = pc_nn_activation(&parts[1], o->act);
-  if (rc == PC_OK) rc = pc_nn_sequential(net, 2, parts);
-  for (int i = 0; i < 2; i++) pc_module_release(parts[i]);
-  return rc;
+  pc_build_mlp(&b, NULL, n, widths, (pc_activation)o->act);
+  pc_build_activation(&b, NULL, (pc_activation)o->act);
+  return pc_build_end(&b, net);
 }
 
 /* Transposed convolutions of 4 x 4, stride 2, the activation between them. */
 static int build_up(pc_module **up, const deconv_self *d) {
-  const pc_deconv_opts *o = &d->o;
-  pc_module *parts[2 * MOST_DOUBLINGS] = {NULL};
-  int n = 0, rc = PC_OK;
-  *up = NULL;
-  for (int l = 0; l < d->doublings && rc == PC_OK; l++) {
-    int64_t to = l + 1 < d->doublings ? channels_at(o, l + 1) : o->channels;
-    rc = pc_nn_conv_transpose2d(&parts[n], channels_at(o, l), to, 4, &(pc_nn_conv_opts){.stride = 2, .padding = 1});
-    n += rc == PC_OK;
-    if (rc == PC_OK && l + 1 < d->doublings) {
-      rc = pc_nn_activation(&parts[n], o->act);
-      n += rc == PC_OK;
-    }
+  const pc_nn_conv_opts twice = PC_OPTIONS_WITH(pc_nn_conv_opts, PC_CONV_TRANSPOSE_OPTIONS, .stride = 2, .padding = 1);
+  pc_build b = pc_build_sequence();
+  for (int l = 0; l < d->doublings; l++) {
+    int last = l + 1 == d->doublings;
+    int64_t to = last ? d->o.channels : channels_at(&d->o, l + 1);
+    pc_build_conv_transpose2d(&b, NULL, channels_at(&d->o, l), to, 4, &twice);
+    if (!last) pc_build_activation(&b, NULL, (pc_activation)d->o.act);
   }
-  if (rc == PC_OK) rc = pc_nn_sequential(up, n, parts);
-  for (int i = 0; i < n; i++) pc_module_release(parts[i]);
-  return rc;
+  return pc_build_end(&b, up);
 }
 
-static int build(pc_module *m) {
-  deconv_self *d = m->self;
+PC_OPTIONS_TABLE(pc_additive_decoder_options, "additive_decoder", pc_deconv_opts, PC_ADDITIVE_DECODER_OPTIONS);
+PC_OPTIONS_TABLE(pc_cnn_decoder_options, "cnn_decoder", pc_deconv_opts, PC_CNN_DECODER_OPTIONS);
+
+static int make(pc_module **out, const pc_deconv_opts *o, const pc_module_class *cls, const pc_options *table) {
+  deconv_self self = {.o = *o, .who = cls->name, .shared = cls == &additive_class};
+  pc_build b;
   pc_module *part = NULL;
-  pc_tensor *mean = NULL;
-  int rc = pc_tensor_zeros(&mean, PC_F32, 3, (int64_t[]){d->o.height, d->o.width_px, d->o.channels});
-  if (rc == PC_OK) rc = pc_module_add_tensor(m, "mean", mean, 1);
-  d->mean = mean; /* the module holds it */
-  pc_tensor_release(mean);
-  if (rc == PC_OK && (rc = build_net(&part, d)) == PC_OK) rc = pc_module_adopt(m, "net", rc, d->net = part);
-  if (rc == PC_OK && (rc = build_up(&part, d)) == PC_OK) rc = pc_module_adopt(m, "up", rc, d->up = part);
-  return rc;
-}
-
-static int make(pc_module **out, const pc_deconv_opts *o, int shared) {
-  deconv_self d = {.o = *o, .who = shared ? "additive_decoder" : "cnn_decoder", .shared = shared};
-  int rc = check(&d);
   *out = NULL;
-  if (rc < 0 || (rc = pc_module_new(out, shared ? &additive_class : &cnn_class, sizeof(deconv_self))) < 0) return rc;
-  *(deconv_self *)(*out)->self = d;
-  if ((rc = build(*out)) < 0) {
-    pc_module_release(*out);
-    *out = NULL;
-  }
-  return rc;
+  int rc = pc_options_check(table, cls->name, o);
+  if (rc == PC_OK) rc = find_grid(&self);
+  if (rc < 0) return rc;
+  deconv_self *d = pc_build_begin(&b, cls, sizeof *d);
+  if (!d) return pc_build_end(&b, out);
+  *d = self;
+  d->mean = pc_build_buffer(&b, "mean", 3, (int64_t[]){o->height, d->width_px, o->channels}, 0);
+  rc = build_net(&part, d);
+  d->net = pc_build_child(&b, "net", rc, &part);
+  rc = build_up(&part, d);
+  d->up = pc_build_child(&b, "up", rc, &part);
+  return pc_build_end(&b, out);
 }
 
-int pc_decoder_additive(pc_module **out, const pc_deconv_opts *o) { return make(out, o, 1); }
-int pc_decoder_cnn(pc_module **out, const pc_deconv_opts *o) { return make(out, o, 0); }
+int pc_decoder_additive(pc_module **out, const pc_deconv_opts *o) {
+  return make(out, o, &additive_class, &pc_additive_decoder_options);
+}
+int pc_decoder_cnn(pc_module **out, const pc_deconv_opts *o) {
+  return make(out, o, &cnn_class, &pc_cnn_decoder_options);
+}

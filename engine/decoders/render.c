@@ -7,9 +7,11 @@
 #include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
+#include "nn/build.h"
 
 typedef struct render_self {
   pc_render_decoder_opts o;
+  int64_t width_px;
   pc_module *code, *key, *value, *queries; /* z -> h, h -> key, h -> image, position -> query */
   pc_module *center;                       /* h -> where the slot's window is; NULL without windows */
   pc_tensor *identity, *bias, *positions, *mean;
@@ -47,8 +49,8 @@ static pc_tensor *slot_attention(pc_scope *s, const render_self *d, pc_tensor *h
 
 static void fwd_render(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
   const render_self *d = m->self;
-  if (!pc_check_slots(s, "render_decoder", in[0], d->o.slots, d->o.slot_dim)) return;
-  int64_t p = d->o.patch, gh = d->o.height / p, gw = d->o.width_px / p;
+  if (!pc_check_slots(s, "render_decoder", in[0], (pc_maybe_int64)PC_GIVEN(d->o.slots), d->o.slot_dim)) return;
+  int64_t p = d->o.patch, gh = d->o.height / p, gw = d->width_px / p;
   pc_tensor *h = pc_op1(s, PC_OP_gelu, pc_add(s, pc_run1(s, d->code, in[0]), d->identity));
   pc_tensor *q = pc_mul_scalar(s, pc_run1(s, d->queries, d->positions), 1 / sqrt((double)d->o.key_dim));
   pc_tensor *a = slot_attention(s, d, h, q, d->center ? pc_run1(s, d->center, h) : NULL);
@@ -89,18 +91,19 @@ typedef struct tangents {
 static void compose_tangents(int64_t begin, int64_t end, void *ctx) { /* over B*K*m */
   const tangents *t = ctx;
   const pc_render_decoder_opts *o = &t->d->o;
-  const int64_t p = o->patch, gw = o->width_px / p, queries = o->height / p * gw, run = p * o->channels, each = p * run;
+  const int64_t p = o->patch, width = t->d->width_px, gw = width / p, queries = o->height / p * gw,
+                run = p * o->channels, each = p * run;
   for (int64_t i = begin; i < end; i++) {
     int64_t b = i / (o->slots * o->slot_dim), k = i / o->slot_dim % o->slots;
     const float *map = t->map + i * queries * each, *v = t->v + b * o->slots * queries * each;
     float *out = t->out + i * queries * each;
     for (int64_t q = 0; q < queries; q++) {
       const float *a = t->a + (b * queries + q) * o->slots, s = t->score[i * queries + q];
-      float *corner = out + q / gw * p * o->width_px * o->channels + q % gw * run;
+      float *corner = out + q / gw * p * width * o->channels + q % gw * run;
       for (int64_t e = 0; e < each; e++) {
         float mean = 0;
         for (int64_t l = 0; l < o->slots; l++) mean += a[l] * v[(l * queries + q) * each + e];
-        corner[e / run * o->width_px * o->channels + e % run] =
+        corner[e / run * width * o->channels + e % run] =
             a[k] * (map[q * each + e] + s * (v[(k * queries + q) * each + e] - mean));
       }
     }
@@ -124,7 +127,7 @@ static int render_jacobian(void *module, pc_tensor *z, pc_tensor **jacobian, dou
   pc_scope sc = {0}, *s = &sc;
   int was = pc_grad_set_enabled(0);
   *jacobian = NULL;
-  if (pc_check_slots(s, "decoder", z, k, m) && z->dtype != PC_F32)
+  if (pc_check_slots(s, "decoder", z, (pc_maybe_int64)PC_GIVEN(k), m) && z->dtype != PC_F32)
     pc_note(s, pc_fail(PC_EDTYPE, "decoder: slots are %s, the Jacobian is made in f32", pc_dtype_name(z->dtype)));
   if (sc.rc == PC_OK) {
     const int64_t b = z->size[0];
@@ -139,7 +142,7 @@ static int render_jacobian(void *module, pc_tensor *z, pc_tensor **jacobian, dou
     pc_tensor *score = pc_linear(s, pc_linear(s, t, d->key->params[0].t, NULL), q, NULL); /* (B*K*m,Q) */
     if (c) score = pc_add(s, score, window_tangents(s, d, c, pc_linear(s, t, d->center->params[0].t, NULL)));
     if (sc.rc == PC_OK)
-      pc_note(s, pc_tensor_empty(jacobian, PC_F32, 5, (int64_t[]){b, k * m, o->height, o->width_px, o->channels}));
+      pc_note(s, pc_tensor_empty(jacobian, PC_F32, 5, (int64_t[]){b, k * m, o->height, d->width_px, o->channels}));
     pc_tensor *flat[4] = {a, v, score, map};
     for (int i = 0; i < 4 && sc.rc == PC_OK; i++)
       if (pc_note(s, pc_contiguous(&flat[i], flat[i])) == PC_OK) pc_own(s, flat[i]);
@@ -163,92 +166,43 @@ static const pc_module_class render_class = {
 
 pc_jacobian_fn *pc_decoder_jacobian(const pc_module *m) { return m->cls == &render_class ? render_jacobian : NULL; }
 
-static int check(pc_render_decoder_opts *o) {
-  if (!o->height) o->height = 64;
-  if (!o->width_px) o->width_px = o->height;
-  if (!o->channels) o->channels = 3;
-  if (!o->patch) o->patch = 4;
-  if (!o->hidden) o->hidden = 256;
-  if (!o->key_dim) o->key_dim = 96;
-  if (!o->octaves) o->octaves = 4;
-  if (!(o->identity > 0)) o->identity = 0.3;
-  if (o->slots < 1 || o->slot_dim < 1) return pc_fail(PC_EARG, "render_decoder: slots and slot_dim are required");
-  if (o->patch < 1 || o->height % o->patch || o->width_px % o->patch)
-    return pc_fail(PC_EARG, "render_decoder: patches of %lld do not tile an image of %lld x %lld", (long long)o->patch,
-                   (long long)o->height, (long long)o->width_px);
-  if (!(o->window >= 0)) return pc_fail(PC_EARG, "render_decoder: window is %g; it is 0 (none) or above", o->window);
-  return PC_OK;
-}
-
-static int add(pc_module *m, const char *name, int rc, pc_module *part, pc_module **slot) {
-  *slot = part;
-  return pc_module_adopt(m, name, rc, part);
-}
-
-static int add_buffer(pc_module *m, const char *name, int rc, pc_tensor *t, pc_tensor **slot) {
-  if (rc == PC_OK) rc = pc_module_add_tensor(m, name, t, 1);
-  *slot = t; /* the module holds it */
-  pc_tensor_release(t);
-  return rc;
-}
-
 /* Centres of the grid's cells in [-1,1]: (gh*gw,2), and -w_k: (K,1), none for the last slot. */
-static int add_windows(pc_module *m) {
-  render_self *d = m->self;
-  const pc_render_decoder_opts *o = &d->o;
-  const int64_t gh = o->height / o->patch, gw = o->width_px / o->patch;
-  pc_module *part = NULL;
-  pc_tensor *t = NULL;
-  int rc = pc_tensor_zeros(&t, PC_F32, 2, (int64_t[]){gh * gw, 2});
-  for (int64_t i = 0; rc == PC_OK && i < gh * gw; i++) {
-    pc_f32(t)[2 * i] = (float)(2 * (i / gw + 0.5) / (double)gh - 1);
-    pc_f32(t)[2 * i + 1] = (float)(2 * (i % gw + 0.5) / (double)gw - 1);
+static void add_windows(pc_build *b, render_self *d, int64_t gh, int64_t gw) {
+  const int64_t slots = d->o.slots;
+  d->place = pc_build_buffer(b, "place", 2, (int64_t[]){gh * gw, 2}, 0);
+  for (int64_t i = 0; d->place && i < gh * gw; i++) {
+    pc_f32(d->place)[2 * i] = (float)(2 * (i / gw + 0.5) / (double)gh - 1);
+    pc_f32(d->place)[2 * i + 1] = (float)(2 * (i % gw + 0.5) / (double)gw - 1);
   }
-  rc = add_buffer(m, "place", rc, t, &d->place);
-  if (rc == PC_OK) rc = pc_tensor_full(&t, PC_F32, 2, (int64_t[]){o->slots, 1}, -o->window);
-  if (rc == PC_OK) pc_f32(t)[o->slots - 1] = 0;
-  if (rc == PC_OK) rc = add_buffer(m, "windowed", rc, t, &d->windowed);
-  if (rc == PC_OK && (rc = pc_nn_linear(&part, o->hidden, 2, NULL)) == PC_OK)
-    rc = add(m, "center", rc, part, &d->center);
-  return rc;
+  d->windowed = pc_build_buffer(b, "windowed", 2, (int64_t[]){slots, 1}, -d->o.window);
+  if (d->windowed) pc_f32(d->windowed)[slots - 1] = 0;
+  d->center = pc_build_linear(b, "center", d->o.hidden, 2);
 }
 
-static int build(pc_module *m) {
-  render_self *d = m->self;
-  const pc_render_decoder_opts *o = &d->o;
-  pc_module *part = NULL;
+PC_OPTIONS_TABLE(pc_render_decoder_options, "render_decoder", pc_render_decoder_opts, PC_RENDER_DECODER_OPTIONS);
+
+int pc_decoder_render(pc_module **out, const pc_render_decoder_opts *o) {
+  pc_build build, *b = &build;
   pc_tensor *t = NULL;
-  int64_t gh = o->height / o->patch, gw = o->width_px / o->patch, pixels = o->height * o->width_px * o->channels;
-  int rc = pc_embed_fourier(&t, gh, gw, o->octaves);
-  rc = add_buffer(m, "positions", rc, t, &d->positions);
-  if (rc == PC_OK) rc = pc_tensor_zeros(&t, PC_F32, 3, (int64_t[]){o->height, o->width_px, o->channels});
-  if (rc == PC_OK) rc = add_buffer(m, "mean", rc, t, &d->mean);
-  if (rc == PC_OK)
-    rc = pc_module_param(m, "identity", 2, (int64_t[]){o->slots, o->hidden}, PC_INIT_NORMAL, o->identity, 0, 0);
-  if (rc == PC_OK) d->identity = pc_module_get(m, "identity");
-  if (rc == PC_OK) rc = pc_module_param(m, "slot_logits", 1, &o->slots, PC_INIT_ZEROS, 1, 0, 0);
-  if (rc == PC_OK) pc_f32(d->bias = pc_module_get(m, "slot_logits"))[o->slots - 1] = (float)o->background;
-  if (rc == PC_OK && (rc = pc_nn_linear(&part, o->slot_dim, o->hidden, NULL)) == PC_OK)
-    rc = add(m, "code", rc, part, &d->code);
-  if (rc == PC_OK && (rc = pc_nn_linear(&part, o->hidden, o->key_dim, NULL)) == PC_OK)
-    rc = add(m, "key", rc, part, &d->key);
-  if (rc == PC_OK && (rc = pc_nn_mlp(&part, 3, (int64_t[]){4 * o->octaves, 64, o->key_dim}, PC_NN_GELU)) == PC_OK)
-    rc = add(m, "queries", rc, part, &d->queries);
-  if (rc == PC_OK && (rc = pc_nn_linear(&part, o->hidden, pixels, NULL)) == PC_OK)
-    rc = add(m, "value", rc, part, &d->value);
-  if (rc == PC_OK && o->window > 0) rc = add_windows(m);
-  return rc;
-}
-
-int pc_decoder_render(pc_module **out, const pc_render_decoder_opts *opts) {
-  pc_render_decoder_opts o = *opts;
-  int rc = check(&o);
   *out = NULL;
-  if (rc < 0 || (rc = pc_module_new(out, &render_class, sizeof(render_self))) < 0) return rc;
-  ((render_self *)(*out)->self)->o = o;
-  if ((rc = build(*out)) < 0) {
-    pc_module_release(*out);
-    *out = NULL;
-  }
-  return rc;
+  int rc = pc_options_check(&pc_render_decoder_options, render_class.name, o);
+  if (rc == PC_OK) rc = PC_CHECK_PATCHES(render_class.name, o);
+  if (rc < 0) return rc;
+  render_self *d = pc_build_begin(b, &render_class, sizeof *d);
+  if (!d) return pc_build_end(b, out);
+  d->o = *o;
+  d->width_px = PC_WIDTH_PX(o);
+  const int64_t gh = o->height / o->patch, gw = d->width_px / o->patch, pixels = o->height * d->width_px * o->channels;
+  rc = pc_embed_fourier(&t, gh, gw, o->octaves);
+  d->positions = pc_build_table(b, "positions", rc, &t);
+  d->mean = pc_build_buffer(b, "mean", 3, (int64_t[]){o->height, d->width_px, o->channels}, 0);
+  d->identity = pc_build_param(b, "identity", 2, (int64_t[]){o->slots, o->hidden}, PC_INIT_NORMAL, o->identity, 0, 0);
+  d->bias = pc_build_param(b, "slot_logits", 1, &o->slots, PC_INIT_ZEROS, 1, 0, 0);
+  if (d->bias) pc_f32(d->bias)[o->slots - 1] = (float)o->background;
+  d->code = pc_build_linear(b, "code", o->slot_dim, o->hidden);
+  d->key = pc_build_linear(b, "key", o->hidden, o->key_dim);
+  d->queries = pc_build_mlp(b, "queries", 3, (int64_t[]){4 * o->octaves, 64, o->key_dim}, PC_ACTIVATION_gelu);
+  d->value = pc_build_linear(b, "value", o->hidden, pixels);
+  if (o->window > 0) add_windows(b, d, gh, gw);
+  return pc_build_end(b, out);
 }

@@ -1,11 +1,10 @@
 /* sprites.c: a slot is what and where: it paints a picture of its own, which is moved, scaled, and laid over those
  * behind it; see decoder.h. */
-#include <string.h>
-
 #include "decoders/decoder.h"
 #include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
+#include "nn/build.h"
 
 PC_OPTIONS_TABLE(pc_sprites_decoder_options, "sprites", pc_sprites_decoder_opts, PC_SPRITES_DECODER_OPTIONS);
 
@@ -112,43 +111,29 @@ static const pc_module_class sprites_class = {
     "sprites_decoder", 1, 1, 2, fwd_sprites, NULL, "slots (B,K,m) -> image (B,H,W,C), masks (B,H*W,K)"};
 
 /* An MLP from a code to numbers of a picture. */
-static int painter(pc_module **out, const pc_sprites_decoder_opts *o, int64_t numbers) {
+static pc_module *painter(pc_build *b, const char *name, const pc_sprites_decoder_opts *o, int64_t numbers) {
   int64_t widths[MAX_LAYERS + 2] = {o->slot_dim - PLACE};
   int n = 1;
   for (int64_t l = 0; l < o->layers; l++) widths[n++] = o->hidden;
   widths[n++] = numbers;
-  return pc_nn_mlp(out, n, widths, PC_NN_GELU);
-}
-
-static int build(pc_module *m) {
-  sprites_self *d = m->self;
-  const pc_sprites_decoder_opts *o = &d->o;
-  int64_t pixels = o->picture * o->picture;
-  pc_module *part = NULL;
-  int rc = painter(&part, o, pixels * (o->channels + 1));
-  if (rc == PC_OK) rc = pc_module_adopt(m, "picture", rc, d->picture = part);
-  if (rc == PC_OK && o->order == PC_SPRITES_ORDER_LEARNED &&
-      (rc = pc_nn_linear(&part, o->slot_dim - PLACE, 1, NULL)) == PC_OK)
-    rc = pc_module_adopt(m, "depth", rc, d->depth = part);
-  if (rc < 0) return rc;
-  if (o->world == PC_SPRITES_WORLD_NONE) {
-    rc = pc_module_param(m, "backdrop", 1, &o->channels, PC_INIT_ZEROS, 0, 1, 1);
-    d->backdrop = pc_module_get(m, "backdrop");
-  } else if ((rc = painter(&part, o, pixels * o->channels)) == PC_OK)
-    rc = pc_module_adopt(m, "world", rc, d->world = part);
-  return rc;
+  return pc_build_mlp(b, name, n, widths, PC_ACTIVATION_gelu);
 }
 
 int pc_decoder_sprites(pc_module **out, const pc_sprites_decoder_opts *o) {
-  int rc = pc_options_check(&pc_sprites_decoder_options, "sprites", o);
+  pc_build b;
   *out = NULL;
-  if (rc < 0 || (rc = pc_module_new(out, &sprites_class, sizeof(sprites_self))) < 0) return rc;
-  sprites_self *d = (*out)->self;
+  int rc = pc_options_check(&pc_sprites_decoder_options, "sprites", o);
+  if (rc < 0) return rc;
+  const int64_t pixels = o->picture * o->picture;
+  sprites_self *d = pc_build_begin(&b, &sprites_class, sizeof *d);
+  if (!d) return pc_build_end(&b, out);
   d->o = *o;
-  d->width_px = o->width_px.given ? o->width_px.value : o->height;
-  if ((rc = build(*out)) < 0) {
-    pc_module_release(*out);
-    *out = NULL;
-  }
-  return rc;
+  d->width_px = PC_WIDTH_PX(o);
+  d->picture = painter(&b, "picture", o, pixels * (o->channels + 1));
+  if (o->order == PC_SPRITES_ORDER_LEARNED) d->depth = pc_build_linear(&b, "depth", o->slot_dim - PLACE, 1);
+  if (o->world == PC_SPRITES_WORLD_NONE)
+    d->backdrop = pc_build_param(&b, "backdrop", 1, &o->channels, PC_INIT_ZEROS, 0, 1, 1);
+  else
+    d->world = painter(&b, "world", o, pixels * o->channels);
+  return pc_build_end(&b, out);
 }

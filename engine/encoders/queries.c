@@ -1,42 +1,20 @@
 /* queries.c: the slot head of learned queries; see encoder.h, parts.h. */
-#include <stdio.h>
-
 #include "encoders/parts.h"
 #include "grad/ops_shape.h"
 
-int pc_query_check(const char *who, pc_query_head_opts *o) {
-  if (o->slots < 1 || o->slot_dim < 1) return pc_fail(PC_EARG, "%s: slots and slot_dim are required", who);
-  if (o->tokens < 1) return pc_fail(PC_EARG, "%s: tokens, the width of the base's tokens, is required", who);
-  if (!o->width) o->width = 96;
-  if (!o->heads) o->heads = 4;
-  if (!o->layers) o->layers = 5;
-  if (!o->ff) o->ff = 2 * o->width;
-  if (o->layers > PC_QUERY_LAYERS_MAX || o->layers < 1) return pc_fail(PC_EARG, "%s: 1 to 16 layers", who);
-  return PC_OK;
-}
-
-int pc_query_build(pc_module *m, pc_query_part *e) {
+void pc_query_build(pc_build *b, pc_query_part *e) {
   const pc_query_head_opts *o = &e->o;
-  pc_module *part = NULL;
-  int rc = PC_OK;
-  if (!o->no_norm && (rc = pc_nn_layer_norm(&part, o->tokens, 0, 0)) == PC_OK)
-    rc = pc_part_child(m, "norm_tokens", rc, part, &e->norm_tokens);
-  if (rc == PC_OK)
-    rc = pc_module_param(m, "queries", 2, (int64_t[]){o->slots, o->width},
-                         o->query_sd > 0 ? PC_INIT_NORMAL : PC_INIT_UNIFORM, o->query_sd > 0 ? o->query_sd : 1, 0, 0);
-  if (rc == PC_OK) e->queries = pc_module_get(m, "queries");
-  for (int64_t l = 0; l < o->layers && rc == PC_OK; l++) {
-    char name[24];
-    snprintf(name, sizeof name, "block%d", (int)l + 1);
-    rc = pc_nn_block(&part, o->width, o->heads,
-                     &(pc_block_opts){.width_kv = o->tokens, .inner = o->width, .self_attention = 1, .ff = o->ff});
-    if (rc == PC_OK) rc = pc_part_child(m, name, rc, part, &e->blocks[l]);
-  }
-  if (rc == PC_OK && (rc = pc_nn_layer_norm(&part, o->width, 0, 0)) == PC_OK)
-    rc = pc_part_child(m, "norm_out", rc, part, &e->norm_out);
-  if (rc == PC_OK && (rc = pc_nn_linear(&part, o->width, (o->no_vae ? 1 : 2) * o->slot_dim, NULL)) == PC_OK)
-    rc = pc_part_child(m, "head", rc, part, &e->head);
-  return rc;
+  const pc_block_opts block =
+      PC_OPTIONS_WITH(pc_block_opts, PC_BLOCK_OPTIONS, .context = PC_GIVEN(o->tokens), .inner = PC_GIVEN(o->width),
+                      .self_attention = 1, .ff = PC_GIVEN(pc_int64_or(o->ff, 2 * o->width)));
+  char name[24];
+  if (o->norm) e->norm_tokens = pc_build_norm(b, "norm_tokens", o->tokens, PC_NORM_EPS);
+  e->queries = pc_build_param(b, "queries", 2, (int64_t[]){o->slots, o->width},
+                              o->query_sd.given ? PC_INIT_NORMAL : PC_INIT_UNIFORM, pc_num_or(o->query_sd, 1), 0, 0);
+  for (int64_t l = 0; l < o->layers; l++)
+    e->blocks[l] = pc_build_block(b, pc_build_name(name, sizeof name, "block", l), o->width, o->heads, &block);
+  e->norm_out = pc_build_norm(b, "norm_out", o->width, PC_NORM_EPS);
+  e->head = pc_build_linear(b, "head", o->width, (o->vae ? 2 : 1) * o->slot_dim);
 }
 
 void pc_query_run(pc_scope *s, const pc_query_part *e, pc_tensor *x, pc_tensor **out) {
@@ -50,7 +28,7 @@ void pc_query_run(pc_scope *s, const pc_query_part *e, pc_tensor *x, pc_tensor *
     pc_module_run(s, e->blocks[l], qx, 2, y);
     q = y[0];
   }
-  pc_part_slots(s, pc_run1(s, e->head, pc_run1(s, e->norm_out, q)), e->o.slot_dim, e->o.no_vae, out);
+  pc_part_slots(s, pc_run1(s, e->head, pc_run1(s, e->norm_out, q)), e->o.slot_dim, e->o.vae, out);
 }
 
 static void fwd_queries(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
@@ -66,15 +44,16 @@ static void fwd_queries(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin
 static const pc_module_class queries_class = {
     "queries", 1, 1, 2, fwd_queries, NULL, "tokens (B,T,width) -> slot means (B,K,m), log_std (B,K,m)"};
 
-int pc_encoder_queries(pc_module **out, const pc_query_head_opts *opts) {
-  pc_query_head_opts o = *opts;
-  int rc = pc_query_check("queries", &o);
+PC_OPTIONS_TABLE(pc_query_head_options, "queries", pc_query_head_opts, PC_QUERY_HEAD_OPTIONS);
+
+int pc_encoder_queries(pc_module **out, const pc_query_head_opts *o) {
+  pc_build b;
   *out = NULL;
-  if (rc < 0 || (rc = pc_module_new(out, &queries_class, sizeof(pc_query_part))) < 0) return rc;
-  ((pc_query_part *)(*out)->self)->o = o;
-  if ((rc = pc_query_build(*out, (*out)->self)) < 0) {
-    pc_module_release(*out);
-    *out = NULL;
-  }
-  return rc;
+  int rc = pc_options_check(&pc_query_head_options, queries_class.name, o);
+  if (rc < 0) return rc;
+  pc_query_part *e = pc_build_begin(&b, &queries_class, sizeof *e);
+  if (!e) return pc_build_end(&b, out);
+  e->o = *o;
+  pc_query_build(&b, e);
+  return pc_build_end(&b, out);
 }

@@ -46,17 +46,17 @@ static void fwd_sa(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_
   if (s->rc < 0 || !t || !(t = pc_run1(s, e->norm_tokens, t))) return;
   pc_tensor *start = pc_expand(s, pc_unsqueeze(s, e->start, 0), 3, (int64_t[]){t->size[0], e->o.slots, e->o.width});
   pc_tensor *slots = start;
-  int was = e->o.through ? pc_grad_enabled() : pc_grad_set_enabled(0);
+  int was = e->o.detach ? pc_grad_set_enabled(0) : pc_grad_enabled();
   for (int64_t i = 0; i < e->o.iterations; i++) slots = step(s, e, t, slots, &a);
   pc_grad_set_enabled(was);
-  if (!e->o.through) {
+  if (e->o.detach) {
     pc_tensor *plain = NULL;
     if (s->rc == PC_OK) pc_note(s, pc_detach(&plain, start));
     if (s->rc < 0) return;
     pc_own(s, plain);
     slots = step(s, e, t, pc_add(s, slots, pc_sub(s, start, plain)), &a); /* + 0, for start's gradient */
   }
-  pc_part_slots(s, pc_run1(s, e->head, pc_run1(s, e->norm_out, slots)), e->o.slot_dim, e->o.no_vae, out);
+  pc_part_slots(s, pc_run1(s, e->head, pc_run1(s, e->norm_out, slots)), e->o.slot_dim, e->o.vae, out);
   out[2] = a;
 }
 
@@ -69,57 +69,29 @@ static const pc_module_class sa_class = {
     NULL,
     "tokens (B,T,width) -> slot means (B,K,m), log_std (B,K,m), attention (B,K,T)"};
 
-static int add_norm(pc_module *m, const char *name, int64_t width, pc_module **slot) {
-  pc_module *part = NULL;
-  int rc = pc_nn_layer_norm(&part, width, 0, 0);
-  return pc_part_child(m, name, rc, part, slot);
-}
+PC_OPTIONS_TABLE(pc_slot_attention_options, "slot_attention", pc_slot_attention_opts, PC_SLOT_ATTENTION_OPTIONS);
 
-static int add_linear(pc_module *m, const char *name, int64_t in, int64_t out, int no_bias, pc_module **slot) {
-  pc_module *part = NULL;
-  int rc = pc_nn_linear(&part, in, out, &(pc_linear_opts){.no_bias = no_bias});
-  return pc_part_child(m, name, rc, part, slot);
-}
-
-static int build(pc_module *m) {
-  sa_self *e = m->self;
-  const pc_slot_attention_opts *o = &e->o;
-  int64_t w = o->width;
-  pc_module *part = NULL;
-  int rc = add_norm(m, "norm_tokens", o->tokens, &e->norm_tokens);
-  if (rc == PC_OK) rc = pc_module_param(m, "start", 2, (int64_t[]){o->slots, w}, PC_INIT_NORMAL, o->start_sd, 0, 0);
-  if (rc == PC_OK) e->start = pc_module_get(m, "start");
-  if (rc == PC_OK) rc = add_norm(m, "norm_slots", w, &e->norm_slots);
-  if (rc == PC_OK) rc = add_linear(m, "q", w, w, 1, &e->q);
-  if (rc == PC_OK) rc = add_linear(m, "k", o->tokens, w, 1, &e->k);
-  if (rc == PC_OK) rc = add_linear(m, "v", o->tokens, w, 1, &e->v);
-  if (rc == PC_OK && (rc = pc_nn_gru_cell(&part, w, w)) == PC_OK) rc = pc_part_child(m, "gru", rc, part, &e->gru);
-  if (rc == PC_OK) rc = add_norm(m, "norm_ff", w, &e->norm_ff);
-  if (rc == PC_OK && (rc = pc_nn_mlp(&part, 3, (int64_t[]){w, o->hidden, w}, PC_NN_RELU)) == PC_OK)
-    rc = pc_part_child(m, "ff", rc, part, &e->ff);
-  if (rc == PC_OK) rc = add_norm(m, "norm_out", w, &e->norm_out);
-  if (rc == PC_OK) rc = add_linear(m, "head", w, (o->no_vae ? 1 : 2) * o->slot_dim, 0, &e->head);
-  return rc;
-}
-
-int pc_encoder_slot_attention(pc_module **out, const pc_slot_attention_opts *opts) {
-  pc_slot_attention_opts o = *opts;
+int pc_encoder_slot_attention(pc_module **out, const pc_slot_attention_opts *o) {
+  pc_build build, *b = &build;
+  pc_module *gru = NULL;
   *out = NULL;
-  if (o.slots < 1 || o.slot_dim < 1)
-    return pc_fail(PC_EARG, "slot_attention: slots and slot_dim are required, at least 1");
-  if (o.tokens < 1) return pc_fail(PC_EARG, "slot_attention: tokens, the width of the base's tokens, is required");
-  if (!o.width) o.width = 96;
-  if (!o.iterations) o.iterations = 3;
-  if (!o.hidden) o.hidden = 2 * o.width;
-  if (o.start_sd <= 0) o.start_sd = 1;
-  if (o.eps <= 0) o.eps = 1e-8;
-  if (o.iterations < 1) return pc_fail(PC_EARG, "slot_attention: at least 1 iteration");
-  int rc = pc_module_new(out, &sa_class, sizeof(sa_self));
+  int rc = pc_options_check(&pc_slot_attention_options, sa_class.name, o);
   if (rc < 0) return rc;
-  ((sa_self *)(*out)->self)->o = o;
-  if ((rc = build(*out)) < 0) {
-    pc_module_release(*out);
-    *out = NULL;
-  }
-  return rc;
+  sa_self *e = pc_build_begin(b, &sa_class, sizeof *e);
+  if (!e) return pc_build_end(b, out);
+  const int64_t w = o->width, t = o->tokens;
+  e->o = *o;
+  e->norm_tokens = pc_build_norm(b, "norm_tokens", t, PC_NORM_EPS);
+  e->start = pc_build_param(b, "start", 2, (int64_t[]){o->slots, w}, PC_INIT_NORMAL, o->start_sd, 0, 0);
+  e->norm_slots = pc_build_norm(b, "norm_slots", w, PC_NORM_EPS);
+  e->q = pc_build_matrix(b, "q", w, w);
+  e->k = pc_build_matrix(b, "k", t, w);
+  e->v = pc_build_matrix(b, "v", t, w);
+  rc = pc_nn_gru_cell(&gru, w, w);
+  e->gru = pc_build_child(b, "gru", rc, &gru);
+  e->norm_ff = pc_build_norm(b, "norm_ff", w, PC_NORM_EPS);
+  e->ff = pc_build_mlp(b, "ff", 3, (int64_t[]){w, pc_int64_or(o->hidden, 2 * w), w}, PC_ACTIVATION_relu);
+  e->norm_out = pc_build_norm(b, "norm_out", w, PC_NORM_EPS);
+  e->head = pc_build_linear(b, "head", w, (o->vae ? 2 : 1) * o->slot_dim);
+  return pc_build_end(b, out);
 }

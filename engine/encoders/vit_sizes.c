@@ -21,28 +21,41 @@ static int64_t number(const char *word, const char *letters) {
   return strncmp(word, letters, n) || !digits || word[n + digits] || digits > 6 ? -1 : strtol(word + n, NULL, 10);
 }
 
-static int word_of_name(pc_vit_opts *o, const char *w) {
-  int64_t n;
+/* What a name has said so far. */
+typedef struct said {
+  int width, height;
+} said;
+
+static void set_side(pc_vit_opts *o, int64_t side) {
+  o->height = side;
+  o->width_px = (pc_maybe_int64){0, 0};
+}
+
+static int word_of_name(pc_vit_opts *o, const char *w, said *n) {
+  int64_t k;
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
     if (!strcmp(w, sizes[i].name)) {
-      o->width = sizes[i].width, o->depth = sizes[i].depth, o->heads = sizes[i].heads, o->ff = sizes[i].ff;
+      o->width = sizes[i].width, o->depth = sizes[i].depth;
+      o->heads = (pc_maybe_int64)PC_GIVEN(sizes[i].heads), o->ff = (pc_maybe_int64)PC_GIVEN(sizes[i].ff);
+      n->width = 1;
       return PC_OK;
     }
-  if ((n = number(w, "patch")) > 0) {
-    o->patch = n;
-  } else if ((n = number(w, "reg")) > 0) {
-    o->registers = n, o->no_class_position = 1;
-  } else if ((n = number(w, "")) > 0) {
-    o->height = o->width_px = n;
+  if ((k = number(w, "patch")) > 0) {
+    o->patch = k;
+  } else if ((k = number(w, "reg")) > 0) {
+    o->registers = k, o->class_position = (pc_maybe_int)PC_GIVEN(0);
+  } else if ((k = number(w, "")) > 0) {
+    set_side(o, k);
+    n->height = 1;
   } else if (!strcmp(w, "clip")) {
-    o->pre_norm = o->no_patch_bias = 1, o->eps = 1e-5;
+    o->pre_norm = 1, o->patch_bias = 0, o->eps = PC_NORM_EPS;
   } else if (!strcmp(w, "quickgelu")) {
-    o->act = PC_VIT_QUICK_GELU;
+    o->activation = PC_ACTIVATION_quick_gelu;
   } else if (!strcmp(w, "siglip") || !strcmp(w, "gap")) {
-    o->no_class_token = 1;
+    o->class_token = 0;
   } else if (!strcmp(w, "dinov2")) {
-    o->layer_scale = 1e-5;
-    if (!o->height) o->height = o->width_px = 518;
+    o->layer_scale = (pc_maybe_num)PC_GIVEN(1e-5);
+    if (!n->height) set_side(o, 518);
   } else if (strcmp(w, "vit") && strcmp(w, "dino")) {
     return PC_ENOTFOUND;
   }
@@ -51,14 +64,14 @@ static int word_of_name(pc_vit_opts *o, const char *w) {
 
 int pc_vit_preset(pc_vit_opts *o, const char *name) {
   char word[32];
-  int sized = 0;
+  said so_far = {0, 0};
   for (const char *at = name; *at;) {
     size_t n = strcspn(at, "_.");
     int rc = n < sizeof word ? PC_OK : PC_ENOTFOUND;
     if (rc == PC_OK) {
       memcpy(word, at, n);
       word[n] = 0;
-      rc = word_of_name(o, word);
+      rc = word_of_name(o, word, &so_far);
     }
     if (rc < 0)
       return pc_fail(PC_EARG,
@@ -66,10 +79,10 @@ int pc_vit_preset(pc_vit_opts *o, const char *name) {
                      "vit_base_patch14_reg4_dinov2, vit_base_patch16_clip_224; sizes tiny, small, medium, base, large, "
                      "so400m, huge, giant",
                      (int)n, at, name);
-    sized |= o->width != 0;
     at += n + (at[n] != 0);
   }
-  return sized ? PC_OK : pc_fail(PC_EARG, "vit: the name '%s' says no size, as vit_small_patch16_224 does", name);
+  return so_far.width ? PC_OK
+                      : pc_fail(PC_EARG, "vit: the name '%s' says no size, as vit_small_patch16_224 does", name);
 }
 
 /* ---- positions on another grid ---- */
@@ -103,48 +116,52 @@ static void axis(double *r, int64_t from, int64_t to, const pc_vit_grid_opts *o)
 }
 
 /* y (to_h,to_w,d) = rows x columns^T for every number of a cell; t (to_h,from_w,d) between */
-static void blend(float *y, const float *x, double *t, const double *rows, const double *columns,
-                  const pc_vit_grid_opts *o, int64_t d) {
-  int64_t line = o->from_w * d;
-  for (int64_t i = 0; i < o->to_h; i++)
-    for (int64_t j = 0; j < o->from_h; j++) {
-      double w = rows[i * o->from_h + j];
+static void blend(float *y, const float *x, double *t, const double *rows, const double *columns, const int64_t from[2],
+                  const int64_t to[2], int64_t d) {
+  int64_t line = from[1] * d;
+  for (int64_t i = 0; i < to[0]; i++)
+    for (int64_t j = 0; j < from[0]; j++) {
+      double w = rows[i * from[0] + j];
       for (int64_t k = 0; k < line && w != 0; k++) t[i * line + k] += w * x[j * line + k];
     }
-  for (int64_t i = 0; i < o->to_h; i++)
-    for (int64_t j = 0; j < o->to_w; j++)
+  for (int64_t i = 0; i < to[0]; i++)
+    for (int64_t j = 0; j < to[1]; j++)
       for (int64_t c = 0; c < d; c++) {
         double sum = 0;
-        for (int64_t k = 0; k < o->from_w; k++) sum += columns[j * o->from_w + k] * t[i * line + k * d + c];
-        y[(i * o->to_w + j) * d + c] = (float)sum;
+        for (int64_t k = 0; k < from[1]; k++) sum += columns[j * from[1] + k] * t[i * line + k * d + c];
+        y[(i * to[1] + j) * d + c] = (float)sum;
       }
 }
 
-int pc_vit_positions(pc_tensor **out, pc_tensor *table, const pc_vit_grid_opts *o) {
+PC_OPTIONS_TABLE(pc_vit_grid_options, "positions", pc_vit_grid_opts, PC_VIT_GRID_OPTIONS);
+
+int pc_vit_positions(pc_tensor **out, pc_tensor *table, const int64_t from[2], const int64_t to[2],
+                     const pc_vit_grid_opts *o) {
   *out = NULL;
-  if (o->prefix < 0 || o->from_h < 1 || o->from_w < 1 || o->to_h < 1 || o->to_w < 1 || o->to_h > 4096 ||
-      o->to_w > 4096 || o->from_h > 4096 || o->from_w > 4096)
-    return pc_fail(PC_EARG, "positions: grids of %lld x %lld and %lld x %lld cells, %lld before them: 1 to 4096 a side",
-                   (long long)o->from_h, (long long)o->from_w, (long long)o->to_h, (long long)o->to_w,
-                   (long long)o->prefix);
-  if (table->ndim != 2 || table->dtype != PC_F32 || table->size[0] != o->prefix + o->from_h * o->from_w)
+  int rc = pc_options_check(&pc_vit_grid_options, "positions", o);
+  if (rc < 0) return rc;
+  if (from[0] < 1 || from[1] < 1 || to[0] < 1 || to[1] < 1 || to[0] > 4096 || to[1] > 4096 || from[0] > 4096 ||
+      from[1] > 4096)
+    return pc_fail(PC_EARG, "positions: grids of %lld x %lld and %lld x %lld cells: 1 to 4096 a side",
+                   (long long)from[0], (long long)from[1], (long long)to[0], (long long)to[1]);
+  if (table->ndim != 2 || table->dtype != PC_F32 || table->size[0] != o->prefix + from[0] * from[1])
     return pc_fail(PC_ESHAPE, "positions: an f32 table (%lld + %lld x %lld, width) is expected, got %s",
-                   (long long)o->prefix, (long long)o->from_h, (long long)o->from_w, pc_shape_str(table));
-  int64_t d = table->size[1], n = o->to_h * o->to_w, head = o->prefix * d;
+                   (long long)o->prefix, (long long)from[0], (long long)from[1], pc_shape_str(table));
+  int64_t d = table->size[1], n = to[0] * to[1], head = o->prefix * d;
   pc_tensor *x = NULL;
-  int rc = pc_contiguous(&x, table);
+  rc = pc_contiguous(&x, table);
   if (rc == PC_OK) rc = pc_tensor_empty(out, PC_F32, 2, (int64_t[]){o->prefix + n, d});
-  double *rows = pc_malloc(sizeof *rows * (size_t)(o->from_h * o->to_h)),
-         *columns = pc_malloc(sizeof *columns * (size_t)(o->from_w * o->to_w)),
-         *between = pc_calloc((size_t)(o->to_h * o->from_w * (d ? d : 1)), sizeof *between);
+  double *rows = pc_malloc(sizeof *rows * (size_t)(from[0] * to[0])),
+         *columns = pc_malloc(sizeof *columns * (size_t)(from[1] * to[1])),
+         *between = pc_calloc((size_t)(to[0] * from[1] * (d ? d : 1)), sizeof *between);
   if (rc == PC_OK && (!rows || !columns || !between)) rc = PC_ENOMEM;
-  if (rc == PC_OK && o->from_h == o->to_h && o->from_w == o->to_w) {
+  if (rc == PC_OK && from[0] == to[0] && from[1] == to[1]) {
     rc = pc_copy_into(*out, x);
   } else if (rc == PC_OK) {
-    axis(rows, o->from_h, o->to_h, o);
-    axis(columns, o->from_w, o->to_w, o);
+    axis(rows, from[0], to[0], o);
+    axis(columns, from[1], to[1], o);
     memcpy(pc_f32(*out), pc_f32(x), sizeof(float) * (size_t)head);
-    blend(pc_f32(*out) + head, pc_f32(x) + head, between, rows, columns, o, d);
+    blend(pc_f32(*out) + head, pc_f32(x) + head, between, rows, columns, from, to, d);
   }
   pc_free(rows);
   pc_free(columns);

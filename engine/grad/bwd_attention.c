@@ -7,6 +7,7 @@
 #include "grad/formula.h"
 #include "grad/ops_nn.h"
 #include "grad/ops_reduce.h"
+#include "tensor/fused/norm.h"
 
 #define BWD(name) void pc_bwd_##name(pc_scope *s, const pc_node *n, pc_tensor *const *g, pc_tensor **gin)
 #define IN(i)     pc_node_in(n, i)
@@ -73,7 +74,7 @@ BWD(attention) {
 void pc_slot_attention_composed(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin, pc_tensor **y) {
   pc_tensor *x = in[PC_SLOT_X], *k = in[PC_SLOT_K], *val = in[PC_SLOT_V], *c = nin > PC_SLOT_C ? in[PC_SLOT_C] : NULL,
             *bias = nin > PC_SLOT_BIAS ? in[PC_SLOT_BIAS] : NULL;
-  double eps = v[PC_SLOT_EPS].set ? v[PC_SLOT_EPS].d : 1e-5;
+  double eps = v[PC_SLOT_EPS].set ? v[PC_SLOT_EPS].d : PC_NORM_EPS;
   int64_t b = k->size[0], h = k->size[1], m = k->size[2], n = x->size[1];
   pc_tensor *g = v[PC_SLOT_NORM].i ? pc_layer_norm(s, x, NULL, NULL, 1, eps) : x;
   pc_tensor *scores = pc_matmul_t(s, g, pc_reshape(s, k, 3, (int64_t[]){b, h * m, k->size[3]}), 0, 1);

@@ -1,5 +1,6 @@
 /* bwd_nn.c: gradients of convolution and norms. */
 #include "grad/rows.h"
+#include "tensor/fused/norm.h"
 
 #include <string.h>
 
@@ -180,7 +181,7 @@ BWD(layer_norm_first) {
 /* B(a,b) = -r (t_a P(b) + t_b P(a) + <a,P(b)> h / n) */
 static void second_formula(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin, pc_tensor **y) {
   pc_tensor *a = in[0], *b = in[1], *x = in[2], *r;
-  double count = 1, eps = v[1].set ? v[1].d : 1e-5;
+  double count = 1, eps = v[1].set ? v[1].d : PC_NORM_EPS;
   pc_shape stat = {.ndim = x->ndim};
   for (int i = 0, inner = x->ndim - (v[0].set ? (int)v[0].i : 1); i < x->ndim; i++) {
     stat.size[i] = i < inner ? x->size[i] : 1;
@@ -220,7 +221,7 @@ BWD(group_norm) {
   for (int i = 1; i < xs->ndim - 1; i++) pixels *= xs->size[i];
   const int64_t cut[4] = {xs->size[0], pixels, groups, c / groups};
   const pc_shape stat = {.ndim = 4, .size = {xs->size[0], 1, groups, 1}};
-  double count = (double)(pixels * (c / groups)), eps = val[1].set ? val[1].d : 1e-5;
+  double count = (double)(pixels * (c / groups)), eps = val[1].set ? val[1].d : PC_NORM_EPS;
   pc_tensor *v = pc_reshape(s, w ? pc_mul(s, g[0], w) : g[0], 4, cut);
   pc_tensor *gx = normalised_grad(s, pc_reshape(s, x, 4, cut), v, &stat, count, eps, &h);
   if (pc_needs(n, 0)) gin[0] = back(s, n, 0, pc_reshape(s, gx, xs->ndim, xs->size));

@@ -3,6 +3,8 @@
 #include "grad/compose.h"
 #include "grad/formula.h"
 #include "grad/ops_nn.h"
+#include "grad/ops_pointwise.h"
+#include "tensor/fused/norm.h"
 
 enum { MAX_IN = PC_MLP_W + 2 * PC_MLP_MAX };
 
@@ -14,7 +16,13 @@ pc_tensor *pc_activation_op(pc_scope *s, pc_activation f, pc_tensor *x) {
                                   [PC_ACTIVATION_leaky_relu] = PC_OP_leaky_relu,
                                   [PC_ACTIVATION_tanh] = PC_OP_tanh,
                                   [PC_ACTIVATION_sigmoid] = PC_OP_sigmoid};
-  return f == PC_ACTIVATION_none ? x : pc_op1(s, ops[f], x);
+  switch (f) {
+    case PC_ACTIVATION_none: return x;
+    case PC_ACTIVATION_gelu_tanh: return pc_gelu_tanh(s, x);
+    case PC_ACTIVATION_quick_gelu: /* x sigmoid(c x) = silu(c x) / c */
+      return pc_mul_scalar(s, pc_op1(s, PC_OP_silu, pc_mul_scalar(s, x, 1.702)), 1 / 1.702);
+    default: return pc_op1(s, ops[f], x);
+  }
 }
 
 static int inputs(pc_tensor **in, pc_tensor *x, const pc_mlp_form *f) {
@@ -42,12 +50,9 @@ pc_tensor *pc_mlp_run(pc_scope *s, pc_tensor *x, const pc_mlp_form *f) {
     keep |= wants;
     weights |= wants && i >= PC_MLP_W;
   }
-  const pc_val v[PC_MLP_VALUES] = {PC_VI(f->act),
-                                   PC_VI(f->last_act),
-                                   PC_VI(f->residual),
-                                   PC_VI(f->norm != 0),
-                                   PC_VD(f->eps > 0 ? f->eps : 1e-5),
-                                   PC_VI(keep && !f->recompute ? weights ? 1 : 2 : 0)};
+  const pc_val v[PC_MLP_VALUES] = {PC_VI(f->act),      PC_VI(f->last_act),
+                                   PC_VI(f->residual), PC_VI(f->norm != 0),
+                                   PC_VD(f->eps),      PC_VI(keep && !f->recompute ? weights ? 1 : 2 : 0)};
   if (pc_note(s, pc_apply(PC_OP_mlp, out, in, nin, v, PC_MLP_VALUES)) < 0) return NULL;
   pc_tensor_release(out[1]);
   return pc_own(s, out[0]);
@@ -73,7 +78,7 @@ static void formula(pc_scope *s, const pc_val *v, pc_tensor *const *in, int nin,
                    .norm = v[PC_MLP_NORM].i != 0,
                    .norm_weight = in[PC_MLP_GAMMA],
                    .norm_bias = in[PC_MLP_BETA],
-                   .eps = v[PC_MLP_EPS].set ? v[PC_MLP_EPS].d : 1e-5,
+                   .eps = v[PC_MLP_EPS].set ? v[PC_MLP_EPS].d : PC_NORM_EPS,
                    .act = (pc_activation)v[PC_MLP_ACT].i,
                    .last_act = v[PC_MLP_LAST_ACT].i != 0,
                    .residual = v[PC_MLP_RESIDUAL].i != 0};

@@ -30,12 +30,12 @@ pc_tensor *pc_conv2d_weight(pc_scope *s, pc_tensor *x, pc_tensor *gy, int64_t kh
 }
 
 pc_tensor *pc_layer_norm(pc_scope *s, pc_tensor *x, pc_tensor *weight, pc_tensor *bias, int dims, double eps) {
-  const pc_val v[2] = {PC_VI(dims), PC_VD(eps > 0 ? eps : 1e-5)};
+  const pc_val v[2] = {PC_VI(dims), PC_VD(eps)};
   return pc_op(s, PC_OP_layer_norm, 3, (pc_tensor *[]){x, weight, bias}, 2, v, 6);
 }
 
 pc_tensor *pc_group_norm(pc_scope *s, pc_tensor *x, int groups, pc_tensor *weight, pc_tensor *bias, double eps) {
-  const pc_val v[2] = {PC_VI(groups), PC_VD(eps > 0 ? eps : 1e-5)};
+  const pc_val v[2] = {PC_VI(groups), PC_VD(eps)};
   return pc_op(s, PC_OP_group_norm, 3, (pc_tensor *[]){x, weight, bias}, 2, v, 6);
 }
 
@@ -62,7 +62,7 @@ pc_tensor *pc_slot_attention(pc_scope *s, pc_tensor *x, pc_tensor *k, pc_tensor 
                              pc_tensor **w) {
   static const pc_slot_form bare;
   if (!f) f = &bare;
-  const pc_val val[PC_SLOT_VALUES] = {PC_VI(f->norm != 0), PC_VD(f->eps > 0 ? f->eps : 1e-5), PC_VI(f->residual != 0)};
+  const pc_val val[PC_SLOT_VALUES] = {PC_VI(f->norm != 0), PC_VD(f->eps), PC_VI(f->residual != 0)};
   pc_tensor *in[PC_SLOT_INPUTS] = {x, k, v, f->c, f->bias};
   if (s->rc == PC_OK && x && k && v && pc_higher_order()) {
     pc_tensor *y[2];

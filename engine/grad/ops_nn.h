@@ -7,6 +7,7 @@
 #include "grad/op.h"
 #include "tensor/pointwise/act.h"
 #include "tensor/fused/mlp.h"
+#include "tensor/fused/norm.h"
 #include "tensor/fused/qkv.h"
 #include "tensor/fused/slot_attention.h"
 
@@ -25,7 +26,7 @@ pc_tensor *pc_composite(pc_scope *s, pc_tensor *x, int sigmoid, pc_tensor **mask
 /* Gradient (O,kh,kw,I/groups) of the weight of a convolution of x whose output has gradient gy. */
 pc_tensor *pc_conv2d_weight(pc_scope *s, pc_tensor *x, pc_tensor *gy, int64_t kh, int64_t kw, const pc_conv_opts *o);
 
-/* Over the last `dims` dimensions; weight and bias may be NULL. eps 0 stands for 1e-5. */
+/* Over the last `dims` dimensions; weight and bias may be NULL. eps: PC_NORM_EPS, or another. */
 pc_tensor *pc_layer_norm(pc_scope *s, pc_tensor *x, pc_tensor *weight, pc_tensor *bias, int dims, double eps);
 pc_tensor *pc_group_norm(pc_scope *s, pc_tensor *x, int groups, pc_tensor *weight, pc_tensor *bias, double eps);
 
@@ -36,7 +37,7 @@ pc_tensor *pc_attention(pc_scope *s, pc_tensor *q, pc_tensor *k, pc_tensor *v, i
 typedef struct pc_slot_form {
   pc_tensor *c, *bias; /* (B,H,M), (Dv), or NULL */
   int norm, residual;
-  double eps; /* 0: 1e-5 */
+  double eps; /* of norm */
 } pc_slot_form;
 /* f may be NULL: none of it. */
 pc_tensor *pc_slot_attention(pc_scope *s, pc_tensor *x, pc_tensor *k, pc_tensor *v, const pc_slot_form *f,
@@ -51,7 +52,7 @@ typedef struct pc_mlp_form {
   pc_tensor *bias[PC_MLP_MAX];        /* (out), or NULL */
   int norm;                           /* layer norm of x first */
   pc_tensor *norm_weight, *norm_bias; /* or NULL */
-  double eps;                         /* 0: 1e-5 */
+  double eps;                         /* of norm */
   pc_activation act;                  /* between layers */
   int last_act;                       /* and after the last */
   int residual;                       /* y += x */
@@ -66,9 +67,10 @@ typedef struct pc_qkv_form {
   pc_tensor *weight[PC_QKV], *bias[PC_QKV]; /* (out,in); (out), or NULL */
   int norm;                                 /* layer norm of x first */
   pc_tensor *norm_weight, *norm_bias;       /* or NULL */
-  double eps;                               /* 0: 1e-5 */
+  double eps;                               /* of norm */
 } pc_qkv_form;
 void pc_qkv_run(pc_scope *s, pc_tensor *x, const pc_qkv_form *f, pc_tensor **y);
+/* f by ops, whichever it is. */
 pc_tensor *pc_activation_op(pc_scope *s, pc_activation f, pc_tensor *x);
 
 #endif

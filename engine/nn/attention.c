@@ -5,6 +5,7 @@
 #include "grad/ops_nn.h"
 #include "grad/ops_pointwise.h"
 #include "grad/ops_shape.h"
+#include "nn/build.h"
 #include "nn/fuse.h"
 
 typedef struct attention_self {
@@ -155,31 +156,27 @@ static const pc_module_class attention_class = {
     NULL,
     "x (B,N,width)[, context (B,M,width_kv)] -> (B,N,width), weights (B,heads,N,M)"};
 
-int pc_nn_attention(pc_module **out, int64_t width_q, int64_t width_kv, int64_t heads, const pc_attention_opts *opts) {
-  pc_attention_opts o = opts ? *opts : (pc_attention_opts){0};
-  static const char *const names[] = {"q", "k", "v", "o"};
-  int64_t inner = o.inner ? o.inner : width_kv;
+PC_OPTIONS_TABLE(pc_attention_options, "attention", pc_attention_opts, PC_ATTENTION_OPTIONS);
+
+int pc_nn_attention(pc_module **out, int64_t width, int64_t heads, const pc_attention_opts *o) {
+  pc_build b;
   *out = NULL;
+  if (!o) o = pc_attention_options.defaults;
+  int rc = pc_options_check(&pc_attention_options, "attention", o);
+  if (rc < 0) return rc;
+  int64_t context = pc_int64_or(o->context, width), inner = pc_int64_or(o->inner, context);
   if (heads < 1 || inner % heads)
     return pc_fail(PC_EARG, "attention: %lld heads do not divide the inner width %lld", (long long)heads,
                    (long long)inner);
-  int rc = pc_module_new(out, &attention_class, sizeof(attention_self));
-  if (rc < 0) return rc;
-  attention_self *a = (*out)->self;
+  pc_module *(*const add)(pc_build *, const char *, int64_t, int64_t) = o->bias ? pc_build_linear : pc_build_matrix;
+  attention_self *a = pc_build_begin(&b, &attention_class, sizeof *a);
+  if (!a) return pc_build_end(&b, out);
   a->heads = heads;
-  const int64_t shape[4][2] = {{width_q, inner}, {width_kv, inner}, {width_kv, inner}, {inner, width_q}};
-  pc_module **slot[4] = {&a->q, &a->k, &a->v, &a->o};
-  for (int i = 0; i < 4 && rc == PC_OK; i++) {
-    pc_module *part = NULL;
-    rc = pc_nn_linear(&part, shape[i][0], shape[i][1], &(pc_linear_opts){.no_bias = i < 3 && !o.qkv_bias});
-    *slot[i] = part;
-    rc = pc_module_adopt(*out, names[i], rc, part);
-  }
-  if (rc < 0) {
-    pc_module_release(*out);
-    *out = NULL;
-  }
-  return rc;
+  a->q = add(&b, "q", width, inner);
+  a->k = add(&b, "k", context, inner);
+  a->v = add(&b, "v", context, inner);
+  a->o = pc_build_linear(&b, "o", inner, width);
+  return pc_build_end(&b, out);
 }
 
 /* ---- block ---- */
@@ -211,42 +208,25 @@ static void fwd_block(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, 
 static const pc_module_class block_class = {
     "block", 1, 2, 2, fwd_block, NULL, "pre-norm Transformer block: x (B,N,width)[, context] -> x, weights"};
 
-static int add_part(pc_module *m, const char *name, int rc, pc_module *part, pc_module **slot) {
-  *slot = part;
-  return pc_module_adopt(m, name, rc, part);
-}
+PC_OPTIONS_TABLE(pc_block_options, "block", pc_block_opts, PC_BLOCK_OPTIONS);
 
-static int add_norm(pc_module *m, const char *name, int64_t width, pc_module **slot) {
-  pc_module *part = NULL;
-  int rc = pc_nn_layer_norm(&part, width, 0, 0);
-  return add_part(m, name, rc, part, slot);
-}
-
-int pc_nn_block(pc_module **out, int64_t width, int64_t heads, const pc_block_opts *opts) {
-  pc_block_opts o = opts ? *opts : (pc_block_opts){0};
-  pc_module *part = NULL;
-  int rc = pc_module_new(out, &block_class, sizeof(block_self));
-  if (rc < 0) return rc;
-  block_self *b = (*out)->self;
-  b->recompute = o.recompute;
-  if (o.width_kv) {
-    rc = add_norm(*out, "norm_cross", width, &b->norm_cross);
-    if (rc == PC_OK)
-      rc = pc_nn_attention(&part, width, o.width_kv, heads,
-                           &(pc_attention_opts){.inner = o.inner, .qkv_bias = o.qkv_bias});
-    if (rc == PC_OK) rc = add_part(*out, "cross", rc, part, &b->cross);
+int pc_nn_block(pc_module **out, int64_t width, int64_t heads, const pc_block_opts *o) {
+  pc_build build, *b = &build;
+  *out = NULL;
+  if (!o) o = pc_block_options.defaults;
+  int rc = pc_options_check(&pc_block_options, "block", o);
+  block_self *m = rc < 0 ? NULL : pc_build_begin(b, &block_class, sizeof *m);
+  if (!m) return rc < 0 ? rc : pc_build_end(b, out);
+  m->recompute = o->recompute;
+  if (o->context.given) {
+    m->norm_cross = pc_build_norm(b, "norm_cross", width, PC_NORM_EPS);
+    m->cross = pc_build_attention(b, "cross", width, heads, &(pc_attention_opts){o->context, o->inner, o->bias});
   }
-  if (rc == PC_OK && (o.self_attention || !o.width_kv)) {
-    rc = add_norm(*out, "norm_self", width, &b->norm_self);
-    if (rc == PC_OK) rc = pc_nn_attention(&part, width, width, heads, &(pc_attention_opts){.qkv_bias = o.qkv_bias});
-    if (rc == PC_OK) rc = add_part(*out, "self", rc, part, &b->self);
+  if (o->self_attention || !o->context.given) {
+    m->norm_self = pc_build_norm(b, "norm_self", width, PC_NORM_EPS);
+    m->self = pc_build_attention(b, "self", width, heads, &(pc_attention_opts){.bias = o->bias});
   }
-  if (rc == PC_OK) rc = add_norm(*out, "norm_ff", width, &b->norm_ff);
-  if (rc == PC_OK) rc = pc_nn_mlp(&part, 3, (int64_t[]){width, o.ff ? o.ff : 4 * width, width}, PC_NN_GELU);
-  if (rc == PC_OK) rc = add_part(*out, "ff", rc, part, &b->ff);
-  if (rc < 0) {
-    pc_module_release(*out);
-    *out = NULL;
-  }
-  return rc;
+  m->norm_ff = pc_build_norm(b, "norm_ff", width, PC_NORM_EPS);
+  m->ff = pc_build_mlp(b, "ff", 3, (int64_t[]){width, pc_int64_or(o->ff, 4 * width), width}, PC_ACTIVATION_gelu);
+  return pc_build_end(b, out);
 }

@@ -32,7 +32,7 @@ static int gather(pc_mlp_form *f, pc_module *const *parts, int n) {
     f->weight[f->n] = m->params[0].t;
     f->bias[f->n++] = m->nparams > 1 ? m->params[1].t : NULL;
     int act = i < n ? pc_activation_of(parts[i]) : -1;
-    f->last_act = act > PC_ACTIVATION_none && (f->n == 1 || act == (int)f->act);
+    f->last_act = act > PC_ACTIVATION_none && act < PC_ACTIVATION_KERNELS && (f->n == 1 || act == (int)f->act);
     if (!f->last_act) {
       if (f->act == PC_ACTIVATION_none) continue;
       break;

@@ -5,29 +5,6 @@
 #include "base/alloc.h"
 #include "nn/module.h"
 
-static const struct {
-  const char *name;
-  pc_init kind;
-} names[] = {{"zeros", PC_INIT_ZEROS},
-             {"ones", PC_INIT_ONES},
-             {"normal", PC_INIT_NORMAL},
-             {"uniform", PC_INIT_UNIFORM},
-             {"fan_in", PC_INIT_FAN_IN},
-             {"xavier_uniform", PC_INIT_XAVIER_UNIFORM},
-             {"xavier_normal", PC_INIT_XAVIER_NORMAL},
-             {"kaiming_uniform", PC_INIT_KAIMING_UNIFORM},
-             {"kaiming_normal", PC_INIT_KAIMING_NORMAL},
-             {"orthogonal", PC_INIT_ORTHOGONAL}};
-
-int pc_init_parse(pc_init *out, const char *name) {
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (!strcmp(names[i].name, name)) return *out = names[i].kind, PC_OK;
-  return pc_fail(PC_EARG,
-                 "init: unknown '%s': known are zeros, ones, normal, uniform, fan_in, xavier_uniform, xavier_normal, "
-                 "kaiming_uniform, kaiming_normal, orthogonal",
-                 name);
-}
-
 /* Rows orthonormal (or columns, when there are more rows), times gain: modified Gram-Schmidt on
  * a normal matrix, in double. Saxe et al. 2014. */
 static int orthogonal(double *x, int64_t n, double gain, int64_t rows, pc_rng *g) {
@@ -66,7 +43,7 @@ int pc_init_fill(pc_tensor *t, pc_init kind, double gain, int64_t fan_in, int64_
     case PC_INIT_XAVIER_NORMAL: normal = 1, sd = gain * sqrt(2 / (fi + fo)); break;
     case PC_INIT_KAIMING_UNIFORM: b = gain * sqrt(3 / fi); break;
     case PC_INIT_KAIMING_NORMAL: normal = 1, sd = gain / sqrt(fi); break;
-    case PC_INIT_ORTHOGONAL: break;
+    default: break; /* orthogonal */
   }
   double *x = pc_malloc(sizeof *x * (size_t)(n ? n : 1));
   if (!x) return PC_ENOMEM;

@@ -1,73 +1,39 @@
 #include "nn/layers.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "base/alloc.h"
 #include "grad/ops_linalg.h"
 #include "grad/ops_nn.h"
 #include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
+#include "nn/build.h"
 #include "nn/fuse.h"
 
 /* ---- activations ---- */
 
-static const char *const act_names[] = {"none", "relu", "gelu", "silu", "elu", "leaky_relu", "tanh", "sigmoid"};
-
-int pc_nn_act_parse(pc_nn_act *out, const char *name) {
-  for (size_t i = 0; i < sizeof act_names / sizeof *act_names; i++)
-    if (!strcmp(name, act_names[i])) return *out = (pc_nn_act)i, PC_OK;
-  return pc_fail(PC_EARG, "activation: unknown '%s': known are none, relu, gelu, silu, elu, leaky_relu, tanh, sigmoid",
-                 name);
-}
-
-pc_tensor *pc_activate(pc_scope *s, pc_nn_act act, pc_tensor *x) {
-  switch (act) {
-    case PC_NN_NONE: return x;
-    case PC_NN_RELU: return pc_op1(s, PC_OP_relu, x);
-    case PC_NN_GELU: return pc_op1(s, PC_OP_gelu, x);
-    case PC_NN_SILU: return pc_op1(s, PC_OP_silu, x);
-    case PC_NN_ELU: return pc_op1(s, PC_OP_elu, x);
-    case PC_NN_LEAKY_RELU: return pc_op1(s, PC_OP_leaky_relu, x);
-    case PC_NN_TANH: return pc_op1(s, PC_OP_tanh, x);
-    case PC_NN_SIGMOID: return pc_op1(s, PC_OP_sigmoid, x);
-  }
-  return x;
-}
-
 static void fwd_activation(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
-  out[0] = pc_activate(s, *(pc_nn_act *)m->self, in[0]);
+  out[0] = pc_activation_op(s, *(pc_activation *)m->self, in[0]);
 }
 
-static const pc_module_class act_classes[] = {{"identity", 1, 1, 1, fwd_activation, NULL, "x -> x"},
-                                              {"relu", 1, 1, 1, fwd_activation, NULL, "x -> max(x,0)"},
-                                              {"gelu", 1, 1, 1, fwd_activation, NULL, "x -> x Phi(x)"},
-                                              {"silu", 1, 1, 1, fwd_activation, NULL, "x -> x sigmoid(x)"},
-                                              {"elu", 1, 1, 1, fwd_activation, NULL, "x -> x or e^x-1"},
-                                              {"leaky_relu", 1, 1, 1, fwd_activation, NULL, "x -> x or x/100"},
-                                              {"tanh", 1, 1, 1, fwd_activation, NULL, "x -> tanh x"},
-                                              {"sigmoid", 1, 1, 1, fwd_activation, NULL, "x -> 1/(1+e^-x)"}};
+static const pc_module_class act_classes[] = {
+#define X(name) {#name, 1, 1, 1, fwd_activation, NULL, "x -> " #name "(x)"},
+    {"identity", 1, 1, 1, fwd_activation, NULL, "x -> x"}, PC_ACTIVATION_SOME(X) PC_ACTIVATION_OPS(X)
+#undef X
+};
 
 int pc_activation_of(const pc_module *m) {
-  for (int i = PC_NN_NONE; i <= PC_NN_SIGMOID; i++)
-    if (m->cls == &act_classes[i]) return i; /* both enums count alike */
+  for (int i = 0; i < PC_ACTIVATION_COUNT; i++)
+    if (m->cls == &act_classes[i]) return i;
   return -1;
 }
 
-int pc_nn_activation(pc_module **out, pc_nn_act act) {
-  int rc = pc_module_new(out, &act_classes[act], sizeof act);
-  if (rc == PC_OK) *(pc_nn_act *)(*out)->self = act;
-  return rc;
-}
+PC_OPTIONS_TABLE(pc_activation_options, "activation", pc_activation_opts, PC_ACTIVATION_OPTIONS);
 
-/* ---- finishing a constructor ---- */
-
-static int finish(pc_module **out, int rc) {
-  if (rc < 0) {
-    pc_module_release(*out);
-    *out = NULL;
-  }
+int pc_nn_activation(pc_module **out, pc_activation act) {
+  *out = NULL;
+  int rc = pc_options_check(&pc_activation_options, "activation", &(pc_activation_opts){act});
+  if (rc == PC_OK) rc = pc_module_new(out, &act_classes[act], sizeof act);
+  if (rc == PC_OK) *(pc_activation *)(*out)->self = act;
   return rc;
 }
 
@@ -83,19 +49,22 @@ static void fwd_linear(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin,
 
 const pc_module_class pc_linear_class = {"linear", 1, 1, 1, fwd_linear, NULL, "(..., in) -> (..., out): x W^T + b"};
 
-int pc_nn_linear(pc_module **out, int64_t in, int64_t features, const pc_linear_opts *opts) {
-  pc_linear_opts o = opts ? *opts : (pc_linear_opts){0};
+PC_OPTIONS_TABLE(pc_linear_options, "linear", pc_linear_opts, PC_LINEAR_OPTIONS);
+PC_OPTIONS_TABLE(pc_init_options, "init", pc_init_opts, PC_INIT_OPTIONS);
+
+int pc_nn_linear(pc_module **out, int64_t in, int64_t features, const pc_linear_opts *o) {
+  pc_build b;
   int rc = check_width("linear", "in", in);
   *out = NULL;
+  if (!o) o = pc_linear_options.defaults;
   if (rc == PC_OK) rc = check_width("linear", "out", features);
-  if (rc < 0 || (rc = pc_module_new(out, &pc_linear_class, 0)) < 0) return rc;
-  pc_init init = o.zeros ? PC_INIT_ZEROS : o.init ? o.init : PC_INIT_FAN_IN;
-  double gain = o.gain > 0 ? o.gain : 1;
-  rc = pc_module_param(*out, "weight", 2, (int64_t[]){features, in}, init, gain, in, features);
-  if (rc == PC_OK && !o.no_bias)
-    rc = pc_module_param(*out, "bias", 1, &features, init == PC_INIT_FAN_IN ? PC_INIT_FAN_IN : PC_INIT_ZEROS, 1, in,
-                         features);
-  return finish(out, rc);
+  if (rc == PC_OK) rc = pc_options_check(&pc_linear_options, "linear", o);
+  if (rc < 0) return rc;
+  const pc_init init = (pc_init)o->init, bias = init == PC_INIT_FAN_IN ? PC_INIT_FAN_IN : PC_INIT_ZEROS;
+  pc_build_begin(&b, &pc_linear_class, 0);
+  pc_build_param(&b, "weight", 2, (int64_t[]){features, in}, init, o->gain, in, features);
+  if (o->bias) pc_build_param(&b, "bias", 1, &features, bias, 1, in, features);
+  return pc_build_end(&b, out);
 }
 
 /* ---- convolutions ---- */
@@ -125,26 +94,29 @@ pc_tensor *pc_nn_convolve(pc_scope *s, pc_module *m, pc_tensor *x, int relu) {
                                                                    m->nparams > 1 ? m->params[1].t : NULL, &o);
 }
 
+PC_OPTIONS_TABLE(pc_conv_options, "conv2d", pc_nn_conv_opts, PC_CONV_OPTIONS);
+PC_OPTIONS_TABLE(pc_conv_transpose_options, "conv_transpose2d", pc_nn_conv_opts, PC_CONV_TRANSPOSE_OPTIONS);
+
 static int new_conv(pc_module **out, const pc_module_class *cls, int64_t in, int64_t channels, int64_t kernel,
-                    const pc_nn_conv_opts *opts, int transposed) {
-  pc_nn_conv_opts o = opts ? *opts : (pc_nn_conv_opts){0};
+                    const pc_nn_conv_opts *o, int transposed) {
+  const pc_options *table = transposed ? &pc_conv_transpose_options : &pc_conv_options;
+  pc_build b;
   *out = NULL;
-  if (!o.stride) o.stride = 1;
-  if (!o.dilation) o.dilation = 1;
-  if (!o.groups) o.groups = 1;
-  if (in < 1 || channels < 1 || kernel < 1 || o.groups < 1 || in % o.groups || channels % o.groups)
-    return pc_fail(PC_EARG,
-                   "%s: in %lld, out %lld, kernel %lld, groups %lld: all at least 1, groups must divide in and out",
-                   cls->name, (long long)in, (long long)channels, (long long)kernel, (long long)o.groups);
-  int rc = pc_module_new(out, cls, sizeof o);
+  if (!o) o = table->defaults;
+  int rc = pc_options_check(table, cls->name, o);
   if (rc < 0) return rc;
-  *(pc_nn_conv_opts *)(*out)->self = o;
-  int64_t first = transposed ? in : channels, last = (transposed ? channels : in) / o.groups,
-          fan = last * kernel * kernel;
-  if (transposed) fan = channels / o.groups * kernel * kernel; /* as PyTorch counts it */
-  rc = pc_module_param(*out, "weight", 4, (int64_t[]){first, kernel, kernel, last}, PC_INIT_FAN_IN, 1, fan, 0);
-  if (rc == PC_OK && !o.no_bias) rc = pc_module_param(*out, "bias", 1, &channels, PC_INIT_FAN_IN, 1, fan, 0);
-  return finish(out, rc);
+  if (in < 1 || channels < 1 || kernel < 1 || in % o->groups || channels % o->groups)
+    return pc_fail(PC_EARG,
+                   "%s: in %lld, out %lld, kernel %lld, groups %d: all at least 1, groups must divide in and out",
+                   cls->name, (long long)in, (long long)channels, (long long)kernel, o->groups);
+  int64_t first = transposed ? in : channels, last = (transposed ? channels : in) / o->groups;
+  int64_t fan = channels / o->groups * kernel * kernel; /* as PyTorch counts it, transposed */
+  if (!transposed) fan = last * kernel * kernel;
+  pc_nn_conv_opts *kept = pc_build_begin(&b, cls, sizeof *kept);
+  if (kept) *kept = *o;
+  pc_build_param(&b, "weight", 4, (int64_t[]){first, kernel, kernel, last}, PC_INIT_FAN_IN, 1, fan, 0);
+  if (o->bias) pc_build_param(&b, "bias", 1, &channels, PC_INIT_FAN_IN, 1, fan, 0);
+  return pc_build_end(&b, out);
 }
 
 int pc_nn_conv2d(pc_module **out, int64_t in, int64_t channels, int64_t kernel, const pc_nn_conv_opts *o) {
@@ -180,29 +152,40 @@ const pc_module_class pc_layer_norm_class = {
 static const pc_module_class group_norm_class = {
     "group_norm", 1, 1, 1, fwd_group_norm, NULL, "(B,...,C): normalised over each group of channels"};
 
+PC_OPTIONS_TABLE(pc_layer_norm_options, "layer_norm", pc_layer_norm_opts, PC_LAYER_NORM_OPTIONS);
+PC_OPTIONS_TABLE(pc_group_norm_options, "group_norm", pc_group_norm_opts, PC_GROUP_NORM_OPTIONS);
+
 static int new_norm(pc_module **out, const pc_module_class *cls, int64_t groups, int64_t width, double eps,
-                    int no_affine) {
+                    int affine) {
+  pc_build b;
   int rc = check_width(cls->name, "width", width);
   *out = NULL;
-  if (rc < 0 || (rc = pc_module_new(out, cls, sizeof(norm_self))) < 0) return rc;
-  *(norm_self *)(*out)->self = (norm_self){groups, eps > 0 ? eps : 1e-5};
-  if (!no_affine) {
-    rc = pc_module_param(*out, "weight", 1, &width, PC_INIT_ONES, 1, 0, 0);
-    if (rc == PC_OK) rc = pc_module_param(*out, "bias", 1, &width, PC_INIT_ZEROS, 1, 0, 0);
+  if (rc < 0) return rc;
+  norm_self *self = pc_build_begin(&b, cls, sizeof *self);
+  if (self) *self = (norm_self){groups, eps};
+  if (affine) {
+    pc_build_param(&b, "weight", 1, &width, PC_INIT_ONES, 1, 0, 0);
+    pc_build_param(&b, "bias", 1, &width, PC_INIT_ZEROS, 1, 0, 0);
   }
-  return finish(out, rc);
+  return pc_build_end(&b, out);
 }
 
-int pc_nn_layer_norm(pc_module **out, int64_t width, double eps, int no_affine) {
-  return new_norm(out, &pc_layer_norm_class, 0, width, eps, no_affine);
-}
-
-int pc_nn_group_norm(pc_module **out, int64_t groups, int64_t channels, double eps) {
+int pc_nn_layer_norm(pc_module **out, int64_t width, const pc_layer_norm_opts *o) {
   *out = NULL;
+  if (!o) o = pc_layer_norm_options.defaults;
+  int rc = pc_options_check(&pc_layer_norm_options, "layer_norm", o);
+  return rc < 0 ? rc : new_norm(out, &pc_layer_norm_class, 0, width, o->eps, o->affine);
+}
+
+int pc_nn_group_norm(pc_module **out, int64_t groups, int64_t channels, const pc_group_norm_opts *o) {
+  *out = NULL;
+  if (!o) o = pc_group_norm_options.defaults;
+  int rc = pc_options_check(&pc_group_norm_options, "group_norm", o);
+  if (rc < 0) return rc;
   if (groups < 1 || channels % groups)
     return pc_fail(PC_EARG, "group_norm: %lld groups do not divide %lld channels", (long long)groups,
                    (long long)channels);
-  return new_norm(out, &group_norm_class, groups, channels, eps, 0);
+  return new_norm(out, &group_norm_class, groups, channels, o->eps, 1);
 }
 
 /* ---- dropout, flatten ---- */
@@ -216,11 +199,14 @@ static void fwd_dropout(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin
 static const pc_module_class dropout_class = {
     "dropout", 1, 1, 1, fwd_dropout, NULL, "zeroes with probability p while training, scales by 1/(1-p)"};
 
-int pc_nn_dropout(pc_module **out, double p) {
+PC_OPTIONS_TABLE(pc_dropout_options, "dropout", pc_dropout_opts, PC_DROPOUT_OPTIONS);
+
+int pc_nn_dropout(pc_module **out, const pc_dropout_opts *o) {
   *out = NULL;
-  if (!(p >= 0 && p < 1)) return pc_fail(PC_EARG, "dropout: p must be in [0,1), not %g", p);
-  int rc = pc_module_new(out, &dropout_class, sizeof p);
-  if (rc == PC_OK) *(double *)(*out)->self = p;
+  if (!o) o = pc_dropout_options.defaults;
+  int rc = pc_options_check(&pc_dropout_options, "dropout", o);
+  if (rc == PC_OK) rc = pc_module_new(out, &dropout_class, sizeof o->p);
+  if (rc == PC_OK) *(double *)(*out)->self = o->p;
   return rc;
 }
 
@@ -254,31 +240,25 @@ static void fwd_sequential(pc_scope *s, pc_module *m, pc_tensor *const *in, int 
 static const pc_module_class sequential_class = {"sequential", 1, 1, 1, fwd_sequential, NULL, "its children in a row"};
 static const pc_module_class mlp_class = {"mlp", 1, 1, 1, fwd_sequential, NULL, "(..., first) -> (..., last)"};
 
-static int append(pc_module *m, int rc, pc_module *child) {
-  char name[24];
-  snprintf(name, sizeof name, "%d", m->nkids + 1);
-  return pc_module_adopt(m, name, rc, child);
-}
-
 int pc_nn_sequential(pc_module **out, int n, pc_module *const *parts) {
-  int rc = pc_module_new(out, &sequential_class, 0);
-  for (int i = 0; i < n && rc == PC_OK; i++) rc = append(*out, PC_OK, pc_module_retain(parts[i]));
-  return finish(out, rc);
+  pc_build b;
+  pc_build_begin(&b, &sequential_class, 0);
+  for (int i = 0; i < n; i++) pc_build_child(&b, NULL, PC_OK, &(pc_module *){pc_module_retain(parts[i])});
+  return pc_build_end(&b, out);
 }
 
-int pc_nn_mlp(pc_module **out, int n, const int64_t *widths, pc_nn_act act) {
+PC_OPTIONS_TABLE(pc_mlp_options, "mlp", pc_mlp_opts, PC_MLP_OPTIONS);
+
+int pc_nn_mlp(pc_module **out, int n, const int64_t *widths, pc_activation act) {
+  pc_build b;
   *out = NULL;
   if (n < 2) return pc_fail(PC_EARG, "mlp: needs at least two widths, in and out");
-  int rc = pc_module_new(out, &mlp_class, 0);
-  for (int i = 0; i + 1 < n && rc == PC_OK; i++) {
-    pc_module *part = NULL;
-    rc = pc_nn_linear(&part, widths[i], widths[i + 1], NULL);
-    rc = append(*out, rc, part);
-    if (rc == PC_OK && i + 2 < n) {
-      part = NULL;
-      rc = pc_nn_activation(&part, act);
-      rc = append(*out, rc, part);
-    }
+  int rc = pc_options_check(&pc_mlp_options, "mlp", &(pc_mlp_opts){act});
+  if (rc < 0) return rc;
+  pc_build_begin(&b, &mlp_class, 0);
+  for (int i = 0; i + 1 < n; i++) {
+    pc_build_linear(&b, NULL, widths[i], widths[i + 1]);
+    if (i + 2 < n) pc_build_activation(&b, NULL, act);
   }
-  return finish(out, rc);
+  return pc_build_end(&b, out);
 }

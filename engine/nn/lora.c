@@ -63,15 +63,17 @@ static int walk(pc_module *m, const char *which, int64_t rank, double alpha, int
   return rc;
 }
 
-int pc_lora_add(pc_module *m, const char *which, int64_t rank, double alpha) {
-  int found = 0;
-  if (rank < 1) return pc_fail(PC_EARG, "lora: rank %lld: at least 1", (long long)rank);
-  if (!*which || strspn(which, "qkvo") != strlen(which))
-    return pc_fail(PC_EARG, "lora: on '%s': letters of q, k, v, o are expected, as in \"qv\"", which);
-  int rc = walk(m, which, 0, 0, &found);
+PC_OPTIONS_TABLE(pc_lora_options, "lora", pc_lora_opts, PC_LORA_OPTIONS);
+
+int pc_lora_add(pc_module *m, const pc_lora_opts *o) {
+  int found = 0, rc = pc_options_check(&pc_lora_options, "lora", o);
+  if (rc < 0) return rc;
+  if (strspn(o->on, "qkvo") != strlen(o->on))
+    return pc_fail(PC_EARG, "lora: on '%s': letters of q, k, v, o are expected, as in \"qv\"", o->on);
+  rc = walk(m, o->on, 0, 0, &found);
   if (rc == PC_OK && !found) rc = pc_fail(PC_EARG, "lora: %s has no attention to adapt", m->cls->name);
   if (rc == PC_OK) rc = pc_module_fix(m, 1);
-  return rc < 0 ? rc : walk(m, which, rank, alpha, &found);
+  return rc < 0 ? rc : walk(m, o->on, o->rank, pc_num_or(o->alpha, (double)o->rank), &found);
 }
 
 static int merge_one(pc_module *m) {

@@ -6,12 +6,10 @@
 #include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
 
-int pc_reduction_parse(pc_reduction *out, const char *name) {
-  static const char *const names[] = {"mean", "sum", "batch_mean"};
-  for (int i = 0; i < 3; i++)
-    if (!strcmp(name, names[i])) return *out = (pc_reduction)i, PC_OK;
-  return pc_fail(PC_EARG, "reduction: unknown '%s': known are mean, sum, batch_mean", name);
-}
+PC_OPTIONS_TABLE(pc_loss_options, "loss", pc_loss_opts, PC_LOSS_OPTIONS);
+PC_OPTIONS_TABLE(pc_kl_options, "kl", pc_loss_opts, PC_KL_OPTIONS);
+PC_OPTIONS_TABLE(pc_cross_entropy_options, "cross_entropy", pc_cross_entropy_opts, PC_CROSS_ENTROPY_OPTIONS);
+PC_OPTIONS_TABLE(pc_gaussian_nll_options, "gaussian_nll", pc_gaussian_nll_opts, PC_GAUSSIAN_NLL_OPTIONS);
 
 /* sum: over all elements of x's shape */
 static pc_tensor *scaled(pc_scope *s, pc_tensor *sum, const pc_tensor *x, pc_reduction r) {
@@ -51,10 +49,9 @@ pc_tensor *pc_loss_cross_entropy(pc_scope *s, pc_tensor *logits, pc_tensor *targ
                 pc_dtype_name((pc_dtype)target->dtype)));
     return NULL;
   }
-  if (!(smoothing >= 0 && smoothing < 1)) {
-    pc_note(s, pc_fail(PC_EARG, "cross_entropy: label_smoothing must be in [0,1), not %g", smoothing));
+  if (pc_note(s, pc_options_check(&pc_cross_entropy_options, "cross_entropy", &(pc_cross_entropy_opts){smoothing, r})) <
+      0)
     return NULL;
-  }
   pc_tensor *lp = pc_log_softmax(s, logits, last), *picked = pc_gather(s, lp, last, pc_unsqueeze(s, target, last));
   if (lp && !picked) pc_error_prefix(s->rc, "cross_entropy: targets are class numbers from 1");
   pc_tensor *loss = pc_op1(s, PC_OP_neg, pc_squeeze(s, picked, last));
@@ -77,8 +74,9 @@ pc_tensor *pc_loss_bce_logits(pc_scope *s, pc_tensor *x, pc_tensor *t, pc_reduct
 
 pc_tensor *pc_loss_gaussian_nll(pc_scope *s, pc_tensor *mean, pc_tensor *x, pc_tensor *var, double eps,
                                 pc_reduction r) {
-  if (!mean || !x || !var) return NULL;
-  pc_val lim[2] = {PC_VD(eps > 0 ? eps : 1e-6), PC_VNONE};
+  int rc = pc_options_check(&pc_gaussian_nll_options, "gaussian_nll", &(pc_gaussian_nll_opts){eps, r});
+  if (pc_note(s, rc) < 0 || !mean || !x || !var) return NULL;
+  pc_val lim[2] = {PC_VD(eps), PC_VNONE};
   pc_tensor *v = pc_op(s, PC_OP_clamp, 1, &var, 2, lim, 0);
   pc_tensor *d = pc_op1(s, PC_OP_square, pc_sub(s, mean, x));
   return reduce(s, pc_mul_scalar(s, pc_add(s, pc_op1(s, PC_OP_log, v), pc_div(s, d, v)), 0.5), r);

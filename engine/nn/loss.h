@@ -2,6 +2,7 @@
 #ifndef PC_NN_LOSS_H
 #define PC_NN_LOSS_H
 
+#include "base/options.h"
 #include "grad/op.h"
 
 typedef enum pc_reduction {
@@ -9,7 +10,23 @@ typedef enum pc_reduction {
   PC_REDUCE_SUM,       /* over all elements */
   PC_REDUCE_BATCH_MEAN /* summed over an item, mean over the first dimension: the paper's "per image" */
 } pc_reduction;
-int pc_reduction_parse(pc_reduction *out, const char *name); /* "mean", "sum", "batch_mean" */
+
+#define PC_ROW_REDUCTION(X, S, by)                       \
+  X(S, choice, reduction, "mean|sum|batch_mean", by, "", \
+    "batch_mean: summed over an item, mean over the first dimension")
+#define PC_LOSS_OPTIONS(X, S) PC_ROW_REDUCTION(X, S, PC_REDUCE_MEAN)
+#define PC_KL_OPTIONS(X, S)   PC_ROW_REDUCTION(X, S, PC_REDUCE_BATCH_MEAN)
+#define PC_CROSS_ENTROPY_OPTIONS(X, S) \
+  X(S, num, label_smoothing, "0..<1", 0, "", "share of the target spread over all classes") PC_LOSS_OPTIONS(X, S)
+#define PC_GAUSSIAN_NLL_OPTIONS(X, S) X(S, num, eps, "0..", 1e-6, "", "least variance") PC_LOSS_OPTIONS(X, S)
+PC_OPTIONS_STRUCT(pc_loss_opts, PC_LOSS_OPTIONS);
+PC_OPTIONS_STRUCT(pc_cross_entropy_opts, PC_CROSS_ENTROPY_OPTIONS);
+PC_OPTIONS_STRUCT(pc_gaussian_nll_opts, PC_GAUSSIAN_NLL_OPTIONS);
+extern const pc_options pc_loss_options, pc_kl_options, pc_cross_entropy_options, pc_gaussian_nll_options;
+#define PC_CROSS_ENTROPY_OPTS_INIT \
+  { PC_CROSS_ENTROPY_OPTIONS(PC_OPTION_INIT, ) }
+#define PC_GAUSSIAN_NLL_OPTS_INIT \
+  { PC_GAUSSIAN_NLL_OPTIONS(PC_OPTION_INIT, ) }
 
 /* sum or mean of (x - y)^2 */
 pc_tensor *pc_loss_mse(pc_scope *s, pc_tensor *x, pc_tensor *y, pc_reduction r);

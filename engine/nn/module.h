@@ -61,20 +61,27 @@ int pc_module_new(pc_module **out, const pc_module_class *cls, size_t self_bytes
 pc_module *pc_module_retain(pc_module *m);
 void pc_module_release(pc_module *m);
 
+#define PC_INIT_MAP(X) X(ZEROS, zeros) PC_INIT_SOME(X)
+#define PC_INIT_SOME(X)                                                                                      \
+  X(ONES, ones)                                                                                              \
+  X(NORMAL, normal)                   /* N(0, gain^2) */                                                     \
+  X(UNIFORM, uniform)                 /* U(0, gain) */                                                       \
+  X(FAN_IN, fan_in)                   /* U(-b, b), b = gain / sqrt(fan_in): PyTorch's for linear and conv */ \
+  X(XAVIER_UNIFORM, xavier_uniform)   /* b = gain * sqrt(6 / (fan_in + fan_out)) */                          \
+  X(XAVIER_NORMAL, xavier_normal)     /* sd = gain * sqrt(2 / (fan_in + fan_out)) */                         \
+  X(KAIMING_UNIFORM, kaiming_uniform) /* b = gain * sqrt(3 / fan_in) */                                      \
+  X(KAIMING_NORMAL, kaiming_normal)   /* sd = gain / sqrt(fan_in) */                                         \
+  X(ORTHOGONAL, orthogonal)           /* first dim against the rest */
 typedef enum pc_init {
-  PC_INIT_ZEROS,
-  PC_INIT_ONES,
-  PC_INIT_NORMAL,          /* N(0, gain^2) */
-  PC_INIT_UNIFORM,         /* U(0, gain) */
-  PC_INIT_FAN_IN,          /* U(-b, b), b = gain / sqrt(fan_in): PyTorch's default for linear and conv */
-  PC_INIT_XAVIER_UNIFORM,  /* b = gain * sqrt(6 / (fan_in + fan_out)) */
-  PC_INIT_XAVIER_NORMAL,   /* sd = gain * sqrt(2 / (fan_in + fan_out)) */
-  PC_INIT_KAIMING_UNIFORM, /* b = gain * sqrt(3 / fan_in) */
-  PC_INIT_KAIMING_NORMAL,  /* sd = gain / sqrt(fan_in) */
-  PC_INIT_ORTHOGONAL       /* first dim against the rest */
+#define X(NAME, name) PC_INIT_##NAME,
+  PC_INIT_MAP(X)
+#undef X
+      PC_INIT_COUNT
 } pc_init;
+/* "zeros|ones|...": the choices of an option, in the order of the enum. */
+#define PC_INIT_BAR(NAME, name) "|" #name
+#define PC_INITS                "zeros" PC_INIT_SOME(PC_INIT_BAR)
 int pc_init_fill(pc_tensor *t, pc_init kind, double gain, int64_t fan_in, int64_t fan_out, pc_rng *g);
-int pc_init_parse(pc_init *out, const char *name); /* "xavier_uniform"; unknown: lists the known ones */
 
 /* Adds a new f32 parameter filled from the global generator. */
 int pc_module_param(pc_module *m, const char *name, int ndim, const int64_t *size, pc_init init, double gain,

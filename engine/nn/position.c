@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "grad/ops_pointwise.h"
-#include "nn/layers.h"
+#include "nn/build.h"
 
 static void fwd_position(pc_scope *s, pc_module *m, pc_tensor *const *in, int nin, pc_tensor **out) {
   out[0] = pc_add(s, in[0], m->params[0].t);
@@ -11,17 +11,18 @@ static void fwd_position(pc_scope *s, pc_module *m, pc_tensor *const *in, int ni
 static const pc_module_class position_class = {
     "position", 1, 1, 1, fwd_position, NULL, "adds a learned (n,width) table to x (B,n,width)"};
 
+PC_OPTIONS_TABLE(pc_position_options, "position", pc_position_opts, PC_POSITION_OPTIONS);
+
 int pc_nn_position(pc_module **out, int64_t n, int64_t width, double sd) {
+  pc_build b;
   *out = NULL;
+  int rc = pc_options_check(&pc_position_options, "position", &(pc_position_opts){sd});
+  if (rc < 0) return rc;
   if (n < 1 || width < 1)
     return pc_fail(PC_EARG, "position: n %lld, width %lld: at least 1", (long long)n, (long long)width);
-  int rc = pc_module_new(out, &position_class, 0);
-  if (rc == PC_OK) rc = pc_module_param(*out, "weight", 2, (int64_t[]){n, width}, PC_INIT_NORMAL, sd, 0, 0);
-  if (rc < 0) {
-    pc_module_release(*out);
-    *out = NULL;
-  }
-  return rc;
+  pc_build_begin(&b, &position_class, 0);
+  pc_build_param(&b, "weight", 2, (int64_t[]){n, width}, PC_INIT_NORMAL, sd, 0, 0);
+  return pc_build_end(&b, out);
 }
 
 /* row[2i] = sin(pos / 10000^(2i/width)), row[2i+1] = cos of the same. */
@@ -57,12 +58,15 @@ int pc_embed_sincos_2d(pc_tensor **out, int64_t h, int64_t w, int64_t width) {
 }
 
 /* Per position: for each octave sin(x), sin(y), cos(x), cos(y) of 2^o pi times the coordinate (IA's decoder). */
+PC_OPTIONS_TABLE(pc_fourier_options, "fourier", pc_fourier_opts, PC_FOURIER_OPTIONS);
+
 int pc_embed_fourier(pc_tensor **out, int64_t h, int64_t w, int64_t octaves) {
   *out = NULL;
-  if (h < 1 || w < 1 || h > 1 << 20 || w > 1 << 20 || octaves < 1 || octaves > 24)
-    return pc_fail(PC_EARG, "fourier: grid %lld x %lld, %lld octaves: 1 to 1048576 places a side, 1 to 24 octaves",
-                   (long long)h, (long long)w, (long long)octaves);
-  int rc = pc_tensor_empty(out, PC_F32, 2, (int64_t[]){h * w, 4 * octaves});
+  int rc = pc_options_check(&pc_fourier_options, "fourier", &(pc_fourier_opts){octaves});
+  if (rc < 0) return rc;
+  if (h < 1 || w < 1 || h > 1 << 20 || w > 1 << 20)
+    return pc_fail(PC_EARG, "fourier: grid %lld x %lld: 1 to 1048576 places a side", (long long)h, (long long)w);
+  rc = pc_tensor_empty(out, PC_F32, 2, (int64_t[]){h * w, 4 * octaves});
   for (int64_t p = 0; rc == PC_OK && p < h * w; p++) {
     double y = h > 1 ? (double)(p / w) / (double)(h - 1) : 0, x = w > 1 ? (double)(p % w) / (double)(w - 1) : 0;
     float *row = pc_f32(*out) + p * 4 * octaves;

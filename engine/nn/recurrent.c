@@ -2,7 +2,7 @@
 #include "grad/ops_linalg.h"
 #include "grad/ops_pointwise.h"
 #include "grad/ops_shape.h"
-#include "nn/layers.h"
+#include "nn/build.h"
 
 /* r = s(Wr x + Ur h), z = s(Wz x + Uz h), n = tanh(Wn x + r (Un h)), h' = (1-z) n + z h;
  * the three gates are rows of one (3 hidden, in) matrix. */
@@ -26,15 +26,12 @@ int pc_nn_gru_cell(pc_module **out, int64_t in, int64_t hidden) {
   *out = NULL;
   if (in < 1 || hidden < 1)
     return pc_fail(PC_EARG, "gru_cell: in %lld, hidden %lld: at least 1", (long long)in, (long long)hidden);
-  int rc = pc_module_new(out, &gru_class, 0);
-  int64_t rows = 3 * hidden;
-  if (rc == PC_OK) rc = pc_module_param(*out, "weight_ih", 2, (int64_t[]){rows, in}, PC_INIT_FAN_IN, 1, hidden, 0);
-  if (rc == PC_OK) rc = pc_module_param(*out, "weight_hh", 2, (int64_t[]){rows, hidden}, PC_INIT_FAN_IN, 1, hidden, 0);
-  if (rc == PC_OK) rc = pc_module_param(*out, "bias_ih", 1, &rows, PC_INIT_FAN_IN, 1, hidden, 0);
-  if (rc == PC_OK) rc = pc_module_param(*out, "bias_hh", 1, &rows, PC_INIT_FAN_IN, 1, hidden, 0);
-  if (rc < 0) {
-    pc_module_release(*out);
-    *out = NULL;
-  }
-  return rc;
+  pc_build b;
+  const int64_t rows = 3 * hidden;
+  pc_build_begin(&b, &gru_class, 0);
+  pc_build_param(&b, "weight_ih", 2, (int64_t[]){rows, in}, PC_INIT_FAN_IN, 1, hidden, 0);
+  pc_build_param(&b, "weight_hh", 2, (int64_t[]){rows, hidden}, PC_INIT_FAN_IN, 1, hidden, 0);
+  pc_build_param(&b, "bias_ih", 1, &rows, PC_INIT_FAN_IN, 1, hidden, 0);
+  pc_build_param(&b, "bias_hh", 1, &rows, PC_INIT_FAN_IN, 1, hidden, 0);
+  return pc_build_end(&b, out);
 }

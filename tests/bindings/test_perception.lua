@@ -43,7 +43,7 @@ check.test("additive, cnn and pixel decoders; frozen in search and replay", func
     local image, mask = decoders.pixel{slot_dim = 4, height = 16, width_px = 8, hidden = 8, patch = 2, masks = masks}(z)
     check.eq({image:shape(), mask and mask:shape() or {}}, {{2, 16, 8, 3}, masks == "none" and {} or {2, 128, 3}})
   end
-  check.error("~activation: unknown 'foo'", decoders.additive, {slot_dim = 4, act = "foo"})
+  check.error("~(act): expected one of none|relu|", decoders.additive, {slot_dim = 4, act = "foo"})
   check.error("~an image of 33 x 33 is no doubled grid", decoders.cnn, {slots = 2, slot_dim = 4, height = 33})
 end)
 
@@ -96,7 +96,7 @@ check.test("models that do not fit", function()
   check.error("~argument 2 (slot_dim)", decoders.cross, {slots = 3})
   check.error("~patches of 5 do not tile an image of 64 x 64", decoders.cross, 3, 4, {patch = 5})
   check.error("~unknown option 'depth'", decoders.render, {slots = 3, slot_dim = 4, depth = 2})
-  check.error("~1 to 8 entries, as many as the other lists, got 3", encoders.slots,
+  check.error("~conv_stride need as many entries each, got 2 and 3", encoders.slots,
     {slots = 3, slot_dim = 4, conv_channels = {4, 96}, conv_kernel = {3, 3, 3}})
   check.error("~the last convolution has 8 channels, the tokens are 96 wide", encoders.slots,
     {slots = 3, slot_dim = 4, conv_channels = {4, 8}})

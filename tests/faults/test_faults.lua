@@ -224,7 +224,7 @@ local mistakes = {
   { function() return optim.adam(nn.linear(1, 1), { lr = -1 }) end, "adam", "lr: expected a number >= 0", "got -1" },
   { function() return optim.sgd(nn.linear(1, 1), { nesterov = true }) end, "nesterov needs momentum > 0" },
   { function() return optim.adam {} end, "adam", "requires_grad_()" },
-  { function() return nn.activation "rellu" end, "activation", "'rellu'", "relu, gelu" },
+  { function() return nn.activation "rellu" end, "activation", '"rellu"', "relu|gelu", "did you mean 'relu'?" },
   { function() return nn.sequential { nn.linear(1, 2), 3 } end, "nn.sequential", "entry 2", "not a module" },
   { function() return nn.sincos(2 ^ 53, 0) end, "sincos", "n: expected an integer >= 1", "2147483647" },
   { function() return nn.dropout(2) end, "dropout", ">= 0 and < 1", "2" },

@@ -1,5 +1,6 @@
 /* mlp.c: the shape rule of mlp and of its gradients; kernels: mlp_plain.c, mlp_host.c. */
 #include "tensor/fused/mlp.h"
+#include "tensor/fused/norm.h"
 
 #include <string.h>
 
@@ -29,10 +30,10 @@ static int setup(pc_mlp *k, pc_tensor *const *in, int nin, const pc_val *v) {
   k->residual = v[PC_MLP_RESIDUAL].i != 0;
   k->norm = v[PC_MLP_NORM].i != 0;
   k->slopes = v[PC_MLP_KEEP].i == 2;
-  k->eps = v[PC_MLP_EPS].set ? v[PC_MLP_EPS].d : 1e-5;
+  k->eps = v[PC_MLP_EPS].set ? v[PC_MLP_EPS].d : PC_NORM_EPS;
   k->d = pc_float_dtype(x, in[PC_MLP_W]);
   k->es = pc_dtype_size(k->d);
-  if (k->act >= PC_ACTIVATION_COUNT) return pc_fail(PC_EARG, "mlp: no activation of number %d", (int)k->act);
+  if (k->act >= PC_ACTIVATION_KERNELS) return pc_fail(PC_EARG, "mlp: no activation of number %d", (int)k->act);
   if (!x->ndim) return pc_fail(PC_ESHAPE, "mlp: x %s must be (...,in)", pc_shape_str(x));
   for (int i = 0; i < x->ndim - 1; i++) k->rows *= x->size[i];
   k->width[0] = width_of(x);

@@ -391,7 +391,7 @@ static int layer_shape(norm *k, const pc_tensor *x, const pc_val *v, int *dims) 
   if (*dims < 1 || *dims > x->ndim)
     return pc_fail(PC_EARG, "layer_norm: dims = %d must be between 1 and the %d dimensions of x %s", *dims, x->ndim,
                    pc_shape_str(x));
-  *k = (norm){.n = 1, .s = 1, .c = 1, .groups = 1, .eps = v[1].set ? v[1].d : 1e-5};
+  *k = (norm){.n = 1, .s = 1, .c = 1, .groups = 1, .eps = v[1].set ? v[1].d : PC_NORM_EPS};
   for (int i = 0; i < x->ndim; i++) *(i < x->ndim - *dims ? &k->n : &k->c) *= x->size[i];
   return PC_OK;
 }
@@ -417,7 +417,7 @@ static int group_shape(norm *k, const pc_tensor *x, const pc_val *v) {
   if (groups < 1 || c % groups)
     return pc_fail(PC_EARG, "group_norm: groups = %lld does not divide the %lld channels (last dimension) of x %s",
                    (long long)groups, (long long)c, pc_shape_str(x));
-  *k = (norm){.n = x->size[0], .s = 1, .c = c, .groups = groups, .eps = v[1].set ? v[1].d : 1e-5};
+  *k = (norm){.n = x->size[0], .s = 1, .c = c, .groups = groups, .eps = v[1].set ? v[1].d : PC_NORM_EPS};
   for (int i = 1; i < x->ndim - 1; i++) k->s *= x->size[i];
   return PC_OK;
 }

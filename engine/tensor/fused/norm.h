@@ -8,6 +8,11 @@
 
 #include "tensor/kernel.h"
 
+#define PC_NORM_EPS        1e-5 /* eps of every norm that is not told another */
+#define PC_NORM_EPS_TEXT   PC_NORM_TEXT(PC_NORM_EPS)
+#define PC_NORM_TEXT(x)    PC_NORM_TEXT_OF(x)
+#define PC_NORM_TEXT_OF(x) #x
+
 pc_forward_fn pc_fwd_layer_norm, pc_fwd_group_norm;
 /* (g, x, weight?), same values as the forward: out = gx, gweight, gbias (the last two in the shape of weight, or of
  * what it would be). */

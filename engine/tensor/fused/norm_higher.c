@@ -1,4 +1,5 @@
 #include "tensor/fused/norm_higher.h"
+#include "tensor/fused/norm.h"
 
 #include <math.h>
 
@@ -164,7 +165,7 @@ static int call(pc_tensor **out, pc_tensor *const *in, const pc_val *val, kind w
   int given = forms[what].given, results = forms[what].results, dims = val[0].set ? (int)val[0].i : 1, rc;
   pc_tensor *t[PC_NORM_VECTORS + 1] = {NULL}, *x = in[given];
   pc_dtype d = pc_float_dtype(in[0], x);
-  higher k = {.d = d, .what = what, .c = 1, .eps = val[1].set ? val[1].d : 1e-5};
+  higher k = {.d = d, .what = what, .c = 1, .eps = val[1].set ? val[1].d : PC_NORM_EPS};
   for (int o = 0; o < results; o++) out[o] = NULL;
   if (dims < 1 || dims > x->ndim)
     return pc_fail(PC_EARG, "%s: dims = %d must be between 1 and the %d dimensions of x %s", forms[what].op, dims,

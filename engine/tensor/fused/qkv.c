@@ -170,7 +170,7 @@ static int setup(pc_qkv *k, pc_tensor **t, pc_tensor *const *in, int nin, const 
   if (rc < 0) return rc;
   const pc_tensor *x = in[PC_QKV_X];
   *k = (pc_qkv){.d = pc_float_dtype(x, in[PC_QKV_W]), .rows = 1, .norm = v[PC_QKV_NORM].i != 0};
-  k->eps = v[PC_QKV_EPS].set ? v[PC_QKV_EPS].d : 1e-5;
+  k->eps = v[PC_QKV_EPS].set ? v[PC_QKV_EPS].d : PC_NORM_EPS;
   k->es = pc_dtype_size(k->d);
   for (int i = 0; i < x->ndim - 1; i++) k->rows *= x->size[i];
   k->width = x->size[x->ndim - 1];

@@ -1,5 +1,6 @@
 /* slot_attention.c: the shape rule of slot attention and of its gradients; kernels: slot_plain.c, slot_host.c. */
 #include "tensor/fused/slot_attention.h"
+#include "tensor/fused/norm.h"
 
 #include <string.h>
 
@@ -47,7 +48,7 @@ static int setup(pc_slots *a, pc_tensor *const *t, int nin, const pc_val *val) {
                   .dv = v->size[3],
                   .norm = val[PC_SLOT_NORM].i != 0,
                   .residual = val[PC_SLOT_RESIDUAL].i != 0,
-                  .eps = val[PC_SLOT_EPS].set ? val[PC_SLOT_EPS].d : 1e-5};
+                  .eps = val[PC_SLOT_EPS].set ? val[PC_SLOT_EPS].d : PC_NORM_EPS};
   a->es = pc_dtype_size(a->d);
   a->keys = a->h * a->m;
   a->all = a->images * a->keys;

@@ -15,10 +15,19 @@ local function pretrained(path, height, width_px, scheme, heads, activation, eps
   }
 end
 
+-- The choices that the engine's function declares for an argument: "gelu|relu|..."
+local function choices_of(fn, argument)
+  local _, _, args = percept.usage(fn)
+  for _, a in ipairs(args) do
+    if a.name == argument then return a.choices end
+  end
+end
+
 --- A Vision Transformer with the weights of a safetensors file.
 encoders.vit_pretrained = percept.declare("encoders.vit_pretrained",
-  "path:str, height:int?, width_px:int?, scheme:str=auto, heads:int?, activation:str(gelu|gelu_tanh|quick_gelu)?, eps:num?, "
-    .. "final_norm:bool?, tokens:str(all|patches)=all, mean:table?, std:table?, antialias:bool?, offset:num?, grid:table?, prefix:str?",
+  ("path:str, height:int(1..)?, width_px:int(1..)?, scheme:str=auto, heads:int(1..)?, activation:str(%s)?, eps:num(0..)?, "
+    .. "final_norm:bool?, tokens:str(%s)=all, mean:table?, std:table?, antialias:bool?, offset:num?, grid:table?, prefix:str?"):format(
+    choices_of(engine.vit, "activation"), choices_of(engine.vit, "tokens")),
   pretrained,
   "base: image (B,H,W,C) in [0,1] -> tokens (B,T,width), the weights from a safetensors file (f32, f16, bf16) with the tensor "
     .. "names of timm, transformers or facebookresearch: DINO, DINOv2 and its registers, I-JEPA, CLIP, SigLIP; -> the module, "

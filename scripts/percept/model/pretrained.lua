@@ -327,7 +327,7 @@ function pretrained.vit(o)
   local module = encoders.vit{
     height = height, width_px = width_px, channels = ours["patch.weight"]:size(4), patch = patch, depth = depth, width = width,
     heads = heads, ff = ours["block1.fc1.weight"]:size(1), registers = registers, class_token = ours.class_token ~= nil,
-    class_position = class_position, layer_scale = ours["block1.scale1"] and 1 or 0, pre_norm = ours["norm_pre.weight"] ~= nil,
+    class_position = class_position, layer_scale = ours["block1.scale1"] and 1 or nil, pre_norm = ours["norm_pre.weight"] ~= nil,
     final_norm = final, qkv_bias = ours["block1.attention.q.bias"] ~= nil, patch_bias = ours["patch.bias"] ~= nil,
     activation = o.activation or config.activation or kind.activation or "gelu", eps = o.eps or config.eps or kind.eps,
     tokens = o.tokens,

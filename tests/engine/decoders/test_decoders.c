@@ -7,22 +7,22 @@
 #include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
 
-static const pc_cross_decoder_opts tiny_cross = {.slots = 3,
+static const pc_cross_decoder_opts tiny_cross = {PC_CROSS_DECODER_OPTIONS(PC_OPTION_INIT, ).slots = PC_GIVEN(3),
                                                  .slot_dim = 2,
                                                  .height = 4,
-                                                 .width_px = 6,
+                                                 .width_px = PC_GIVEN(6),
                                                  .channels = 2,
                                                  .patch = 2,
                                                  .width = 4,
-                                                 .width_kv = 4,
+                                                 .width_kv = PC_GIVEN(4),
                                                  .heads = 2,
                                                  .layers = 2,
-                                                 .ff = 3,
+                                                 .ff = PC_GIVEN(3),
                                                  .octaves = 2};
-static const pc_render_decoder_opts tiny_render = {.slots = 3,
+static const pc_render_decoder_opts tiny_render = {PC_RENDER_DECODER_OPTIONS(PC_OPTION_INIT, ).slots = 3,
                                                    .slot_dim = 2,
                                                    .height = 4,
-                                                   .width_px = 6,
+                                                   .width_px = PC_GIVEN(6),
                                                    .channels = 2,
                                                    .patch = 2,
                                                    .hidden = 4,
@@ -62,8 +62,12 @@ END_TEST
 /* Every slot paints alone: with sigmoid masks or none, taking a slot away takes exactly its painting away. */
 START_TEST(broadcast_is_additive) {
   for (int masks = PC_MASKS_SIGMOID; masks <= PC_MASKS_NONE; masks++) {
-    pc_broadcast_decoder_opts o = {
-        .slot_dim = 3, .height = 8, .width_px = 4, .channels = 2, .hidden = 5, .doublings = 2};
+    pc_broadcast_decoder_opts o = {PC_BROADCAST_DECODER_OPTIONS(PC_OPTION_INIT, ).slot_dim = 3,
+                                   .height = 8,
+                                   .width_px = PC_GIVEN(4),
+                                   .channels = 2,
+                                   .hidden = 5,
+                                   .doublings = 2};
     pc_module *m;
     pc_tensor *z = NORMAL(PC_F32, 1, 2, 3, 3), *part, *all, *some, *last;
     o.masks = (pc_masks)masks;
@@ -87,7 +91,8 @@ END_TEST
 START_TEST(broadcast_masks_and_messages) {
   pc_module *m;
   pc_tensor *z = NORMAL(PC_F32, 1, 2, 3, 3), *out[PC_MAX_OUT];
-  must(pc_decoder_broadcast(&m, &(pc_broadcast_decoder_opts){.slots = 3, .slot_dim = 3, .height = 16, .hidden = 4}));
+  must(pc_decoder_broadcast(&m, &PC_OPTIONS_WITH(pc_broadcast_decoder_opts, PC_BROADCAST_DECODER_OPTIONS,
+                                                 .slots = PC_GIVEN(3), .slot_dim = 3, .height = 16, .hidden = 4)));
   must(run_module(m, &z, 1, out));
   shape_is(out[0], "(2,16,16,3)");
   shape_is(out[1], "(2,256,3)");
@@ -98,18 +103,25 @@ START_TEST(broadcast_masks_and_messages) {
   pc_tensor *drop[] = {z, rows, out[0], out[1]};
   for (int i = 0; i < 4; i++) pc_tensor_release(drop[i]);
   pc_module_release(m);
-  must_fail(pc_decoder_broadcast(&m, &(pc_broadcast_decoder_opts){.slot_dim = 3, .height = 20}), PC_EARG,
-            "an image of 20 x 20 is not a grid doubled 3 times");
-  must_fail(pc_decoder_broadcast(&m, &(pc_broadcast_decoder_opts){.slot_dim = 3, .kernel = 4}), PC_EARG,
-            "kernel must be odd and at least 3, not 4");
+  must_fail(pc_decoder_broadcast(&m, &PC_OPTIONS_WITH(pc_broadcast_decoder_opts, PC_BROADCAST_DECODER_OPTIONS,
+                                                      .slot_dim = 3, .height = 20)),
+            PC_EARG, "an image of 20 x 20 is not a grid doubled 3 times");
+  must_fail(pc_decoder_broadcast(&m, &PC_OPTIONS_WITH(pc_broadcast_decoder_opts, PC_BROADCAST_DECODER_OPTIONS,
+                                                      .slot_dim = 3, .kernel = 4)),
+            PC_EARG, "kernel must be odd, not 4");
 }
 END_TEST
 
 /* The plain sum of one CNN a slot: taking a slot away takes its painting (and not the mean) away; slots commute. */
 START_TEST(additive_is_a_sum) {
   pc_module *m;
-  pc_deconv_opts o = {
-      .slot_dim = 3, .height = 16, .width_px = 8, .channels = 2, .hidden = 6, .features = 3, .coarse = 8};
+  pc_deconv_opts o = {PC_ADDITIVE_DECODER_OPTIONS(PC_OPTION_INIT, ).slot_dim = 3,
+                      .height = 16,
+                      .width_px = PC_GIVEN(8),
+                      .channels = 2,
+                      .hidden = 6,
+                      .features = 3,
+                      .coarse = PC_GIVEN(8)};
   pc_tensor *z = NORMAL(PC_F32, 1, 2, 3, 3), *part, *out[PC_MAX_OUT], *one[3];
   must(pc_decoder_additive(&m, &o));
   /* grid 8 x 4, one doubling: 3 -> 6 -> 6 -> 8*4*8 -> (16,8,2) */
@@ -141,7 +153,8 @@ START_TEST(cnn_and_its_sizes) {
   pc_module *m, *c;
   pc_tensor *z = NORMAL(PC_F32, 1, 2, 1, 3), *a, *b, *out[PC_MAX_OUT];
   for (int i = 0; i < 4; i++) {
-    pc_deconv_opts o = {.slots = 1, .slot_dim = 3, .height = sides[i], .hidden = 8, .features = 4};
+    pc_deconv_opts o = {PC_ADDITIVE_DECODER_OPTIONS(PC_OPTION_INIT, ).slots = PC_GIVEN(1), .slot_dim = 3,
+                        .height = sides[i], .hidden = 8, .features = 4};
     must(pc_decoder_additive(&m, &o));
     must(pc_decoder_cnn(&c, &o));
     must(pc_module_copy_values(c, m));
@@ -157,23 +170,35 @@ START_TEST(cnn_and_its_sizes) {
     pc_module_release(m);
     pc_module_release(c);
   }
-  must(pc_decoder_cnn(&c, &(pc_deconv_opts){.slots = 2, .slot_dim = 3, .height = 8, .hidden = 4, .features = 4}));
+  must(pc_decoder_cnn(&c, &PC_OPTIONS_WITH(pc_deconv_opts, PC_ADDITIVE_DECODER_OPTIONS, .slots = PC_GIVEN(2),
+                                           .slot_dim = 3, .height = 8, .hidden = 4, .features = 4)));
   must_fail(run_module(c, &z, 1, out), PC_ESHAPE, "cnn_decoder: slots must be (B,2,3), got (2,1,3)");
   pc_module_release(c);
   pc_tensor_release(z);
-  must_fail(pc_decoder_cnn(&c, &(pc_deconv_opts){.slot_dim = 3}), PC_EARG, "slots and slot_dim are required");
-  must_fail(pc_decoder_additive(&c, &(pc_deconv_opts){.slots = 3}), PC_EARG, "slot_dim must be at least 1");
-  must_fail(pc_decoder_additive(&c, &(pc_deconv_opts){.slot_dim = 3, .height = 33}), PC_EARG,
-            "an image of 33 x 33 is no doubled grid: use even sides of at least 8");
-  must_fail(pc_decoder_additive(&c, &(pc_deconv_opts){.slot_dim = 3, .layers = 9}), PC_EARG, "1 to 8 hidden layers");
+  must_fail(pc_decoder_cnn(&c, &PC_OPTIONS_WITH(pc_deconv_opts, PC_ADDITIVE_DECODER_OPTIONS, .slot_dim = 3)), PC_EARG,
+            "cnn_decoder: slots must be given");
+  must_fail(
+      pc_decoder_additive(&c, &PC_OPTIONS_WITH(pc_deconv_opts, PC_ADDITIVE_DECODER_OPTIONS, .slots = PC_GIVEN(3))),
+      PC_EARG, "slot_dim: expected an integer >= 1, got 0");
+  must_fail(pc_decoder_additive(
+                &c, &PC_OPTIONS_WITH(pc_deconv_opts, PC_ADDITIVE_DECODER_OPTIONS, .slot_dim = 3, .height = 33)),
+            PC_EARG, "an image of 33 x 33 is no doubled grid: use even sides of at least 8");
+  must_fail(pc_decoder_additive(
+                &c, &PC_OPTIONS_WITH(pc_deconv_opts, PC_ADDITIVE_DECODER_OPTIONS, .slot_dim = 3, .layers = 17)),
+            PC_EARG, "layers: expected an integer from 1 to 16, got 17");
 }
 END_TEST
 
 START_TEST(pixel_masks_and_patches) {
   pc_module *m;
   pc_tensor *z = NORMAL(PC_F32, 1, 2, 3, 3), *out[PC_MAX_OUT], *rows, *part, *all, *sum[2];
-  pc_pixel_decoder_opts o = {
-      .slot_dim = 3, .height = 6, .width_px = 4, .channels = 2, .hidden = 5, .octaves = 2, .patch = 2};
+  pc_pixel_decoder_opts o = {PC_PIXEL_DECODER_OPTIONS(PC_OPTION_INIT, ).slot_dim = 3,
+                             .height = 6,
+                             .width_px = PC_GIVEN(4),
+                             .channels = 2,
+                             .hidden = 5,
+                             .octaves = 2,
+                             .patch = 2};
   must(pc_decoder_pixel(&m, &o));
   ck_assert_int_eq(pc_module_count(m), (3 * 5 + 5) + 8 * 5 + 2 * (25 + 5) + 5 * 12 + 12);
   must(run_module(m, &z, 1, out));
@@ -202,8 +227,12 @@ START_TEST(pixel_masks_and_patches) {
   }
   o.patch = 4;
   must_fail(pc_decoder_pixel(&m, &o), PC_EARG, "patches of 4 do not tile an image of 6 x 4");
-  must_fail(pc_decoder_pixel(&m, &(pc_pixel_decoder_opts){.slots = 3}), PC_EARG, "slot_dim must be at least 1");
-  must_fail(pc_decoder_pixel(&m, &(pc_pixel_decoder_opts){.slot_dim = 3, .layers = 17}), PC_EARG, "1 to 16 hidden");
+  must_fail(
+      pc_decoder_pixel(&m, &PC_OPTIONS_WITH(pc_pixel_decoder_opts, PC_PIXEL_DECODER_OPTIONS, .slots = PC_GIVEN(3))),
+      PC_EARG, "slot_dim: expected an integer >= 1, got 0");
+  must_fail(pc_decoder_pixel(
+                &m, &PC_OPTIONS_WITH(pc_pixel_decoder_opts, PC_PIXEL_DECODER_OPTIONS, .slot_dim = 3, .layers = 17)),
+            PC_EARG, "layers: expected an integer from 1 to 16, got 17");
   pc_tensor_release(z);
 }
 END_TEST
@@ -211,8 +240,8 @@ END_TEST
 START_TEST(the_control_has_no_attention) {
   pc_module *m;
   pc_tensor *z = NORMAL(PC_F32, 1, 5, 3, 2), *out[PC_MAX_OUT];
-  must(pc_decoder_mlp(
-      &m, &(pc_mlp_decoder_opts){.slots = 3, .slot_dim = 2, .height = 4, .channels = 1, .hidden = 8, .layers = 3}));
+  must(pc_decoder_mlp(&m, &PC_OPTIONS_WITH(pc_mlp_decoder_opts, PC_MLP_DECODER_OPTIONS, .slots = 3, .slot_dim = 2,
+                                           .height = 4, .channels = 1, .hidden = 8, .layers = 3)));
   must(run_module(m, &z, 1, out));
   shape_is(out[0], "(5,4,4,1)");
   ck_assert_ptr_null(out[1]);
@@ -367,7 +396,8 @@ START_TEST(tiles_change_nothing) {
   for (int i = 0; i < 7; i++) {
     pc_module *m;
     pc_cross_decoder_opts o = tiny_cross;
-    o.height = 14, o.width_px = 18, o.tile = sizes[i];
+    o.height = 14, o.width_px.value = 18;
+    if (sizes[i]) o.tile = (pc_maybe_int64)PC_GIVEN(sizes[i]);
     pc_rng_seed(pc_rng_global(), 3);
     must(pc_decoder_cross(&m, &o));
     to_f64(m);
@@ -393,7 +423,8 @@ START_TEST(a_memory_limit_is_kept) {
   pc_alloc_stats st;
   pc_tensor *z = NORMAL(PC_F32, 1, 4, 3, 4);
   decoded whole = {NULL}, tiled = {NULL}, none = {NULL};
-  pc_cross_decoder_opts o = {.slots = 3, .slot_dim = 4, .height = 48, .patch = 1, .width = 32};
+  pc_cross_decoder_opts o = {PC_CROSS_DECODER_OPTIONS(PC_OPTION_INIT, ).slots = PC_GIVEN(3), .slot_dim = 4,
+                             .height = 48, .patch = 1, .width = 32};
   must(pc_decoder_cross(&m, &o));
   must(pc_set_requires_grad(z, 1));
   must(decode_once(&whole, m, z));
@@ -408,13 +439,13 @@ START_TEST(a_memory_limit_is_kept) {
   for (int k = 0; k < whole.n; k++) close_to(whole.weights[k], tiled.weights[k], 1e-3 * (1 + fabs(whole.weights[k])));
   forget(&tiled);
   pc_module_release(m);
-  o.tile = 48 * 48; /* asked for: no tiles */
+  o.tile = (pc_maybe_int64)PC_GIVEN(48 * 48); /* asked for: no tiles */
   must(pc_decoder_cross(&m, &o));
   pc_alloc_set_limit(limit);
   must_fail(decode_once(&none, m, z), PC_ENOMEM, "out of memory");
   pc_alloc_set_limit(0);
   pc_module_release(m);
-  o.tile = 0, o.height = 4;
+  o.tile.given = 0, o.height = 4;
   must(pc_decoder_cross(&m, &o));
   pc_tensor *many = NORMAL(PC_F32, 1, 256, 3, 4);
   pc_alloc_get_stats(&st);
@@ -437,25 +468,26 @@ START_TEST(messages) {
   must_fail(pc_decoder_cross(&m, &o), PC_EARG, "patches of 4 do not tile an image of 4 x 6");
   ck_assert_ptr_null(m);
   o = tiny_cross, o.slot_dim = 0;
-  must_fail(pc_decoder_cross(&m, &o), PC_EARG, "slot_dim must be at least 1");
+  must_fail(pc_decoder_cross(&m, &o), PC_EARG, "slot_dim: expected an integer >= 1, got 0");
   o = tiny_cross, o.layers = 17;
-  must_fail(pc_decoder_cross(&m, &o), PC_EARG, "1 to 16 layers, not 17");
+  must_fail(pc_decoder_cross(&m, &o), PC_EARG, "layers: expected an integer from 1 to 16, got 17");
   o = tiny_cross, o.heads = 3;
   must_fail(pc_decoder_cross(&m, &o), PC_EARG, "3 heads do not divide the inner width 4");
   o = tiny_cross, o.octaves = 30;
-  must_fail(pc_decoder_cross(&m, &o), PC_EARG, "1 to 24 octaves");
+  must_fail(pc_decoder_cross(&m, &o), PC_EARG, "octaves: expected an integer from 1 to 24, got 30");
   r.slots = 0;
-  must_fail(pc_decoder_render(&m, &r), PC_EARG, "slots and slot_dim are required");
+  must_fail(pc_decoder_render(&m, &r), PC_EARG, "slots: expected an integer >= 1, got 0");
   r = tiny_render, r.window = -1;
-  must_fail(pc_decoder_render(&m, &r), PC_EARG, "window is -1");
+  must_fail(pc_decoder_render(&m, &r), PC_EARG, "render_decoder: window: expected a number >= 0, got -1");
   r = tiny_render, r.patch = 3;
   must_fail(pc_decoder_render(&m, &r), PC_EARG, "patches of 3 do not tile");
-  must_fail(pc_decoder_mlp(&m, &(pc_mlp_decoder_opts){.slots = 3}), PC_EARG, "slots and slot_dim are required");
+  must_fail(pc_decoder_mlp(&m, &PC_OPTIONS_WITH(pc_mlp_decoder_opts, PC_MLP_DECODER_OPTIONS, .slots = 3)), PC_EARG,
+            "slot_dim: expected an integer >= 1");
   must(pc_decoder_cross(&m, &tiny_cross));
   must_fail(run_module(m, &z, 1, out), PC_ESHAPE, "slots must be (B,3,2), got (5,2,2)");
   must_fail(run_module(m, &flat, 1, out), PC_ESHAPE, "got (5,6)");
   pc_module_release(m);
-  o = tiny_cross, o.slots = 0; /* any number of slots */
+  o = tiny_cross, o.slots.given = 0; /* any number of slots */
   must(pc_decoder_cross(&m, &o));
   must(run_module(m, &z, 1, out));
   shape_is(out[1], "(5,6,2)");
@@ -471,7 +503,7 @@ START_TEST(gradients) {
   pc_module *m;
   pc_tensor *z = NORMAL(PC_F64, 1, 2, 3, 2);
   pc_cross_decoder_opts o = tiny_cross;
-  o.layers = 1, o.height = o.width_px = 4;
+  o.layers = 1, o.width_px.value = o.height = 4;
   must(pc_decoder_cross(&m, &o));
   gradcheck_module(m, &z, 1, 0, 0);
   gradcheck_module(m, &z, 1, 1, 0);
@@ -485,37 +517,32 @@ START_TEST(gradients) {
     pc_module_release(m);
   }
   must(pc_decoder_broadcast(
-      &m, &(pc_broadcast_decoder_opts){
-              .slots = 3, .slot_dim = 2, .height = 4, .channels = 1, .hidden = 3, .doublings = 1, .act = PC_NN_TANH}));
+      &m, &PC_OPTIONS_WITH(pc_broadcast_decoder_opts, PC_BROADCAST_DECODER_OPTIONS, .slots = PC_GIVEN(3), .slot_dim = 2,
+                           .height = 4, .channels = 1, .hidden = 3, .doublings = 1, .act = PC_ACTIVATION_tanh)));
   gradcheck_module(m, &z, 1, 0, 0);
   gradcheck_module(m, &z, 1, 1, 0);
   pc_module_release(m);
-  must(pc_decoder_pixel(&m, &(pc_pixel_decoder_opts){.slots = 3,
-                                                     .slot_dim = 2,
-                                                     .height = 4,
-                                                     .width_px = 2,
-                                                     .channels = 1,
-                                                     .hidden = 3,
-                                                     .layers = 2,
-                                                     .octaves = 1,
-                                                     .patch = 2}));
+  must(pc_decoder_pixel(&m, &PC_OPTIONS_WITH(pc_pixel_decoder_opts, PC_PIXEL_DECODER_OPTIONS, .slots = PC_GIVEN(3),
+                                             .slot_dim = 2, .height = 4, .width_px = PC_GIVEN(2), .channels = 1,
+                                             .hidden = 3, .layers = 2, .octaves = 1, .patch = 2)));
   gradcheck_module(m, &z, 1, 0, 0);
   gradcheck_module(m, &z, 1, 1, 0);
   pc_module_release(m);
   for (int shared = 0; shared < 2; shared++) {
-    pc_deconv_opts d = {.slots = 3,
+    pc_deconv_opts d = {PC_ADDITIVE_DECODER_OPTIONS(PC_OPTION_INIT, ).slots = PC_GIVEN(3),
                         .slot_dim = 2,
                         .height = 8,
                         .channels = 1,
                         .hidden = 3,
                         .layers = 1,
                         .features = 2,
-                        .act = PC_NN_GELU};
+                        .act = PC_ACTIVATION_gelu};
     must(shared ? pc_decoder_additive(&m, &d) : pc_decoder_cnn(&m, &d));
     gradcheck_module(m, &z, 1, 0, 1);
     pc_module_release(m);
   }
-  must(pc_decoder_mlp(&m, &(pc_mlp_decoder_opts){.slots = 3, .slot_dim = 2, .height = 3, .channels = 1, .hidden = 4}));
+  must(pc_decoder_mlp(&m, &PC_OPTIONS_WITH(pc_mlp_decoder_opts, PC_MLP_DECODER_OPTIONS, .slots = 3, .slot_dim = 2,
+                                           .height = 3, .channels = 1, .hidden = 4)));
   gradcheck_module(m, &z, 1, 0, 0);
   pc_module_release(m);
   pc_tensor_release(z);

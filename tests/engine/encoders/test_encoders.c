@@ -3,19 +3,18 @@
 #include "engine/nn/modules.h"
 
 /* 8 x 12 pixels, two convolutions of stride 2: 2 x 3 tokens */
-static const pc_slot_encoder_opts tiny = {.slots = 3,
+static const pc_slot_encoder_opts tiny = {PC_SLOT_ENCODER_OPTIONS(PC_OPTION_INIT, ).slots = 3,
                                           .slot_dim = 2,
                                           .height = 8,
-                                          .width_px = 12,
+                                          .width_px = PC_GIVEN(12),
                                           .channels = 2,
-                                          .stages = 2,
-                                          .conv_channels = {3, 4},
-                                          .conv_kernel = {3, 3},
-                                          .conv_stride = {2, 2},
+                                          .conv_channels = {1, 2, {3, 4}},
+                                          .conv_kernel = {1, 2, {3, 3}},
+                                          .conv_stride = {1, 2, {2, 2}},
                                           .width = 4,
                                           .heads = 2,
                                           .layers = 1,
-                                          .ff = 5};
+                                          .ff = PC_GIVEN(5)};
 
 START_TEST(shapes) {
   pc_module *m;
@@ -33,7 +32,7 @@ START_TEST(shapes) {
     pc_tensor_release(out[1]);
     pc_module_release(m);
   }
-  o.no_vae = 1;
+  o.vae = 0;
   must(pc_encoder_slots(&m, &o));
   must(run_module(m, &x, 1, out));
   shape_is(out[0], "(5,3,2)");
@@ -48,7 +47,8 @@ START_TEST(defaults) {
   pc_module *m;
   pc_tensor *x, *out[PC_MAX_OUT];
   must(pc_tensor_full(&x, PC_F32, 4, (int64_t[]){1, 64, 64, 3}, 0.5));
-  must(pc_encoder_slots(&m, &(pc_slot_encoder_opts){.slots = 2, .slot_dim = 5}));
+  must(
+      pc_encoder_slots(&m, &PC_OPTIONS_WITH(pc_slot_encoder_opts, PC_SLOT_ENCODER_OPTIONS, .slots = 2, .slot_dim = 5)));
   must(run_module(m, &x, 1, out));
   shape_is(out[0], "(1,2,5)");
   shape_is(pc_module_get(m, "conv1.weight"), "(32,5,5,3)");
@@ -106,12 +106,12 @@ START_TEST(messages) {
   pc_slot_encoder_opts o = tiny;
   pc_tensor *x = NORMAL(PC_F32, 1, 5, 8, 8, 2), *out[PC_MAX_OUT];
   o.slots = 0;
-  must_fail(pc_encoder_slots(&m, &o), PC_EARG, "slots and slot_dim are required");
+  must_fail(pc_encoder_slots(&m, &o), PC_EARG, "slots: expected an integer >= 1, got 0");
   ck_assert_ptr_null(m);
-  o = tiny, o.conv_channels[1] = 5;
+  o = tiny, o.conv_channels.v[1] = 5;
   must_fail(pc_encoder_slots(&m, &o), PC_EARG, "the last convolution has 5 channels, the tokens are 4 wide");
   o = tiny, o.layers = 17;
-  must_fail(pc_encoder_slots(&m, &o), PC_EARG, "1 to 16 layers");
+  must_fail(pc_encoder_slots(&m, &o), PC_EARG, "layers: expected an integer from 1 to 16, got 17");
   o = tiny, o.heads = 3;
   must_fail(pc_encoder_slots(&m, &o), PC_EARG, "3 heads do not divide");
   must(pc_encoder_slots(&m, &tiny));
@@ -124,7 +124,7 @@ END_TEST
 START_TEST(gradients) {
   pc_module *m;
   pc_slot_encoder_opts o = tiny;
-  o.height = 4, o.width_px = 4;
+  o.height = o.width_px.value = 4;
   for (int maps = 0; maps < 2; maps++) {
     pc_tensor *x = NORMAL(PC_F64, 1, 1, 4, 4, 2);
     o.token_maps = maps;

@@ -3,10 +3,20 @@
 #include "encoders/encoder.h"
 #include "engine/nn/modules.h"
 
-static const pc_query_head_opts queries = {
-    .slots = 3, .slot_dim = 2, .tokens = 5, .width = 4, .heads = 2, .layers = 1, .ff = 5};
-static const pc_slot_attention_opts attention = {
-    .slots = 3, .slot_dim = 2, .tokens = 5, .width = 4, .iterations = 2, .hidden = 3, .through = 1};
+static const pc_query_head_opts queries = {PC_QUERY_HEAD_OPTIONS(PC_OPTION_INIT, ).slots = 3,
+                                           .slot_dim = 2,
+                                           .tokens = 5,
+                                           .width = 4,
+                                           .heads = 2,
+                                           .layers = 1,
+                                           .ff = PC_GIVEN(5)};
+static const pc_slot_attention_opts attention = {PC_SLOT_ATTENTION_OPTIONS(PC_OPTION_INIT, ).slots = 3,
+                                                 .slot_dim = 2,
+                                                 .tokens = 5,
+                                                 .width = 4,
+                                                 .iterations = 2,
+                                                 .hidden = PC_GIVEN(3),
+                                                 .detach = 0};
 
 START_TEST(shapes) {
   pc_module *m;
@@ -19,7 +29,7 @@ START_TEST(shapes) {
   pc_tensor_release(out[1]);
   pc_module_release(m);
   pc_slot_attention_opts o = attention;
-  o.no_vae = 1;
+  o.vae = 0;
   must(pc_encoder_slot_attention(&m, &o));
   must(run_module(m, &x, 1, out));
   shape_is(out[0], "(4,3,2)");
@@ -39,13 +49,9 @@ START_TEST(gradients) {
     if (k == 0) must(pc_encoder_queries(&m, &queries));
     if (k == 1) must(pc_encoder_slot_attention(&m, &attention));
     if (k == 2)
-      must(pc_encoder_cnn(&m, &(pc_cnn_opts){.height = 4,
-                                             .channels = 2,
-                                             .stages = 2,
-                                             .conv_channels = {3, 4},
-                                             .conv_kernel = {3, 3},
-                                             .conv_stride = {2, 1},
-                                             .width = 4}));
+      must(pc_encoder_cnn(
+          &m, &PC_OPTIONS_WITH(pc_cnn_opts, PC_CNN_OPTIONS, .height = 4, .channels = 2, .conv_channels = {1, 2, {3, 4}},
+                               .conv_kernel = {1, 2, {3, 3}}, .conv_stride = {1, 2, {2, 1}}, .width = 4)));
     gradcheck_module(m, &x, 1, 0, 0);
     if (k < 2) gradcheck_module(m, &x, 1, 1, 0);
     pc_module_release(m);
@@ -58,9 +64,9 @@ END_TEST
 START_TEST(the_further_step_is_an_iteration) {
   pc_module *detached, *through;
   pc_slot_attention_opts o = attention;
-  o.through = 0;
+  o.detach = 1;
   must(pc_encoder_slot_attention(&detached, &o));
-  o.through = 1, o.iterations = 3;
+  o.detach = 0, o.iterations = 3;
   must(pc_encoder_slot_attention(&through, &o));
   must(pc_module_copy_values(through, detached));
   pc_tensor *x = NORMAL(PC_F32, 1, 2, 6, 5), *a = first_of(detached, x, NULL), *b = first_of(through, x, NULL);
@@ -77,13 +83,13 @@ START_TEST(messages) {
   pc_module *m;
   pc_query_head_opts q = queries;
   q.tokens = 0;
-  must_fail(pc_encoder_queries(&m, &q), PC_EARG, "tokens, the width of the base's tokens, is required");
+  must_fail(pc_encoder_queries(&m, &q), PC_EARG, "queries: tokens: expected an integer >= 1");
   ck_assert_ptr_null(m);
   q = queries, q.layers = 17;
-  must_fail(pc_encoder_queries(&m, &q), PC_EARG, "1 to 16 layers");
+  must_fail(pc_encoder_queries(&m, &q), PC_EARG, "layers: expected an integer from 1 to 16, got 17");
   pc_slot_attention_opts o = attention;
   o.iterations = -1;
-  must_fail(pc_encoder_slot_attention(&m, &o), PC_EARG, "at least 1 iteration");
+  must_fail(pc_encoder_slot_attention(&m, &o), PC_EARG, "iterations: expected an integer from 1 to 1000000, got -1");
   must(pc_encoder_slot_attention(&m, &attention));
   pc_tensor *x = NORMAL(PC_F32, 1, 2, 6, 4), *out[PC_MAX_OUT];
   must_fail(run_module(m, &x, 1, out), PC_ESHAPE, "tokens must be (B,T,5), got (2,6,4)");
@@ -96,7 +102,7 @@ START_TEST(every_allocation_may_fail) {
   for (int k = 0; k < 2; k++) {
     pc_module *m = NULL;
     pc_slot_attention_opts o = attention;
-    o.through = 0;
+    o.detach = 1;
     int rc = PC_ENOMEM, n;
     for (n = 1; rc == PC_ENOMEM && n < 2000; n++) {
       pc_alloc_fail_nth(n);

@@ -55,6 +55,7 @@ static void let_go(pc_tensor **t, int n) {
 static pc_mlp_form form(const shape *t, pc_tensor *const *in) {
   pc_mlp_form f = {.n = t->layers,
                    .norm = t->norm,
+                   .eps = PC_NORM_EPS,
                    .norm_weight = in[PC_MLP_GAMMA],
                    .norm_bias = in[PC_MLP_BETA],
                    .act = t->act,

@@ -48,7 +48,7 @@ static uint64_t all_of(pc_tensor *const *in) {
 }
 
 static pc_qkv_form form(const shape *t, pc_tensor *const *in) {
-  pc_qkv_form f = {.norm = t->norm, .norm_weight = in[PC_QKV_GAMMA], .norm_bias = in[PC_QKV_BETA]};
+  pc_qkv_form f = {.norm = t->norm, .eps = PC_NORM_EPS, .norm_weight = in[PC_QKV_GAMMA], .norm_bias = in[PC_QKV_BETA]};
   for (int i = 0; i < PC_QKV; i++) {
     f.weight[i] = in[PC_QKV_W + 2 * i];
     f.bias[i] = in[PC_QKV_W + 2 * i + 1];
@@ -58,7 +58,7 @@ static pc_qkv_form form(const shape *t, pc_tensor *const *in) {
 
 static void composed(pc_scope *s, const shape *t, pc_tensor *const *in, pc_tensor **y) {
   pc_tensor *h = in[0];
-  if (t->norm) h = pc_layer_norm(s, h, in[PC_QKV_GAMMA], in[PC_QKV_BETA], 1, 1e-5);
+  if (t->norm) h = pc_layer_norm(s, h, in[PC_QKV_GAMMA], in[PC_QKV_BETA], 1, PC_NORM_EPS);
   for (int i = 0; i < PC_QKV; i++) y[i] = pc_linear(s, h, in[PC_QKV_W + 2 * i], in[PC_QKV_W + 2 * i + 1]);
 }
 

@@ -433,8 +433,8 @@ END_TEST
 START_TEST(weights_are_left_alone) {
   pc_module *m;
   pc_alloc_stats before, after;
-  must(
-      pc_decoder_mlp(&m, &(pc_mlp_decoder_opts){.slots = 2, .slot_dim = 2, .height = 16, .hidden = 1024, .layers = 2}));
+  must(pc_decoder_mlp(&m, &PC_OPTIONS_WITH(pc_mlp_decoder_opts, PC_MLP_DECODER_OPTIONS, .slots = 2, .slot_dim = 2,
+                                           .height = 16, .hidden = 1024, .layers = 2)));
   pc_tensor *x = NORMAL(PC_F32, 1, 2, 16, 16, 3), *z0 = NORMAL(PC_F32, 2, 2, 2, 2);
   int64_t weights = pc_module_count(m) * 4;
   for (int pass = 0; pass < 2; pass++) {
@@ -463,9 +463,8 @@ END_TEST
 START_TEST(closed_form_jacobian) {
   pc_module *m;
   must(pc_decoder_render(
-      &m,
-      &(pc_render_decoder_opts){
-          .slots = 3, .slot_dim = 4, .height = 8, .patch = 2, .hidden = 16, .window = _i ? 2 : 0})); /* with windows */
+      &m, &PC_OPTIONS_WITH(pc_render_decoder_opts, PC_RENDER_DECODER_OPTIONS, .slots = 3, .slot_dim = 4, .height = 8,
+                           .patch = 2, .hidden = 16, .window = _i ? 2 : 0))); /* with windows */
   pc_tensor *z = NORMAL(PC_F32, 1, 7, 3, 4), *z0 = NORMAL(PC_F32, 2, 7, 3, 4), *x;
   pc_invert_result own, differences;
   pc_invert_opts o = INVERT(.method = PC_INVERT_LM, .steps = 1, .tol = -1);

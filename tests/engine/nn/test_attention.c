@@ -40,7 +40,9 @@ START_TEST(orders_agree) {
                                             "o.bias",   "q.bias",   "k.bias",   "v.bias"};
   pc_module *m;
   int params = _i ? PARAMS : PARAMS - 3;
-  must(pc_nn_attention(&m, WIDTH, KV, HEADS, &(pc_attention_opts){.inner = INNER, .qkv_bias = _i}));
+  must(pc_nn_attention(&m, WIDTH, HEADS,
+                       &PC_OPTIONS_WITH(pc_attention_opts, PC_ATTENTION_OPTIONS, .context = PC_GIVEN(KV),
+                                        .inner = PC_GIVEN(INNER), .bias = _i)));
   for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
     pc_tensor *x = rnd(PC_F32, SIZES(t[i].bx, t[i].n, WIDTH)), *c = rnd(PC_F32, SIZES(t[i].b, t[i].m, KV)),
               *p[PARAMS + 1], *g[2][PARAMS + 1] = {{NULL}}, *y[2], *w[2];
@@ -98,7 +100,7 @@ static pc_tensor *normal_rows(pc_scope *s, pc_module *m, const char *name, pc_te
   char weight[64], bias[64];
   snprintf(weight, sizeof weight, "%s.weight", name);
   snprintf(bias, sizeof bias, "%s.bias", name);
-  return pc_layer_norm(s, x, pc_module_get(m, weight), pc_module_get(m, bias), 1, 0);
+  return pc_layer_norm(s, x, pc_module_get(m, weight), pc_module_get(m, bias), 1, PC_NORM_EPS);
 }
 
 /* A block as its parts say, one op at a time. */
@@ -123,10 +125,10 @@ START_TEST(blocks_by_hand) {
            {3, 3, 3, 63, 0, 1, 1},  {2, 2, 7, 0, 0, 0, 1},   {300, 300, 8, 1, 32, 1, 0}};
   parameters all = {.n = 0};
   pc_module *m;
-  must(
-      pc_nn_block(&m, WIDTH, HEADS,
-                  &(pc_block_opts){
-                      .width_kv = t[_i].cross ? 20 : 0, .self_attention = t[_i].self, .inner = t[_i].inner, .ff = 33}));
+  pc_block_opts o = {.self_attention = t[_i].self, .ff = PC_GIVEN(33)};
+  if (t[_i].cross) o.context = (pc_maybe_int64)PC_GIVEN(20);
+  if (t[_i].inner) o.inner = (pc_maybe_int64)PC_GIVEN(t[_i].inner);
+  must(pc_nn_block(&m, WIDTH, HEADS, &o));
   must(pc_module_each(m, collect, &all));
   pc_tensor *x = rnd(PC_F32, SIZES(t[_i].bx, t[_i].n, WIDTH)),
             *c = t[_i].cross ? rnd(PC_F32, SIZES(t[_i].b, t[_i].m, 20)) : NULL, *g[2][40], *second[2];

@@ -27,8 +27,8 @@ END_TEST
 START_TEST(gradients) {
   pc_module *m;
   pc_tensor *x = NORMAL(PC_F64, 1, 2, 3, 4);
-  must(pc_nn_block(&m, 4, 2, &(pc_block_opts){.ff = 5, .qkv_bias = 1}));
-  must(pc_lora_add(m, "qkvo", 2, 6));
+  must(pc_nn_block(&m, 4, 2, &PC_OPTIONS_WITH(pc_block_opts, PC_BLOCK_OPTIONS, .ff = PC_GIVEN(5), .bias = 1)));
+  must(pc_lora_add(m, &(pc_lora_opts){2, PC_GIVEN(6), "qkvo"}));
   ck_assert_int_eq(pc_module_count(m), 4 * 2 * (4 + 4));
   must(pc_module_each(m, randomise, NULL));
   gradcheck_module(m, &x, 1, 0, 1);
@@ -41,7 +41,7 @@ START_TEST(merging) {
   pc_module *m;
   pc_tensor *x = NORMAL(PC_F64, 1, 2, 3, 4), *a, *b;
   must(pc_nn_block(&m, 4, 2, NULL));
-  must(pc_lora_add(m, "vo", 3, 1.5));
+  must(pc_lora_add(m, &(pc_lora_opts){3, PC_GIVEN(1.5), "vo"}));
   must(pc_module_each(m, randomise, NULL));
   to_f64(m);
   a = first_of(m, x, NULL);
@@ -60,14 +60,16 @@ END_TEST
 START_TEST(messages) {
   pc_module *m;
   must(pc_nn_linear(&m, 2, 2, NULL));
-  must_fail(pc_lora_add(m, "q", 1, 1), PC_EARG, "linear has no attention to adapt");
+  must_fail(pc_lora_add(m, &(pc_lora_opts){1, PC_GIVEN(1), "q"}), PC_EARG, "linear has no attention to adapt");
   ck_assert(pc_requires_grad(m->params[0].t));
-  must_fail(pc_lora_add(m, "q", 0, 1), PC_EARG, "rank 0: at least 1");
-  must_fail(pc_lora_add(m, "", 1, 1), PC_EARG, "letters of q, k, v, o");
+  must_fail(pc_lora_add(m, &(pc_lora_opts){0, PC_GIVEN(1), "q"}), PC_EARG,
+            "lora: rank: expected an integer >= 1, got 0");
+  must_fail(pc_lora_add(m, &(pc_lora_opts){1, PC_GIVEN(1), ""}), PC_EARG,
+            "lora: on: expected a string that is not empty");
   pc_module_release(m);
-  must(pc_nn_attention(&m, 4, 4, 2, NULL));
-  must(pc_lora_add(m, "q", 1, 1));
-  must_fail(pc_lora_add(m, "vq", 1, 1), PC_EARG, "adapted already");
+  must(pc_nn_attention(&m, 4, 2, NULL));
+  must(pc_lora_add(m, &(pc_lora_opts){1, PC_GIVEN(1), "q"}));
+  must_fail(pc_lora_add(m, &(pc_lora_opts){1, PC_GIVEN(1), "vq"}), PC_EARG, "adapted already");
   ck_assert_int_eq(pc_module_count(m), 8); /* the second call changed nothing */
   pc_module_release(m);
 }
@@ -77,9 +79,9 @@ START_TEST(every_allocation_may_fail) {
   pc_module *m;
   pc_tensor *x = NORMAL(PC_F32, 1, 2, 3, 4);
   for (int n = 1, rc = PC_ENOMEM; rc == PC_ENOMEM && n < 500; n++) {
-    must(pc_nn_attention(&m, 4, 4, 2, NULL));
+    must(pc_nn_attention(&m, 4, 2, NULL));
     pc_alloc_fail_nth(n);
-    rc = pc_lora_add(m, "qv", 1, 1);
+    rc = pc_lora_add(m, &(pc_lora_opts){1, PC_GIVEN(1), "qv"});
     pc_alloc_fail_nth(0);
     pc_tensor *y = first_of(m, x, NULL); /* whatever happened, it runs */
     if (rc == PC_OK) {
