@@ -285,18 +285,16 @@ test("every example of help runs", function()
 end)
 
 test("the declared functions of the modules have examples, and help shows them", function()
-  local missing, all = {}, 0
+  local missing = {}
   for _, short in ipairs{"tensor", "nn", "optim", "encoders", "decoders", "inverter", "replay", "interaction", "metrics",
     "formats", "datasets"} do
     for name, fn in pairs(percept[short]) do
       if type(fn) == "function" and percept.usage(fn) then
-        all = all + 1
         if not examples.of(short, name) then missing[#missing + 1] = short .. "." .. name end
       end
     end
   end
-  if #missing > 0 then print("without an example: " .. table.concat(missing, " ")) end
-  check.ok(#missing <= 0.05 * all, "most of the functions have one")
+  check.eq(missing, {}, "scripts/percept/prompt/examples.lua has none of")
   check.ok(help.text(T.conv2d):find("  example:\n    image, weight = ", 1, true))
   check.ok(help.text(percept.train.loop):find("Runs the loop.", 1, true), "the comment of a function of the workbench")
   check.ok(help.text():find("percept help percept.inverter", 1, true))

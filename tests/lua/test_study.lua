@@ -209,13 +209,29 @@ check.test("an image limit keeps the split and takes that many", function()
   for _, i in ipairs(d.train:to_table()) do check.ok(all[i], "an ID image") end
 end)
 
-check.test("every decoder by name decodes the study's slots", function()
-  for _, name in ipairs{"render", "cross", "broadcast", "additive", "cnn", "mlp"} do
-    local model = perceive.defaults{model = {decoder = name, slot_dim = 4, patch = 4, hidden = 16, key_dim = 8, decoder_width = 16,
-      decoder_heads = 2}}.model
-    local image = T.no_grad(function() return (models.decoder(model, 32, 32)(T.randn(2, 3, 4))) end)
-    check.eq({image:size(1), image:size(2), image:size(3), image:size(4)}, {2, 32, 32, 3}, name)
+check.test("every decoder by name decodes the study's slots, also a script's own", function()
+  local decoders, nn = require "percept.decoders", require "percept.nn"
+  function decoders.own(o) -- a picture of one colour: the slots' mean
+    return nn.module{
+      shift = nn.linear(o.slot_dim, 3),
+      forward = function(self, z)
+        return self.shift(z:mean(2)):reshape(z:size(1), 1, 1, 3):expand(z:size(1), o.height, o.width_px, 3) + o.bright
+      end,
+    }
   end
+  local seen = 0
+  for name, f in pairs(decoders) do
+    if type(f) == "function" then
+      local model = perceive.defaults{model = {decoder = name, slot_dim = 4, patch = 4, hidden = 16, key_dim = 8, decoder_width = 16,
+        decoder_heads = 2, own = {bright = 0.5}}}.model
+      local image = T.no_grad(function() return (models.decoder(model, 32, 32)(T.randn(2, 3, 4))) end)
+      check.eq({image:size(1), image:size(2), image:size(3), image:size(4)}, {2, 32, 32, 3}, name)
+      seen = seen + 1
+    end
+  end
+  check.ok(seen >= 9, seen)
+  decoders.own = nil
+  check.error("~model.decoder = own: known are additive, broadcast", models.check, {decoder = "own", slots = 3}, {})
 end)
 
 os.execute(("rm -rf '%s'"):format(folder))

@@ -96,6 +96,7 @@ examples.nn = {
   attention = "y, weights = percept.nn.attention(16, 4)(T.randn(2, 5, 16))",
   bce_with_logits = "percept.nn.bce_with_logits(T.randn(4), T.tensor{0, 1, 1, 0})",
   block = "percept.nn.block(16, 4)(T.randn(2, 5, 16)):size()",
+  checkpoint = "layer = percept.nn.block(16, 4); percept.nn.checkpoint(layer, T.randn(2, 5, 16)):size()",
   conv2d = "percept.nn.conv2d(3, 8, 3, {padding = 1})(T.rand(1, 8, 8, 3)):size()",
   conv_transpose2d = "percept.nn.conv_transpose2d(8, 3, 2, {stride = 2})(T.rand(1, 4, 4, 8)):size()",
   cross_entropy = "percept.nn.cross_entropy(T.randn(4, 3), T.tensor({1, 3, 2, 2}, {dtype = 'i64'}))",

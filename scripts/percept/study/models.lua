@@ -74,38 +74,34 @@ function makers.broadcast(model, height, width)
   }
 end
 
--- a slot is a picture and its place; the last one is the world
-function makers.sprites(model, height, width)
-  return decoders.sprites{slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, hidden = model.hidden}
-end
-
-function makers.additive(model, height, width)
-  return decoders.additive{slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width}
-end
-
-function makers.cnn(model, height, width)
-  return decoders.cnn{slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width}
-end
-
 function makers.mlp(model, height, width)
   return decoders.mlp{slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, hidden = model.hidden}
 end
 
-local function known_decoder(name)
-  if makers[name] then return end
+-- A decoder by name: one of the above, or any other function of percept.decoders, of which a script may add its own; it
+-- is given slots, slot_dim, height, width_px and the options in model.NAME.
+local function maker(name)
+  if makers[name] then return makers[name] end
+  local make = type(name) == "string" and decoders[name]
+  if type(make) == "function" then
+    return function(model, height, width)
+      local o = {slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width}
+      for k, v in pairs(model[name] or {}) do o[k] = v end
+      return make(o)
+    end
+  end
   local names = {}
-  for known in pairs(makers) do names[#names + 1] = known end
+  for known, f in pairs(decoders) do
+    if type(f) == "function" then names[#names + 1] = known end
+  end
   table.sort(names)
   error(("model.decoder = %s: known are %s"):format(tostring(name), table.concat(names, ", ")), 0)
 end
 
---- The decoder: model.decoder = render, cross, broadcast, sprites, additive, cnn or mlp. Of these render, cross, broadcast and
--- sprites give slot attention, which the interaction penalty and FG-ARI read; additive has no interaction by construction;
+--- The decoder that model.decoder names: any of percept.decoders. Of these render, cross, broadcast, pixel and sprites
+-- give slot attention, which the interaction penalty and FG-ARI read; additive has no interaction by construction;
 -- cnn and mlp are the unstructured controls.
-function models.decoder(model, height, width)
-  known_decoder(model.decoder or "render")
-  return makers[model.decoder or "render"](model, height, width)
-end
+function models.decoder(model, height, width) return maker(model.decoder or "render")(model, height, width) end
 
 --- Encoder and decoder, as their constructors leave them.
 function models.build(model, height, width)
@@ -123,7 +119,7 @@ end
 
 --- What can be told before the first step: a decoder of that name, a slot for each factor.
 function models.check(model, factors)
-  known_decoder(model.decoder or "render")
+  maker(model.decoder or "render")
   if model.slots < #factors then
     error(("model: %d slots cannot hold the %d factors %s of this dataset; set model.slots to at least %d"):format(
       model.slots, #factors, table.concat(factors, ", "), #factors), 0)
