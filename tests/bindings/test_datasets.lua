@@ -63,7 +63,7 @@ check.test("only and exclude", function()
 end)
 
 check.test("mistakes", function()
-  check.error("scenes: no folder /nonexistent", datasets.scenes, "/nonexistent")
+  check.error("scenes: no folder " .. dir .. "/nowhere", datasets.scenes, dir .. "/nowhere")
   check.error("~unknown option 'hight'; did you mean 'height'?", datasets.scenes, dir, {hight = 3})
   check.error("~on_error", datasets.scenes, dir, {on_error = "ignore"})
   local s = scenes()
@@ -295,6 +295,138 @@ check.test("splits of latents", function()
   check.error("~rule", datasets.split_latents, inside, {rule = "band"})
   check.error("~none of the 40 images is out-of-domain", datasets.split_latents, inside)
   check.error("~the latents have shape (3)", datasets.split_latents, T.ones(3))
+end)
+
+-- ---- the protocol from Lua ----
+
+local formats = require "percept.formats"
+
+local function mine(over)
+  local t = {
+    name = "mine", count = 6, size = {4, 4, 3}, digest = "v1",
+    images = function(index) return T.full({index:numel(), 4, 4, 3}, 0.25) end,
+    factors = {{name = "shape", values = {"disc", "star"}, index = {1, 2, 1, 2, 1, 2}},
+      {name = "color", values = {"red", "blue"}, index = {1, 1, 2, 2, 1, 1}}},
+    numeric = {{name = "weight", values = {1, 2, 3, 4, 5, 6.5}}},
+  }
+  for k, v in pairs(over or {}) do
+    if v == "none" then t[k] = nil else t[k] = v end
+  end
+  return t
+end
+
+check.test("a table of functions is a data set", function()
+  local d = datasets.dataset(mine{masks = function(index) return T.ones({index:numel(), 4, 4}, {dtype = "i64"}) end,
+    licence = {name = "mine alone", notice = "ask", restricted = true}})
+  check.eq({d:count(), d:height(), d:width(), d:channels(), d:name(), d:kind()}, {6, 4, 4, 3, "mine", "dataset"})
+  check.eq({d:images():dtype(), d:images(nil, "u8"):dtype(), d:images(nil, "u8")[{1, 1, 1, 1}]}, {"f32", "u8", 64})
+  check.eq({d:masks():dtype(), d:has "masks", d:has "latents"}, {"u8", true, false})
+  check.eq(d:factor("shape", T.tensor({6, 1}, {dtype = "i64"})):to_table(), {2, 1})
+  check.eq({d:licence()}, {"mine alone", "ask", true})
+  check.eq(d:filename(1), nil)
+  check.eq(datasets.dataset(d), d)
+  check.error("~no factor 'form'; there are: shape, color", d.factor, d, "form")
+  check.error("~index 7 at position 1: the dataset has 6 images", d.images, d, T.tensor({7}, {dtype = "i64"}))
+  local split = datasets.split(d, {pairs = {{"shape", "color"}}, rule = "list", cells = {{"disc", "blue"}}, val = 0})
+  check.eq(split.ood:to_table(), {3})
+end)
+
+check.test("a table of tensors is a data set; its digest is of what it holds", function()
+  local function gray(value)
+    return datasets.dataset{name = "t", images = T.full({2, 3, 3}, value), latents = T.zeros(2, 1, 4),
+      factors = {{name = "f", values = {"a", "b"}, index = T.tensor({1, 2}, {dtype = "i64"})}}}
+  end
+  local d = gray(0.5)
+  check.eq({d:images():shape(), d:latents():shape()}, {{2, 3, 3, 3}, {2, 1, 4}})
+  check.eq(gray(0.5):digest(), d:digest())
+  check.ok(gray(0.25):digest() ~= d:digest())
+end)
+
+check.test("what is no data set is refused by member", function()
+  local n = 0
+  local function bad(pattern, over) check.error("~" .. pattern, datasets.dataset, mine(over)) end
+  check.error("~a data set or a table is needed, got number", datasets.dataset, 3)
+  check.error("~a data set or a table is needed", datasets.dataset, T.ones(2))
+  bad("name is missing", {name = "none"})
+  bad("images is missing", {images = "none"})
+  bad("factors is missing", {factors = "none"})
+  bad("digest is missing", {digest = "none"})
+  bad("size: {height, width, channels}", {size = "none"})
+  bad("did you mean 'images'", {imags = 1})
+  bad("count: expected a whole number from 1, got 0", {count = 0, factors = {}, numeric = {}})
+  bad("index: i64 (7), a number an image, is needed", {count = 7})
+  bad("image 2 has value 3; its values are numbered from 1 to 2",
+    {factors = {{name = "f", values = {"a", "b"}, index = {1, 3, 1, 1, 1, 1}}}})
+  bad("whole numbers are needed", {factors = {{name = "f", values = {"a", "b"}, index = {1, 1.5, 1, 1, 1, 1}}}})
+  bad("values: a list of texts is needed", {factors = {{name = "f", index = {1, 1, 1, 1, 1, 1}}}})
+  bad("did you mean 'values'", {factors = {{name = "f", valus = {}, index = {}}}})
+  bad("finite numbers are needed", {numeric = {{name = "w", values = {1, 2, 3, 4, 5, 0 / 0}}}})
+  bad("digest: two calls give 1 and 2", {digest = function() n = n + 1 return tostring(n) end})
+  bad("images of 3 indices are to be f32 (3,4,4,3), got f32 (3,4,4)", {images = function(i) return T.ones(i:numel(), 4, 4) end})
+  bad("images returned nil, not a tensor", {images = function() end})
+  bad("own words", {images = function() error "own words" end})
+  bad("a value of 2; [0,1] is needed", {images = function(i, dtype) return T.full({i:numel(), 4, 4, 3}, dtype == "u8" and 2 or 1) end})
+  bad("differ from call to call", {images = function(i) return T.rand(i:numel(), 4, 4, 3) end})
+  check.error("~leave them out", datasets.dataset, mine{images = T.zeros(6, 4, 4, 3)})
+end)
+
+check.test("kinds: opened by name, with options of their own", function()
+  local names = {}
+  for _, k in ipairs(datasets.kinds()) do names[k.name] = k.what end
+  check.ok(names.scenes and names.arrays and names.emoji and names.sprites)
+  local d = datasets.open("sprites", {size = 8, count = 10, objects = 3})
+  check.eq({d:count(), d:height(), d:masks():max():item() <= 3, d:unit():shape()}, {10, 8, true, {10, 3, 6}})
+  check.error("~did you mean 'sprites'?; kinds are emoji, sprites", datasets.open, "sprits")
+  check.error("~did you mean 'count'", datasets.open, "sprites", {cuont = 3})
+  check.error("~rows cannot be chosen by world_name", datasets.open, "sprites", {only = {world_name = {"Park"}}})
+  datasets.kind{name = "mine_alone", what = "a test's", options = {n = 6}, open = function(_, o) return mine{count = o.n} end}
+  check.eq(datasets.open("mine_alone"):count(), 6)
+  check.error("~is needed, got i64 tensor", datasets.open, "mine_alone", {n = 5})
+  check.error("~a kind 'sprites' already", datasets.kind, {name = "sprites", open = function() end})
+  check.error("~open: a function", datasets.kind, {name = "other"})
+end)
+
+-- CRC-32 of a text, as zip has it.
+local function crc32(text)
+  local c = bit.bnot(0)
+  for i = 1, #text do
+    c = bit.bxor(c, text:byte(i))
+    for _ = 1, 8 do c = bit.bxor(bit.rshift(c, 1), bit.band(c, 1) == 1 and 0xedb88320 or 0) end
+  end
+  c = bit.bnot(c)
+  return string.char(bit.band(c, 255), bit.band(bit.rshift(c, 8), 255), bit.band(bit.rshift(c, 16), 255), bit.rshift(c, 24))
+end
+
+local function replace(text, old, new)
+  local at = text:find(old, 1, true)
+  while at do
+    text = text:sub(1, at - 1) .. new .. text:sub(at + #old)
+    at = text:find(old, at + #new, true)
+  end
+  return text
+end
+
+check.test("arrays: an npz whose member of objects is left out by name", function()
+  local path = dir .. "/world.npz"
+  formats.save_npz(path, {imgs = T.ones({3, 2, 2}, {dtype = "u8"}), metadata = T.tensor({7}, {dtype = "i64"}),
+    latents_classes = T.tensor({{0, 5}, {0, 6}, {1, 5}}, {dtype = "i64"})})
+  local file = assert(io.open(path, "rb"))
+  local bytes = file:read "*a"
+  file:close()
+  local from = bytes:find("\147NUMPY", bytes:find("metadata", 1, true), true) -- its npy: a header of 128 bytes, one number
+  local member = bytes:sub(from, from + 135)
+  local objects = member:gsub("'<i8'", "'|O' ")
+  bytes = replace(replace(bytes, member, objects), crc32(member), crc32(objects))
+  file = assert(io.open(path, "wb"))
+  file:write(bytes)
+  file:close()
+  local d = datasets.arrays(path, {table = "none", names = {"shape", "scale"}, white = 1})
+  check.ok(d:note():find("metadata", 1, true), d:note())
+  check.eq({d:count(), d:channels(), d:images(nil, "u8")[{1, 1, 1, 1}]}, {3, 3, 255})
+  check.eq({d:factors(), d:values "scale", d:factor("shape"):to_table()}, {{"shape", "scale"}, {"5", "6"}, {1, 1, 2}})
+  check.eq(datasets.open(path, {table = "none"}):digest() == d:digest(), false)
+  check.error("~cannot be read", formats.load_npz, path)
+  check.error("~and size = 4 is asked for", datasets.open, path, {size = 4, table = "none"})
 end)
 
 os.execute("rm -rf '" .. dir .. "'")

@@ -234,5 +234,72 @@ check.test("every decoder by name decodes the study's slots, also a script's own
   check.error("~model.decoder = own: known are additive, broadcast", models.check, {decoder = "own", slots = 3}, {})
 end)
 
+local short = {"methods=ridge,encoder,search", "vae.steps=10"}
+
+local function with(words)
+  local list = {}
+  for _, w in ipairs(short) do list[#list + 1] = w end
+  for _, w in ipairs(words) do list[#list + 1] = w end
+  return list
+end
+
+check.test("a study takes sprites, arrays and a table of the user's", function()
+  local datasets = require "percept.datasets"
+  local db = folder .. "/kinds.db"
+  local status, text = study("background", db, with{"data=sprites", "sprites.count=300"})
+  if status ~= 0 then error(text) end
+  check.ok(text:find("combinations of shape1 and shape2 are held out", 1, true), text)
+  check.ok(text:find("shape1 and shape2 in combinations never seen", 1, true), text)
+  check.ok(one(db, "select count(*) as n from result where method = 'search' and split = 'ood' and factor = 'shape2'").n > 0)
+  check.eq(one(db, "select name as s from dataset").s, "sprites")
+
+  local d = datasets.open("sprites", {size = 16, count = 300})
+  local path = folder .. "/world.npz"
+  require "percept.formats".save_npz(path, {images = d:images(nil, "u8"), masks = d:masks(), one = d:factor "shape1",
+    two = d:factor "color2"})
+  status, text = study("background", db, with{"data=" .. path, "cells=one:two"})
+  if status ~= 0 then error(text) end
+  check.ok(one(db, "select count(*) as n from result where split = 'ood' and factor = 'two'").n > 0)
+
+  local file = assert(io.open(folder .. "/own.lua", "w"))
+  file:write(([[
+local percept, perceive = require "percept", require "percept.perceive"
+local T = percept.tensor
+local d = percept.datasets.open("sprites", {size = 16, count = 300})
+percept.datasets.kind{name = "own", what = "of a study", open = function(spec, o)
+  return {name = "own", count = d:count(), size = {o.size, o.size, 3}, digest = d:digest(),
+    images = function(i, dtype) return d:images(i, dtype) end,
+    factors = {{name = "a", values = d:values "shape1", index = d:factor "shape1"},
+      {name = "b", values = d:values "shape2", index = d:factor "shape2"}}}
+end}
+return percept.experiment{name = "own", defaults = perceive.defaults{}, run = function(cfg, run) return perceive.run(cfg, run) end}
+]]))
+  file:close()
+  local line = {os.getenv "PERCEPT" or "build/percept", "run", folder .. "/own.lua", "--db", db, "--threads", "1"}
+  for _, list in ipairs{tiny, with{"data=own"}} do
+    for _, word in ipairs(list) do line[#line + 1] = "--set '" .. word .. "'" end
+  end
+  local pipe = assert(io.popen(table.concat(line, " ") .. " 2>&1; echo status $?"))
+  text = pipe:read "*a"
+  pipe:close()
+  check.ok(text:find "status 0", text)
+  check.ok(one(db, "select count(*) as n from result r join run on run.id = r.run_id where run.experiment = 'own' and factor = 'b'").n > 0)
+end)
+
+check.test("a study says what does not fit a data set", function()
+  local db = folder .. "/unfit.db"
+  for _, case in ipairs{
+    {{"data=sprits"}, "did you mean 'sprites'"}, {{"data=sprites", "cells=shape1:shape9"}, "did you mean 'shape1'"},
+    {{"data=sprites", "cells=shape1"}, "no pair FACTOR:FACTOR"}, {{"data=sprites", "factors=colour"}, "no factor 'colour'"},
+    {{"data=sprites", "worlds=Park"}, "rows cannot be chosen by world_name"},
+    {{"data=" .. folder .. "/world.npz", "size=32"}, "images are 16 x 16, and size = 32"},
+  } do
+    local status, text = study("background", db, with(case[1]))
+    check.ok(status ~= 0 and text:find(case[2], 1, true), text)
+  end
+  local status, text = study("texture", db, with{"data=sprites"})
+  check.ok(status ~= 0 and text:find("say which are combined with cells=FACTOR:FACTOR", 1, true), text)
+end)
+
 os.execute(("rm -rf '%s'"):format(folder))
 check.done()
