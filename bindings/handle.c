@@ -15,8 +15,10 @@ static struct {
 
 static int is_known(lua_State *L) { return known.registry && lua_topointer(L, LUA_REGISTRYINDEX) == known.registry; }
 
+/* The debug library puts any metatable on any userdata: a metatable alone proves nothing. */
 typedef struct handle {
   pc_tensor *t;
+  const void *mark; /* &tensor_key: it was made here */
 } handle;
 
 void pc_push_tensor(lua_State *L, pc_tensor *t) {
@@ -26,6 +28,7 @@ void pc_push_tensor(lua_State *L, pc_tensor *t) {
   }
   handle *h = lua_newuserdata(L, sizeof *h);
   h->t = t;
+  h->mark = &tensor_key;
   if (is_known(L)) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, known.ref);
   } else {
@@ -37,7 +40,7 @@ void pc_push_tensor(lua_State *L, pc_tensor *t) {
 
 pc_tensor *pc_to_tensor(lua_State *L, int idx) {
   handle *h = lua_touserdata(L, idx); /* tables may borrow our metatable, light userdata have none of their own */
-  if (!h || !lua_getmetatable(L, idx)) return NULL;
+  if (!h || lua_objlen(L, idx) != sizeof *h || h->mark != &tensor_key || !lua_getmetatable(L, idx)) return NULL;
   int same;
   if (is_known(L)) {
     same = lua_topointer(L, -1) == known.meta;
@@ -88,12 +91,25 @@ void pc_push_tensor_class(lua_State *L) {
 
 /* ---- other classes ---- */
 
+/* Behind an object's bytes stands the address of its class's metatable, so that one under a borrowed metatable is
+ * known. */
+static size_t mark_at(size_t bytes) { return (bytes + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *); }
+
+/* Is the userdata at idx an object that was made for the metatable on top? */
+static int made_for_top(lua_State *L, int idx) {
+  size_t size = lua_objlen(L, idx);
+  const void *mark;
+  if (lua_type(L, idx) != LUA_TUSERDATA || size < sizeof mark) return 0;
+  memcpy(&mark, (const char *)lua_touserdata(L, idx) + size - sizeof mark, sizeof mark);
+  return mark == lua_topointer(L, -1);
+}
+
 static const char *class_name(lua_State *L, const char *name) { return lua_pushfstring(L, "percept.%s", name); }
 
 /* Upvalues: the class's metatable, its gc. */
 static int finalise(lua_State *L) {
   if (lua_type(L, 1) != LUA_TUSERDATA || !lua_getmetatable(L, 1)) return 0;
-  int ours = lua_rawequal(L, -1, lua_upvalueindex(1));
+  int ours = lua_rawequal(L, -1, lua_upvalueindex(1)) && made_for_top(L, 1);
   lua_settop(L, 1);
   if (!ours) return 0;
   lua_tocfunction(L, lua_upvalueindex(2))(L);
@@ -120,17 +136,21 @@ void pc_plain_class(lua_State *L, const char *name, lua_CFunction gc) {
 }
 
 void *pc_new_object(lua_State *L, const char *name, size_t bytes) {
-  void *p = memset(lua_newuserdata(L, bytes), 0, bytes);
+  size_t at = mark_at(bytes);
+  char *p = memset(lua_newuserdata(L, at + sizeof(void *)), 0, at);
   luaL_getmetatable(L, class_name(L, name));
   lua_remove(L, -2);
+  const void *meta = lua_topointer(L, -1);
+  memcpy(p + at, &meta, sizeof meta);
   lua_setmetatable(L, -2);
   return p;
 }
 
 void *pc_to_object(lua_State *L, int idx, const char *name) {
+  if (idx < 0 && idx > LUA_REGISTRYINDEX) idx += lua_gettop(L) + 1;
   if (lua_type(L, idx) != LUA_TUSERDATA || !lua_getmetatable(L, idx)) return NULL;
   luaL_getmetatable(L, class_name(L, name));
-  int same = lua_rawequal(L, -1, -3);
+  int same = lua_rawequal(L, -1, -3) && made_for_top(L, idx);
   lua_pop(L, 3);
   return same ? lua_touserdata(L, idx) : NULL;
 }

@@ -1,5 +1,7 @@
 /* main.c: the program percept: a Lua state with `percept` in it, and the command line
  * (scripts/percept/main.lua). Exit codes: 0 ok, 1 error, 2 usage, 130 interrupted, 143 terminated. */
+#include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -116,7 +118,16 @@ static void bound_spinning(char **argv) {
   execv("/proc/self/exe", argv); /* where it fails, things are as they were */
 }
 
+/* Who starts the program with a standard stream closed gets files of its own under the stream's number: what is printed
+ * would land in a checkpoint. The place is taken by something that can be neither read nor written the way it is used.
+ */
+static void occupy_streams(void) {
+  for (int fd = 0; fd <= 2; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) (void)!open("/dev/null", fd ? O_RDONLY : O_WRONLY);
+}
+
 int main(int argc, char **argv) {
+  occupy_streams();
   bound_spinning(argv);
   pc_stack_raise_limit();
   lua_State *L = luaL_newstate();
@@ -130,6 +141,8 @@ int main(int argc, char **argv) {
   lua_pushinteger(L, argc);
   lua_pushlightuserdata(L, argv);
   int code = finish(L, lua_pcall(L, 2, 1, 1));
+  fflush(stdout);
+  pc_front_end();
   lua_close(L);
   int lost = ferror(stdout);
   if (fclose(stdout) || lost) { /* a full disk: what was printed is not there */

@@ -41,6 +41,8 @@ void pc_front_quiet(void);
 void pc_front_noticed(void);
 /* A signal that was noticed is not raised again for so many seconds: something is being put in order. */
 void pc_front_hold(double seconds);
+/* Before the Lua state is closed: from here on a signal ends the program as it would without us. */
+void pc_front_end(void);
 /* on: the prompt begins; signals are noted, and raised only between open and close, where the user's entry runs. */
 void pc_front_prompt(int on);
 void pc_front_open(void);

@@ -276,21 +276,24 @@ done:
   return rc;
 }
 
+enum { NAN_BLOCK = 65536 }; /* elements between two looks for a signal */
+
+/* An expanded dimension shows one place many times: it is looked at once. A signal ends the search, which then has
+ * found nothing: the next operation says why. */
 int pc_has_nan(const pc_tensor *t) {
   if (!t || !pc_dtype_is_float(t->dtype)) return 0;
-  int64_t n = pc_numel(t);
-  if (pc_is_contiguous(t)) {
-    if (t->dtype == PC_F32) {
-      for (int64_t i = 0; i < n; i++)
-        if (isnan(pc_f32(t)[i])) return 1;
-    } else {
-      for (int64_t i = 0; i < n; i++)
-        if (isnan(pc_f64(t)[i])) return 1;
-    }
-    return 0;
+  pc_tensor once = *t;
+  for (int d = 0; d < once.ndim; d++)
+    if (once.stride[d] == 0 && once.size[d] > 1) once.size[d] = 1;
+  int64_t n = pc_numel(&once);
+  int dense = pc_is_contiguous(&once);
+  const float *f = dense && t->dtype == PC_F32 ? pc_f32(&once) : NULL;
+  const double *g = dense && t->dtype == PC_F64 ? pc_f64(&once) : NULL;
+  for (int64_t from = 0; from < n && !pc_interrupted(); from += NAN_BLOCK) {
+    int64_t to = n - from < NAN_BLOCK ? n : from + NAN_BLOCK;
+    for (int64_t i = from; i < to; i++)
+      if (isnan(f ? (double)f[i] : g ? g[i] : pc_at(&once, i))) return 1;
   }
-  for (int64_t i = 0; i < n; i++)
-    if (isnan(pc_at(t, i))) return 1;
   return 0;
 }
 

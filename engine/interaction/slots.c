@@ -9,8 +9,9 @@
 #include "grad/ops_shape.h"
 
 int pc_slots_check(const pc_slot_opts *o, const pc_tensor *z) {
-  if (z->ndim != 3 || z->size[0] < 1)
-    return pc_fail(PC_ESHAPE, "%s: slots must be (B,K,m) of at least one image, got %s", o->name, pc_shape_str(z));
+  if (z->ndim != 3 || z->size[0] < 1 || z->size[1] < 1 || z->size[2] < 1)
+    return pc_fail(PC_ESHAPE, "%s: slots must be (B,K,m) of at least one image, one slot and one latent, got %s",
+                   o->name, pc_shape_str(z));
   if (!pc_dtype_is_float((pc_dtype)z->dtype))
     return pc_fail(PC_EDTYPE, "%s: slots must be f32 or f64, not %s", o->name, pc_dtype_name((pc_dtype)z->dtype));
   if (o->batch < 1) return pc_fail(PC_EARG, "%s: batch is %lld; at least 1 is expected", o->name, (long long)o->batch);

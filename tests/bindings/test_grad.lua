@@ -296,6 +296,18 @@ test("anomaly mode names the operation and the line", function()
   eq((x:log())[2] > 1, true)
 end)
 
+test("anomaly mode looks at each place once", function()
+  T.anomaly(true)
+  local x = T.tensor({{1}, {0 / 0}, {3}}, {requires_grad = true})
+  local wide = x:detach():expand(3, 2 ^ 40):narrow(2, 1, 2 ^ 40)
+  local ok, why = pcall(function() return wide:t():select(1, 1) end)
+  local one = T.ones(1):requires_grad_()
+  local far = pcall(function() return one:expand(2 ^ 40):narrow(1, 5, 3):sum():backward() end) -- zeros of 2^40 are not to be had
+  T.anomaly(false)
+  check.ok(ok, why)
+  check.eq(far, false)
+end)
+
 test("graphs are let go: memory stays flat", function()
   local w = T.rand(64, 64, { requires_grad = true })
   local function step()

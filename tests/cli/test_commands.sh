@@ -57,6 +57,10 @@ for c in $("$P" help | sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
 done
 check "a mistyped option" 2 "did you mean --failed?" "$P" runs --faild
 check "a number is needed" 2 "--limit needs a whole number, not 'x'" "$P" runs --limit x
+check "an option twice" 2 "--db is given twice: a.db and b.db" "$P" runs --db a.db --db b.db
+check "an option twice, by its short name" 2 "is given twice" "$P" sweep study.lua -j 1 --jobs 2
+check "an option twice, the same" 0 "plain" "$P" runs --limit 5 --limit 5
+check "a setting twice" 2 "--set lr is given twice: 1 and 2" "$P" run study.lua --set lr=1 --set lr=2
 check "a value is needed" 2 "--db needs a value: --db FILE" "$P" runs --db
 check "--flag=value" 0 "$u3" "$P" runs --limit=9 --experiment=study
 check "a mistyped command" 2 "did you mean run?" "$P" runn

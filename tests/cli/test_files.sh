@@ -43,6 +43,27 @@ done
 "$P" -e 'for i = 1, 1e5 do print(i) end' 2>out | head -1 >/dev/null
 that "a reader that leaves is no message" "[ ! -s out ]"
 
+# ---- streams that are closed: their numbers are no file's ----
+cat >streams.lua <<'END'
+local P = require "percept"
+io.stdout:setvbuf "no"
+local w = io.open("written.txt", "w")
+w:setvbuf "no"
+w:write "mine"
+print "printed"
+io.stderr:write "said"
+w:write " alone"
+w:close()
+local read = io.open "study.lua"
+print(io.read "*l")
+read:close()
+END
+for closed in ">&-" "2>&-" "<&-" "<&- >&- 2>&-"; do
+  rm -f written.txt
+  eval "timeout 60 \"$P\" streams.lua $closed" >out 2>&1
+  that "$closed: what is printed lands in no file" "[ \"\$(cat written.txt)\" = 'mine alone' ]"
+done
+
 # ---- files: what stands at the path ----
 mkdir folder
 ln -s target.html link.html

@@ -234,7 +234,12 @@ end)
 check.test("messages", function()
   local z = T.zeros(2, 3, 2)
   check.error("~interaction.jacobian: the decoder is number; a module or a function is expected", interaction.jacobian, 3, z)
-  check.error("~slots must be (B,K,m) of at least one image, got (3,2)", interaction.hessian, columns, T.zeros(3, 2))
+  check.error("~slots must be (B,K,m) of at least one image, one slot and one latent, got (3,2)", interaction.hessian, columns, T.zeros(3, 2))
+  for _, shape in ipairs{{0, 2, 3}, {1, 0, 3}, {1, 1, 0}, {1, 2, 0}} do
+    for _, name in ipairs{"hessian", "jacobian", "contrast"} do
+      check.error("~interaction." .. name .. ": slots must be (B,K,m) of at least one", interaction[name], columns, T.zeros(shape))
+    end
+  end
   check.error("~the decoder gave nil for 4 inputs", interaction.jacobian, function() end, T.zeros(1, 3, 2))
   check.error("~scale must be (3,2) or (2), got (3)", interaction.jacobian, columns, z, {scale = T.ones(3)})
   check.error('~no slot attention; use from = "jacobian"', interaction.ari, columns, z, T.zeros(2, 2, 3))
@@ -266,7 +271,7 @@ check.test("second derivatives as a loss; options that make no sense", function(
       check.error("~interaction.hessian: " .. name .. " is ", interaction.hessian, decode, z, {[name] = value})
     end
   end
-  check.error("~interaction.ari: slots must be (B,K,m) of at least one image, got (3,2)", interaction.ari, decode, T.zeros(3, 2),
+  check.error("~interaction.ari: slots must be (B,K,m) of at least one image, one slot and one latent, got (3,2)", interaction.ari, decode, T.zeros(3, 2),
     T.zeros(3, 2, 2))
   check.error("~interaction.jacobian: slots must be f32 or f64", interaction.jacobian, decode, z:long())
 end)

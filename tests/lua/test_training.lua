@@ -178,6 +178,17 @@ check.test("what a function of the caller returns is checked: the message says w
     return tostring(why)
   end
   local function loss(m) return (m(T.ones(1, 1)) ^ 2):sum() end
+  for _, wrong in ipairs{{clip = -1}, {clip = 0 / 0}, {checkpoint_every = -1}, {checkpoint_every = 0 / 0}, {images = 0}, {offset = -1},
+    {offset = 0.5}, {offset = 2 ^ 60}, {name = ""}, {optimizer = 3}, {optimizer = {}}, {run = 3}, {run = {}}, {batches = 3}, {modules = {3}},
+    {modules = {m = 3}}} do
+    local key = next(wrong)
+    check.ok(try(function() return wrong end):find("option '" .. key .. "' ", 1, true), key)
+  end
+  for _, wrong in ipairs{{goal = "smallest"}, {goal = 1}, {metric = 1}, {patience = 0}, {patience = 1.5}, {patience = "x"}, {min_delta = -1},
+    {min_delta = 0 / 0}} do
+    local key = next(wrong)
+    check.ok(try(function() return {watch = wrong, eval = function() return {loss = 1} end} end):find("watch." .. key .. " must be", 1, true), key)
+  end
   for _, wrong in ipairs{1, "x", {}, true, print, T.ones(2), T.ones(0)} do
     check.ok(try(function() return {step = function() return wrong end} end):find "step")
     check.ok(try(function() return {eval = function() return wrong end, eval_every = 1, step = function() return T.ones(2) end} end))

@@ -157,14 +157,18 @@ local function unknown(command, flag)
   return ("unknown option %s%s"):format(flag, near and "; did you mean " .. near .. "?" or "")
 end
 
+-- Of two values that are given one would be dropped: nil and what is wrong.
 local function store(opts, option, value)
   local key = options.key(option)
   if option.many then
     opts[key] = opts[key] or {}
     table.insert(opts[key], value)
+  elseif opts[key] ~= nil and opts[key] ~= value then
+    return nil, ("%s is given twice: %s and %s"):format(option.flag, tostring(opts[key]), tostring(value))
   else
     opts[key] = value
   end
+  return true
 end
 
 -- Is the next word the option's value? One that may be left out is not an option, nor, unless it may be anything, a script.
@@ -205,7 +209,8 @@ function options.parse(command, args)
       elseif given then
         return nil, ("%s takes no value"):format(option.flag)
       end
-      store(opts, option, value)
+      local ok, twice = store(opts, option, value)
+      if not ok then return nil, twice end
     elseif command.pass and #opts > 0 then
       opts[#opts + 1] = word
     elseif word:match "^%-%d" then -- a negative number
@@ -274,6 +279,7 @@ function options.settings(list)
   for _, text in ipairs(list or {}) do
     local key, value = text:match "^([^=]+)=(.*)$"
     if not key then return nil, ("--set needs key=value, not '%s'"):format(text) end
+    if set[key] and set[key] ~= value then return nil, ("--set %s is given twice: %s and %s"):format(key, set[key], value) end
     set[key] = value
   end
   return set

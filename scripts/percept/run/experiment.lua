@@ -44,6 +44,10 @@ local function check_spec(spec)
   local names = {}
   for name in pairs(known) do names[#names + 1] = name end
   table.sort(names)
+  if type(spec) ~= "table" then
+    error(("experiment: a table {name =, run = function(cfg, run), ...} is expected, not %s"):format(
+      spec == nil and "nothing" or "a " .. type(spec)), 0)
+  end
   for key, value in pairs(spec) do
     local want = known[key]
     if not want then

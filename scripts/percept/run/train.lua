@@ -175,17 +175,71 @@ local function callable(v) -- a schedule is an object that can be called
   return type(mt) == "table" and mt.__call ~= nil
 end
 
+-- Numbers that aren't whole: {allowed = function, what = words}.
+local spans = {
+  clip = {function(v) return v >= 0 and v < math.huge end, "a number from 0 on (0 clips nothing)"},
+  checkpoint_every = {function(v) return v >= 0 end, "a number of seconds from 0 on"},
+  images = {function(v) return v > 0 and v < math.huge end, "a number above 0"},
+}
+
+local function has_methods(v, ...)
+  if type(v) ~= "table" and type(v) ~= "userdata" then return false end
+  for _, name in ipairs{...} do
+    local ok, method = pcall(function() return v[name] end)
+    if not ok or method == nil then return false end
+  end
+  return true
+end
+
+local function check_objects(options)
+  if not has_methods(options.optimizer, "step", "zero_grad", "clip") then
+    error(("train.loop: option 'optimizer' must be an optimiser, as of optim.adam, not %s"):format(shown(options.optimizer)), 0)
+  end
+  if options.run ~= nil and not has_methods(options.run, "log", "artifact") then
+    error(("train.loop: option 'run' must be a run, as percept.run or an experiment gives, not %s"):format(shown(options.run)), 0)
+  end
+  if options.batches ~= nil and not has_methods(options.batches, "state", "set_state") then
+    error(("train.loop: option 'batches' must be batches, as of datasets.batches, not %s"):format(shown(options.batches)), 0)
+  end
+  for name, module in pairs(options.modules) do
+    if type(name) ~= "string" or not has_methods(module, "load_state") then
+      error(("train.loop: option 'modules' must be {name = module}; under %s stands %s"):format(
+        type(name) == "string" and ("'%s'"):format(name) or shown(name), shown(module)), 0)
+    end
+  end
+end
+
+local function check_watch(watch)
+  check_options(watch, {metric = true, goal = true, patience = true, min_delta = true}, "train.loop: watch")
+  local function must(ok, name, what)
+    if not ok then error(("train.loop: watch.%s must be %s, not %s"):format(name, what, shown(watch[name])), 0) end
+  end
+  must(watch.metric == nil or type(watch.metric) == "string", "metric", "the name of a figure of eval")
+  must(watch.goal == nil or watch.goal == "min" or watch.goal == "max", "goal", "\"min\" or \"max\"")
+  local n = watch.patience
+  must(n == nil or type(n) == "number" and n >= 1 and n == math.floor(n), "patience", "a whole number from 1 on")
+  n = watch.min_delta
+  must(n == nil or type(n) == "number" and n >= 0 and n < math.huge, "min_delta", "a number from 0 on")
+end
+
 local function check_kinds(options)
   for name, kind in pairs(kinds) do
     local v = options[name]
     if v ~= nil and type(v) ~= kind and not (kind == "function" and callable(v)) then error(("train.loop: option '%s' must be a %s, not %s"):format(name, kind, shown(v)), 0) end
   end
-  for _, name in ipairs{"steps", "first", "log_every", "eval_every", "keep_every"} do
-    local v, least = options[name], (name == "steps" or name == "first") and 0 or 1
+  for _, name in ipairs{"steps", "first", "offset", "log_every", "eval_every", "keep_every"} do
+    local v, least = options[name], (name == "steps" or name == "first" or name == "offset") and 0 or 1
     if v and not (v >= least and v == math.floor(v) and v <= 2 ^ 53) then
       error(("train.loop: option '%s' must be a whole number from %d on, not %s"):format(name, least, tostring(v)), 0)
     end
   end
+  for name, span in pairs(spans) do
+    if options[name] ~= nil and not span[1](options[name]) then
+      error(("train.loop: option '%s' must be %s, not %s"):format(name, span[2], tostring(options[name])), 0)
+    end
+  end
+  if options.name == "" then error("train.loop: option 'name' is empty; figures and checkpoints are called by it", 0) end
+  check_objects(options)
   if options.checkpoint ~= nil and options.checkpoint ~= false and type(options.checkpoint) ~= "string" then
     error(("train.loop: option 'checkpoint' must be a path, or false, not %s"):format(shown(options.checkpoint)), 0)
   end
@@ -199,7 +253,7 @@ local function new_loop(options)
   end
   check_kinds(options)
   local watch = options.watch or {}
-  check_options(watch, {metric = true, goal = true, patience = true, min_delta = true}, "train.loop: watch")
+  check_watch(watch)
   if options.watch and not options.eval then error("train.loop: watch needs eval, whose figures it watches", 0) end
   return setmetatable({
     options = options, run = options.run, optimizer = options.optimizer, offset = options.offset or 0,
@@ -436,7 +490,7 @@ end
 --   batches     position in the data (optional)
 --   images      images a step: for images_per_second (default: those of the attention)
 --   lr          schedule: function(t - 1) -> rate (optional)
---   clip        largest gradient norm (optional)
+--   clip        largest gradient norm; 0, or left out: nothing is clipped
 --   run         recorder (optional); offset: its step numbers begin behind this one
 --   log_every   steps between rows; default 20
 --   eval        function(t) -> {figure = number}, without gradients, every eval_every (default 100) steps

@@ -137,7 +137,7 @@ START_TEST(messages) {
   pc_slot_opts o = options(0);
   pc_hessian_norms r;
   must_fail(pc_contrast(&y, &f, flat, 0, &o), PC_ESHAPE,
-            "measure: slots must be (B,K,m) of at least one image, got (2)");
+            "measure: slots must be (B,K,m) of at least one image, one slot and one latent, got (2)");
   must_fail(pc_contrast(&y, &(pc_slot_function){too_few, NULL, "decoder"}, z, 0, &o), PC_ESHAPE,
             "the decoder gave a tensor (1,2)");
   must_fail(pc_hessian_of(&r, &f, z, &(pc_hessian_opts){.probes = -1}, &o), PC_EARG, "probes is -1");
