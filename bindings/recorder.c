@@ -396,6 +396,16 @@ static int f_query(lua_State *L, pc_args *a) {
   return rc < 0 ? rc : 2;
 }
 
+static int f_parameter(lua_State *L, pc_args *a) {
+  pc_value v = pc_value_parse(pc_arg_str(a, "text"));
+  int exact = v.type == PC_SQL_REAL || (v.type == PC_SQL_INT && v.i <= 1LL << 53 && v.i >= -(1LL << 53));
+  if (exact)
+    lua_pushnumber(L, v.d);
+  else
+    lua_pushvalue(L, pc_arg_at(a, "text"));
+  return 1;
+}
+
 static int f_print(lua_State *L, pc_args *a) {
   pc_sql_param p[PC_MAX_PARAMS];
   pc_db *db;
@@ -520,9 +530,10 @@ static const pc_luafn functions[] = {
      f_start, "opens a run and records its provenance -> run", 0},
     {"resume", "db:str, uid:str, step:int64?", f_resume, "takes a run up again; rows behind the step go -> run", 0},
     {"query", "db:str, sql:str, params:table?, write:bool=false", f_query,
-     "rows of a query as tables by column name, and the names in order; '@name' is a shipped query; write: it may "
-     "change the file",
+     "rows of a query as tables by column name, and the names in order; '@name' is a shipped query; params: numbers "
+     "and texts by name; write: it may change the file",
      0},
+    {"parameter", "text:str(any)", f_parameter, "a word of a command as a query's parameter: a number, or the text", 0},
     {"print",
      "db:str, sql:str, format:str=table, write:bool=false, params:table?, bold:bool=false, to:str?, "
      "raw:bool=false, defuse:bool=false",
@@ -532,7 +543,7 @@ static const pc_luafn functions[] = {
      "CSV an apostrophe stands before texts that a spreadsheet would run as a formula",
      0},
     {"queries", "", f_queries, "the shipped queries: list of {name, title, text}", 0},
-    {"find", "db:str, text:str", f_find, "full uid of the run whose uid begins so or whose name it is", 0},
+    {"find", "db:str, text:str(any)", f_find, "full uid of the run whose uid begins so or whose name it is", 0},
     {"checkpoint", "db:str, uid:str", f_checkpoint,
      "step and path of the newest complete checkpoint; -1 and '' if none", 0},
     {"stale", "db:str, reap:bool=false", f_stale, "runs that say running but are not; reap marks them killed", 0},

@@ -69,16 +69,14 @@ int pc_rows_params(lua_State *L, int at, pc_sql_param *p) {
   int n = 0;
   for (lua_pushnil(L); at && lua_next(L, at); lua_pop(L, 1)) {
     size_t size;
-    const char *text;
     if (!pc_text(L, -2) || n == PC_MAX_PARAMS)
       return pc_fail(PC_EARG, "query: parameters are values by name, at most %d", PC_MAX_PARAMS);
     p[n].name = lua_tostring(L, -2);
     if (lua_type(L, -1) == LUA_TNUMBER) {
       p[n].value = number_value(lua_tonumber(L, -1));
     } else if (lua_type(L, -1) == LUA_TSTRING) {
-      text = lua_tolstring(L, -1, &size);
-      p[n].value = pc_text(L, -1) ? pc_value_parse(text) /* numbers as numbers */
-                                  : (pc_value){.type = PC_SQL_TEXT, .text = text, .size = size};
+      const char *text = lua_tolstring(L, -1, &size);
+      p[n].value = (pc_value){.type = PC_SQL_TEXT, .text = text, .size = size};
     } else {
       return pc_fail(PC_EARG, "query: parameter %s is %s; a number or a string is expected", p[n].name,
                      pc_describe(L, -1));

@@ -64,11 +64,23 @@ int pc_run_artifact(pc_run *run, const char *kind, int64_t step, const char *pat
     code = pc_run_flush(run);
     if (code != PC_OK) return code;
   }
-  WRITE(run, op,
+  /* On the disk before it returns: the caller may remove the file that stood for this one until now. */
+  pc_db *db = run->db;
+  if ((code = pc_db_lock(db, op)) != PC_OK) return code;
+  code = pc_db_exec(db, "pragma synchronous = full", op);
+  if (code == PC_OK) code = pc_db_begin(db, PC_BUSY_WAIT, op);
+  if (code == PC_OK) {
+    code = pc_db_run_sql(
+        db, NULL, op,
         "insert into artifact(run_id, kind, step, path, digest, bytes, complete, t_ms) values (?, ?, ?, ?, ?, ?, 1, ?) "
         "on conflict(run_id, path) do update set kind = excluded.kind, step = excluded.step, digest = excluded.digest, "
         "bytes = excluded.bytes, complete = 1, t_ms = excluded.t_ms",
         "isIssii", run->id, kind ? kind : "file", step >= 0 ? &step : NULL, path, digest, bytes, pc_now_ms());
+    code = pc_db_end(db, code, op);
+  }
+  sqlite3_exec(db->handle, "pragma synchronous = normal", NULL, NULL, NULL); /* the error, if any, is the one before */
+  pc_db_unlock(db);
+  return code;
 }
 
 /* A run that repeats another may use the data of that one alone. */

@@ -113,6 +113,7 @@ struct pc_db {
   int64_t failing; /* since when writes fail; 0: they do not */
   int64_t said;    /* when that was last told; 0: not yet */
   int busy_ms;     /* of the transaction that is open */
+  ino_t wal;       /* of the log beside the file, which stays while we have it open; 0: not seen yet */
   int late_code;   /* a failure of a timed write that no caller has seen yet */
   char late_text[1024];
   sqlite3_stmt *stmt[PC_STMT_COUNT];

@@ -158,8 +158,32 @@ static int exec_waiting(pc_db *db, const char *sql, const char *op) {
   }
 }
 
+/* A file that is gone from its name takes everything that is written and gives nothing back. SQLite knows of the
+ * database itself; its log is ours to look at. */
+static int check_place(pc_db *db, const char *op) {
+  int moved = 0;
+  const char *wal = sqlite3_filename_wal(sqlite3_db_filename(db->handle, "main"));
+  struct stat st;
+  sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  if (moved)
+    return pc_fail(PC_ESTATE,
+                   "%s: %s was removed, renamed or replaced while it is in use; nothing can be recorded any more "
+                   "(what was written before is in the file that stood there)",
+                   op, db->path);
+  int there = wal && stat(wal, &st) == 0;
+  if (db->wal && (!there || st.st_ino != db->wal))
+    return pc_fail(PC_ESTATE,
+                   "%s: %s-wal was removed or replaced while it is in use; the newest rows were in it, and nothing can "
+                   "be recorded any more",
+                   op, db->path);
+  db->wal = there ? st.st_ino : 0;
+  return PC_OK;
+}
+
 int pc_db_begin(pc_db *db, int busy_ms, const char *op) {
   if (!db->writable) return pc_fail(PC_ESTATE, "%s: %s is open for reading alone", op, db->path);
+  int code = check_place(db, op);
+  if (code != PC_OK) return code;
   db->busy_ms = busy_ms;
   return exec_waiting(db, "begin immediate", op);
 }

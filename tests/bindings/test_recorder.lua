@@ -229,6 +229,36 @@ check.test("resume from Lua", function()
 end)
 
 -- The disk fills while a script records: what was committed stays, the message says what is at stake.
+check.test("a database that is gone from its name is noticed, and said", function()
+  for what, how in pairs{
+    removed = 'os.remove(db)', renamed = 'os.rename(db, db .. ".moved")', log = 'os.remove(db .. "-wal")',
+    replaced = 'local f = io.open(db, "rb") local t = f:read "*a" f:close() os.remove(db) f = io.open(db, "wb") f:write(t) f:close()',
+  } do
+    put("gone.lua", ([[
+      local db = "%s"
+      local run = require("percept").run{db = db, experiment = "e"}
+      run:log(1, {x = 1})
+      run:flush()
+      %s
+      %s]]):format(fresh(), how, what == "renamed" and "" or 'run:log(2, {x = 2}) run:flush() print "unexpected"'))
+    local code, text = shell(("'%s' gone.lua"):format(program))
+    check.eq(code, 1, what .. ": " .. text)
+    check.ok(text:find "was removed" and text:find "nothing can be recorded any more" and not text:find "unexpected", what .. ": " .. text)
+  end
+end)
+
+check.test("parameters of a query: a text is a text; a word of a command is a number where it reads as one", function()
+  local db = fresh()
+  percept.run{db = db, experiment = "1e3", name = "007"}:finish()
+  for _, text in ipairs{"1e3", "007", "5", "0x10", " 1", "-0", "nan", "", "9007199254740993"} do
+    check.eq(one(db, "select :v as v, typeof(:v) as t", {v = text}), {v = text, t = "text"})
+  end
+  for _, number in ipairs{1, 0.5, -3, 1e300} do check.eq(one(db, "select :v as v", {v = number}).v, number) end
+  check.eq(one(db, "select count(*) as n from run where experiment = :e and name = :n", {e = "1e3", n = "007"}).n, 1)
+  check.eq({recorder.parameter "0.5", recorder.parameter "-3", recorder.parameter "1e3"}, {0.5, -3, 1000})
+  for _, word in ipairs{"007", "x", "", " 1", "0x10", "9007199254740993", "nan", "1e999"} do check.eq(recorder.parameter(word), word) end
+end)
+
 check.test("a full disk", function()
   local db = fresh()
   put("full.lua", ([[

@@ -61,6 +61,8 @@ check "an option twice" 2 "--db is given twice: a.db and b.db" "$P" runs --db a.
 check "an option twice, by its short name" 2 "is given twice" "$P" sweep study.lua -j 1 --jobs 2
 check "an option twice, the same" 0 "plain" "$P" runs --limit 5 --limit 5
 check "a setting twice" 2 "--set lr is given twice: 1 and 2" "$P" run study.lua --set lr=1 --set lr=2
+check "a parameter twice" 2 "a is given twice: 1 and 2" "$P" sql "select :a" a=1 a=2
+check "a parameter that is none" 2 "is no parameter; write key=value" "$P" sql "select 1" x
 check "a value is needed" 2 "--db needs a value: --db FILE" "$P" runs --db
 check "--flag=value" 0 "$u3" "$P" runs --limit=9 --experiment=study
 check "a mistyped command" 2 "did you mean run?" "$P" runn

@@ -155,7 +155,7 @@ return P.experiment{name = "t", defaults = {steps = 30, stop = 0}, modules = fun
   P.train.loop{name = "fit", steps = cfg.steps, run = run, modules = {m = m}, optimizer = P.optim.sgd(m, {lr = 0.01}), checkpoint_every = 0,
     keep_every = 1, quiet = true, log_every = 1, step = function(t)
       if first then print("first step " .. t) first = false end
-      if t == 20 and os.getenv "STOP" then error "stopped here" end
+      if t == (os.getenv "EARLY" and 1 or 20) and os.getenv "STOP" then error "stopped here" end
       return (m(P.tensor.ones(1, 2)) ^ 2):sum()
     end}
   run:result{method = "m", split = "s", metric = "v", value = m(P.tensor.ones(1, 2)):sum():item()}
@@ -182,6 +182,18 @@ check "every checkpoint gone: refused" 1 "--from-start" "$P" run --db w/t.db --r
 that "nothing is touched" "! grep -q 'first step' out && [ \"$(rows w/t.db)\" = '19 19 19' ]"
 check "from the start when it is asked for" 0 "first step 1" "$P" run --db w/t.db --resume t --from-start
 that "each row once" "[ \"$(rows w/t.db)\" = '30 30 30' ]"
+begin
+for c in w/t.runs/*/fit-00000019.safetensors; do cp "$c" "${c%19.safetensors}77.safetensors"; done
+sqlite3 w/t.db "update artifact set path = replace(path, '00000019', '00000077'), step = 77 where path like '%00000019%'"
+check "from the start with checkpoints there" 0 "first step 1" "$P" run --db w/t.db --resume t --from-start
+that "the old ones are gone" "[ ! -e w/t.runs/*/fit-00000077.safetensors ]"
+EARLY=1; export EARLY; begin; unset EARLY
+check "no checkpoint yet" 0 "first step 1" "$P" run --db w/t.db --resume t
+that "said, and ends with the same bits" "grep -q 'wrote no checkpoint yet' out && [ \"$(value w/t.db)\" = \"$(value whole.db)\" ] && [ \"$(rows w/t.db)\" = '30 30 30' ]"
+begin
+for words in "--set steps=3" "--seed 2" "--name other" "--note x" "--tag x"; do
+  check "resume $words" 2 "--resume goes on with the run as it was begun" "$P" run --db w/t.db --resume t $words
+done
 check "--from-start alone" 2 "goes with --resume" "$P" run train.lua --from-start
 
 # ---- scripts of others ----

@@ -268,10 +268,10 @@ check.test("second derivatives as a loss; options that make no sense", function(
   end
   for name, bad in pairs{batch = {0, -1}, eps = {-1, 0 / 0, 1 / 0}, probes = {-1}, outputs = {-1}} do
     for _, value in ipairs(bad) do
-      check.error("~interaction.hessian: " .. name .. " is ", interaction.hessian, decode, z, {[name] = value})
+      check.error("~interaction.hessian: " .. name, interaction.hessian, decode, z, {[name] = value})
     end
   end
-  check.error("~interaction.ari: slots must be (B,K,m) of at least one image, one slot and one latent, got (3,2)", interaction.ari, decode, T.zeros(3, 2),
+  check.error("~interaction.ari: slots must be (B,K,m) of at least one image, got (3,2)", interaction.ari, decode, T.zeros(3, 2),
     T.zeros(3, 2, 2))
   check.error("~interaction.jacobian: slots must be f32 or f64", interaction.jacobian, decode, z:long())
 end)

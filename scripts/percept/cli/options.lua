@@ -285,6 +285,18 @@ function options.settings(list)
   return set
 end
 
+--- The words behind the first, {"key=value", ...}, as parameters of a query: numbers as numbers; nil and what is wrong.
+function options.parameters(words)
+  local params, given = {}, {}
+  for i = 2, #words do
+    local key, value = words[i]:match "^([%a_][%w_]*)=(.*)$"
+    if not key then return nil, ("'%s' is no parameter; write key=value"):format(words[i]) end
+    if given[key] and given[key] ~= value then return nil, ("%s is given twice: %s and %s"):format(key, given[key], value) end
+    given[key], params[key] = value, recorder.parameter(value)
+  end
+  return params
+end
+
 --- Words as a shell would have them back.
 function options.shell(words)
   local out = {}

@@ -56,14 +56,11 @@ local function write(path, text)
 end
 
 function command.run(opts)
-  local what, params = opts[1], {}
+  local what = opts[1]
   if not what then return options.mistake("report", "of what? A run (percept runs lists them), a sweep, or a query") end
   if opts.goal and opts.goal ~= "min" and opts.goal ~= "max" then return options.mistake("report", "--goal is min or max") end
-  for i = 2, #opts do
-    local key, value = opts[i]:match "^([%a_][%w_]*)=(.*)$"
-    if not key then return options.mistake("report", "'%s' is too much; a parameter of a query is name=value", opts[i]) end
-    params[key] = value
-  end
+  local params, why = options.parameters(opts)
+  if not params then return options.mistake("report", "%s", why) end
   local db = options.path(opts)
   local kind, name = kind_of(db, what)
   local title, body = require("percept.page." .. kind).page(db, name,

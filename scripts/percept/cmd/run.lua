@@ -67,7 +67,7 @@ local function to_resume(db, uid)
   return row
 end
 
--- The newest checkpoint whose file is there and whole: its step, -1 when none was ever written. One that is lost or damaged is
+-- The newest checkpoint whose file is there and whole: its step, 0 when none was ever written. One that is lost or damaged is
 -- told; when none is left the run is not begun anew by itself: its rows would go.
 local function last_checkpoint(db, uid)
   local rows, lost = recorder.query(db, [[select a.path, a.step from artifact a join run r on r.id = a.run_id
@@ -84,17 +84,25 @@ local function last_checkpoint(db, uid)
     end
     lost[#lost + 1] = file and options.reason(mistake) or ("the checkpoint %s of step %d is gone"):format(row.path, row.step)
   end
-  if #rows == 0 then return -1 end
+  if #rows == 0 then
+    note("%s wrote no checkpoint yet; it begins at step 1 again", uid)
+    return 0
+  end
   error(("run --resume: %s: %s, and there is none before it; --from-start begins at step 1 and removes what the run logged"):format(
     uid, options.safe(lost[1])), 0)
 end
 
--- Everything that a run logged, and the runs that it made, go.
+-- Everything that a run logged, its checkpoints, and the runs that it made, go.
 local function forget(db, uid)
   for _, row in ipairs(recorder.query(db, [[select c.uid from run c join run p on p.id = c.parent_id
       where p.uid = :uid and c.command is null]], {uid = uid})) do
     forget(db, row.uid)
     records.delete(db, row.uid)
+  end
+  for _, row in ipairs(recorder.query(db, [[select a.path from artifact a join run r on r.id = a.run_id
+      where r.uid = :uid and a.kind in ('checkpoint', 'best')]], {uid = uid})) do
+    local file = artifacts.find(db, uid, row.path) -- within the run's folder, or none
+    if file then os.remove(file) end
   end
   for _, name in ipairs{"metric", "result", "artifact"} do
     recorder.query(db, ("delete from %s where run_id = (select id from run where uid = :uid)"):format(name), {uid = uid}, true)
@@ -125,6 +133,9 @@ function command.run(opts)
   if opts.resume then
     if script then return options.mistake("run", "--resume goes on with the run's own script; '%s' is one word too many", script) end
     if opts.seeds then return options.mistake("run", "--resume goes on with one run; --seeds starts several") end
+    for _, name in ipairs{"set", "seed", "name", "note", "tag"} do
+      if opts[name] then return options.mistake("run", "--resume goes on with the run as it was begun; --%s would change it", name) end
+    end
     local row = to_resume(ask.db, opts.resume ~= true and opts.resume or nil)
     trust.check("run --resume", ask.db, row, opts.trust, ("percept run --trust --resume %s"):format(row.uid))
     if opts.from_start then
@@ -137,7 +148,7 @@ function command.run(opts)
     ask.seed = row.seed
     ask.set = config.flatten(recorder.parse_json(row.config_json))
     script = row.script
-    print(("resuming %s at step %d: %s"):format(row.uid, math.max(0, row.step), script))
+    print(("resuming %s at step %d: %s"):format(row.uid, row.step, script))
   end
   if not opts.resume and (opts.from_start or opts.trust) then
     return options.mistake("run", "%s goes with --resume", opts.from_start and "--from-start" or "--trust")

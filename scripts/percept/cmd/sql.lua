@@ -34,12 +34,8 @@ function command.run(opts)
     for _, q in ipairs(recorder.queries()) do print("@" .. q.name) end
     return 0
   end
-  local text, params = opts[1], {}
-  for i = 2, #opts do
-    local key, value = opts[i]:match "^([%w_]+)=(.*)$"
-    if not key then return options.mistake("sql", "'%s' is no parameter; write key=value", opts[i]) end
-    params[key] = value
-  end
+  local text, params, why = opts[1], options.parameters(opts)
+  if not params then return options.mistake("sql", "%s", why) end
   if not text then
     local code = options.mistake("sql", "which query?")
     io.stderr:write "shipped queries:\n"
