@@ -99,9 +99,10 @@ $(BUILD)/libdb.a: $(DB_OBJ)
 $(BUILD)/percept: $(BUILD)/bindings/main.o $(BIND_OBJ) $(BUILD)/libdb.a $(BUILD)/libengine.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) -fopenmp -o $@ $^ -Wl,-E $(LUALIB) $(LIBS)
+# nodelete: what a finaliser makes while Lua closes is let go after Lua has closed the libraries
 $(BUILD)/percept.so: $(BIND_OBJ) $(BUILD)/libdb.a $(BUILD)/libengine.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SAN) -fopenmp -shared -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(SAN) -fopenmp -shared -Wl,-z,nodelete -o $@ $^ $(LIBS)
 
 # ---- tests: one program a suite; those under tests/bindings and tests/db link the upper floors ----
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libdb.a $(BUILD)/libengine.a

@@ -104,7 +104,7 @@ int pc_licence_first_use(const pc_licence *l, const char *cache) {
   pc_digest(id, l->notice, strlen(l->notice)); /* a notice that changed is shown again */
   if (snprintf(path, sizeof path, "%s/licence-%.12s.shown", cache, id) >= (int)sizeof path) return 1;
   if (!access(path, F_OK)) return 0;
-  FILE *f = pc_make_dirs(cache) < 0 ? NULL : fopen(path, "w");
+  FILE *f = pc_make_dirs(cache) < 0 ? NULL : fopen(path, "wx");
   if (f) {
     fprintf(f, "%s\n", l->notice);
     fclose(f);

@@ -57,12 +57,7 @@ local function run_command(name, args)
   return code == true and 0 or code == false and 1 or code or 0
 end
 
-local function is_script(name)
-  if name == "-" or name:match "%.lua$" then return true end
-  local file = io.open(name, "r")
-  if file then file:close() end
-  return file ~= nil
-end
+local function is_script(name) return name == "-" or name:match "%.lua$" or files.stat(name) ~= nil end
 
 local flags = {}
 flags["--version"] = function() print("percept " .. percept.version) return 0 end

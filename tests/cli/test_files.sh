@@ -212,6 +212,12 @@ f:write(string.dump(function() io.open("PWNED", "w"):close() end))
 f:close()
 END
 "$P" bytes.lua
+mkfifo script.pipe
+check "a script that is a FIFO" 1 "is a pipe or a device; a script is a file" "$P" script.pipe
+check "a study that is a FIFO" 1 "is a pipe or a device" "$P" run script.pipe
+check "a script that is a device" 1 "is a pipe or a device" "$P" /dev/zero
+check "a script that is a folder" 1 "" "$P" .
+check "a script of a shell's" 0 "from a shell" bash -c "exec '$P' <(echo 'print \"from a shell\"')"
 check "a script of bytecode" 1 "bytecode" "$P" compiled.lua
 begin
 "$P" -e 'local P = require "percept" local r = P.recorder.start{db = "w/b.db", experiment = "e", name = "b"} r:source("script", "compiled.lua") r:finish()'

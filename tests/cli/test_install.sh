@@ -29,6 +29,12 @@ module() { # the installed module, in plain luajit, from another folder
 check "install" $make install
 check "the installed program runs elsewhere" sh -c "cd / && '$scratch/usr/bin/percept' --version | grep -q '^percept [0-9]*\.[0-9]*\.[0-9]*$'"
 check "its Lua modules are inside" sh -c "cd / && '$scratch/usr/bin/percept' -e 'require \"percept.repl\" require \"percept.perceive\"'"
+check "what a finaliser makes at the end, in plain luajit" module 'local P = require "percept"
+  local x, p = P.tensor.ones(2), newproxy(true)
+  getmetatable(p).__gc = function() assert((x + 1):sum():item() == 4) P.nn.linear(2, 2)(P.tensor.ones(1, 2)) end'
+check "required in a coroutine that is gone, in plain luajit" module 'coroutine.wrap(function() require "percept" end)()
+  collectgarbage() collectgarbage()
+  local P = require "percept" assert(P.nn.linear(2, 2)(P.tensor.ones(1, 2)):size(1) == 1)'
 check "require from plain luajit" module 'local p = require "percept"; assert(p.tensor.ones(2, 3):sum():item() == 6)'
 check "threads and BLAS there, and a clean end" module \
   'local T = require "percept".tensor; local a = T.randn(400, 400); assert(T.matmul(a, a):size(1) == 400); os.exit(0)'

@@ -66,6 +66,19 @@ local t = percept.sys.time() while percept.sys.time() - t < 0.2 do end
 END
 grep -q 'percept.sys.time() - t < 0.2' data/percept/history && ok || bad "history file"
 
+says "an error that would steer the terminal" '\x1b[31mred\u202e' <<END
+error("\\27[31mred\\226\\128\\174")
+END
+for what in "mkfifo data/percept/history" "mkdir data/percept/history" "ln -s /dev/zero data/percept/history" "ln -s /dev/full data/percept/history" \
+  "mkdir -p config/percept; mkfifo config/percept/init.lua"; do
+  rm -rf data/percept/history
+  eval "$what"
+  says "the prompt with $what" "alive 42" <<END
+print("alive " .. 6 * 7)
+END
+done
+rm -rf data/percept/history config
+
 lib=$(dirname "$P")
 env -u LUA_INIT LUA_CPATH="$lib/?.so" luajit -e '
   local percept = require "percept"

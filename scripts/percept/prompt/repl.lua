@@ -21,7 +21,8 @@ local function copy(module)
   for k, v in pairs(module) do own[k] = v end
   return own
 end
-local edit, sys = copy(require "percept.edit"), copy(require "percept.sys")
+local edit, sys, files = copy(require "percept.edit"), copy(require "percept.sys"), copy(require "percept.files")
+local spelled = require("percept.records").shown
 
 local repl = {}
 
@@ -47,12 +48,20 @@ end
 
 local history_limit = 2000
 
+-- Opens a file of the user's; nil where there is none, or what stands there is none: a pipe would hold up the prompt.
+local function open_own(path, mode)
+  local st = path and files.stat(path)
+  if st and st.kind ~= "file" then return nil end
+  return path and io.open(path, mode)
+end
+
 local function load_history()
-  local path = data_file()
-  local file = path and io.open(path, "r")
+  local file = open_own(data_file(), "r")
   if not file then return end
   local lines = {}
-  for line in file:lines() do lines[#lines + 1] = line end
+  for line in file:lines() do
+    if not line:find "[%z\1-\8\11-\31\127]" then lines[#lines + 1] = line end
+  end
   file:close()
   for i = math.max(1, #lines - history_limit + 1), #lines do edit.add_history(lines[i]) end
 end
@@ -65,10 +74,10 @@ local function remember(entry)
   edit.add_history(entry)
   local path, folder = data_file()
   if not path then return end
-  local file = io.open(path, "a")
+  local file = open_own(path, "a")
   if not file then
     if not pcall(sys.mkdir, folder) then return end
-    file = io.open(path, "a")
+    file = open_own(path, "a")
     if not file then return end
   end
   file:write(entry, "\n")
@@ -354,6 +363,9 @@ end
 
 local function plain(message) return message end
 
+-- It may quote a file of anybody's: what steers a terminal is spelled out.
+local function complain(message) io.stderr:write(spelled(message, true), "\n") end
+
 -- An error as text; its __tostring is the user's code, too.
 local function text_of(message)
   if type(message) == "string" then return message end
@@ -372,7 +384,7 @@ local function report(message, interrupted)
   else
     pcall(train.forget)
   end
-  io.stderr:write(message, "\n")
+  complain(message)
 end
 
 local function show_results(got)
@@ -392,7 +404,7 @@ local function run(text)
   local quiet = text:match ";%s*$" ~= nil
   local chunk, why = repl.compile(text)
   if not chunk then
-    io.stderr:write(why, "\n")
+    complain(why)
     return false
   end
   local start = sys.time()
@@ -422,11 +434,11 @@ end
 
 local function run_init()
   local path = config_file()
-  local file = path and io.open(path, "r")
+  local file = open_own(path, "r")
   if not file then return end
   file:close()
-  local got = outside(function() return assert(loadfile(path))() end, trace)
-  if not got[1] then io.stderr:write(text_of(got[2]), "\n") end
+  local got = outside(function() return assert(loadfile(path, "t"))() end, trace)
+  if not got[1] then complain(text_of(got[2])) end
   edit.reset()
 end
 

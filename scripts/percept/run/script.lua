@@ -1,4 +1,5 @@
 --- script: runs the file of a script, with strict globals, in a session.
+local files = require "percept.files"
 local strict = require "percept.strict"
 
 local script = {}
@@ -6,6 +7,10 @@ local script = {}
 --- Loads a file; nil and a message when it cannot be read or compiled.
 function script.load(path)
   if path == "-" then return loadfile(nil, "t") end
+  local st = files.stat(path) -- what a shell gives as <(...) is a pipe, and ready
+  if st and st.kind == "other" and not path:find "^/dev/fd/" and not path:find "^/proc/self/fd/" and path ~= "/dev/stdin" then
+    return nil, path .. " is a pipe or a device; a script is a file, or - for what comes from standard input"
+  end
   local file, why = io.open(path, "r")
   if not file then return nil, "cannot open " .. why end
   file:close()
