@@ -73,12 +73,25 @@ static int f_sprite_set(lua_State *L, pc_args *a) {
   return rc < 0 ? rc : pc_push_dataset(L, ds);
 }
 
+/* Unit latents: a tensor, or those of a data set; a new reference. */
+static int unit_of(lua_State *L, pc_args *a, pc_tensor **out) {
+  dataset_handle *h = pc_to_object(L, pc_arg_at(a, "unit"), "dataset");
+  pc_tensor *t = pc_to_tensor(L, pc_arg_at(a, "unit"));
+  if (h) return pc_dataset_latents(out, h->ds, NULL, 1);
+  if (!t) return pc_arg_fail(L, a, "unit", "a tensor (N,K,L), or a data set with unit latents");
+  *out = pc_tensor_retain(t);
+  return PC_OK;
+}
+
 static int f_split_latents(lua_State *L, pc_args *a) {
   pc_split *s = NULL;
+  pc_tensor *unit = NULL;
   pc_split_latents_opts o = PC_SPLIT_LATENTS_OPTS_INIT;
   pc_args_options(a, &o);
   int rc = numbers(L, "split_latents: gap", pc_arg_at(a, "gap"), o.gap, 2);
-  if (rc == PC_OK) rc = pc_split_latents(&s, pc_arg_tensor(a, "unit"), &o);
+  if (rc == PC_OK) rc = unit_of(L, a, &unit);
+  if (rc == PC_OK) rc = pc_split_latents(&s, unit, &o);
+  pc_tensor_release(unit);
   return rc < 0 ? rc : pc_push_split(L, s);
 }
 
@@ -95,8 +108,8 @@ static const pc_luafn functions[] = {
      "n images of coloured shapes -> {images (n,H,W,3), masks u8 (n,H,W), latents, unit (n,objects,6)}; ranges are "
      "{lo, hi}",
      0, NULL, &pc_sprites_options},
-    {"split_latents", "unit:tensor, @, gap:table?", f_split_latents, "ID and OOD of unit latents (N,K,L) by rule", 0,
-     NULL, &pc_split_latents_options},
+    {"split_latents", "unit:any, @, gap:table?", f_split_latents,
+     "ID and OOD of unit latents (N,K,L), a tensor's or a data set's, by rule", 0, NULL, &pc_split_latents_options},
     {0}};
 
 void pc_open_sprites(lua_State *L) { pc_register(L, "datasets", functions); }

@@ -370,6 +370,14 @@ check.test("what is no data set is refused by member", function()
   check.error("~leave them out", datasets.dataset, mine{images = T.zeros(6, 4, 4, 3)})
 end)
 
+check.test("a data set with unit latents is split by them", function()
+  local d = datasets.open("sprites", {size = 8, count = 300})
+  local one, two = datasets.split_latents(d, {delta = 0.4, seed = 2}), datasets.split_latents(d:unit(), {delta = 0.4, seed = 2})
+  check.eq({one.digest, one.ood:numel() > 0}, {two.digest, true})
+  check.error("~there are no unit latents", datasets.split_latents, datasets.dataset(mine()))
+  check.error("~a tensor (N,K,L), or a data set with unit latents", datasets.split_latents, "sprites")
+end)
+
 check.test("kinds: opened by name, with options of their own", function()
   local names = {}
   for _, k in ipairs(datasets.kinds()) do names[k.name] = k.what end
