@@ -378,6 +378,17 @@ check.test("a data set with unit latents is split by them", function()
   check.error("~a tensor (N,K,L), or a data set with unit latents", datasets.split_latents, "sprites")
 end)
 
+check.test("every kind that ships opens by its name, small, and keeps the protocol", function()
+  for _, k in ipairs(datasets.kinds()) do
+    if not k.path then
+      local options = {size = 16}
+      if (k.options or {}).count then options.count = 3 end
+      local d = datasets.check(datasets.open(k.name, options))
+      check.eq({d:height(), d:width(), #d:factors() > 0}, {16, 16, true}, k.name)
+    end
+  end
+end)
+
 check.test("kinds: opened by name, with options of their own", function()
   local names = {}
   for _, k in ipairs(datasets.kinds()) do names[k.name] = k.what end
