@@ -295,6 +295,8 @@ static int m_type(lua_State *L, pc_args *a) {
   return 1;
 }
 
+#define SWITCH "self:module, on:bool=true"
+
 static const pc_luafn methods[] = {
     {"forward", "self:module, inputs:tensors", m_call, "runs the module; the same as calling it", 0},
     {"parameters", "self:module", m_parameters, "list of the trained tensors, in tree order", 0},
@@ -305,10 +307,10 @@ static const pc_luafn methods[] = {
      "copies values in by full name; names and shapes must match", 0},
     {"copy_from", "self:module, source:module", m_copy, "copies all values of an equal module", 0},
     {"count", "self:module", m_count, "number of trained numbers", 0},
-    {"train", "self:module, on:bool=true", m_train, "switches training behaviour (dropout) on or off", 0},
+    {"train", SWITCH, m_train, "switches training behaviour (dropout) on or off", 0},
     {"freeze", "self:module", m_freeze, "parameters no longer want gradients", 0},
     {"unfreeze", "self:module", m_unfreeze, "parameters want gradients again", 0},
-    {"fix", "self:module, on:bool=true", m_fix,
+    {"fix", SWITCH, m_fix,
      "parameters become constants: saved and loaded by name, but without gradient, flat buffer or place in an "
      "optimiser made later; false: parameters again",
      0},

@@ -19,7 +19,6 @@
 #define PC_ROWS_PAINTER(X, S)     PC_ROWS_ANY_SLOTS(X, S) PC_ROWS_IMAGE(X, S)
 #define PC_ROW_COARSE_PATCH(X, S) PC_ROW_PATCH(X, S, 4)
 #define PC_ROW_NARROW(X, S)       PC_ROW_HIDDEN(X, S, 64)
-#define PC_ROW_SHALLOW(X, S)      PC_ROW_LAYERS(X, S, 2)
 #define PC_ROWS_DENSE(X, S)       PC_ROW_CODE(X, S) PC_ROW_SHALLOW(X, S)
 #define PC_ROW_CODE(X, S)         PC_ROW_HIDDEN(X, S, 256)
 
@@ -106,7 +105,7 @@ int pc_decoder_broadcast(pc_module **out, const pc_broadcast_decoder_opts *o);
   PC_ROWS_PAINTER(X, S)                     \
   PC_ROW_PATCH(X, S, 1)                     \
   PC_ROW_NARROW(X, S)                       \
-  PC_ROW_LAYERS(X, S, 3)                    \
+  PC_ROW_THREE_LAYERS(X, S)                 \
   PC_ROW_OCTAVES(X, S, 6)                   \
   PC_ROW_ACT(X, S, act, PC_ACTIVATION_gelu) \
   PC_ROW_MASKS(X, S)

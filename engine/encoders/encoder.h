@@ -86,7 +86,7 @@ int pc_encoder_slot_attention(pc_module **out, const pc_slot_attention_opts *o);
   PC_ROWS_IMAGE(X, S)                 \
   PC_ROW_TOKENS_WIDTH(X, S)           \
   PC_ROW_HEADS(X, S)                  \
-  PC_ROW_LAYERS(X, S, 3)              \
+  PC_ROW_THREE_LAYERS(X, S)           \
   PC_ROW_FF(X, S, "2 width")          \
   PC_ROW_VAE(X, S)                    \
   PC_ROWS_STEM(X, S)                  \

@@ -24,6 +24,8 @@
 
 #define PC_ROW_HEADS(X, S)        X(S, int64, heads, PC_RANGE_WIDTH, 4, "", "of attention")
 #define PC_ROW_LAYERS(X, S, n)    X(S, int64, layers, "1..16", n, "", "")
+#define PC_ROW_SHALLOW(X, S)      PC_ROW_LAYERS(X, S, 2)
+#define PC_ROW_THREE_LAYERS(X, S) PC_ROW_LAYERS(X, S, 3)
 #define PC_ROW_HIDDEN(X, S, n)    X(S, int64, hidden, PC_RANGE_WIDTH, n, "", "width of the layers between")
 #define PC_ROW_ACT(X, S, name, a) X(S, choice, name, PC_ACTIVATIONS, a, "", "activation")
 

@@ -83,5 +83,14 @@ for c in scripts/percept/cmd/*.lua; do
   check "$c is called in tests/cli" \
     "$(ls tests/cli/test_"$name"*.sh >/dev/null 2>&1 || grep -qE "\"\\\$P\" $name\b" tests/cli/*.sh || echo "percept $name is not")"
 done
+# A default is written once: rows of option tables (base/options.h), uses of shared rows, and signatures, as "name=default".
+defaults_of() { # files
+  cat "$@" | tr '\n' ' ' | sed 's/\\ / /g; s/"  *"//g' |
+    grep -oE 'X\(S, (num|int|int64|str|bool|choice), [a-z_0-9]+, [^,]*, [^,]+,|PC_ROW_[A-Z_]+\(X, S, [0-9.e-]+\)|[a-z_0-9]+:(num|int|int64|str|bool)(\([^)]*\))?=[^,"]+' |
+    sed -E 's/^X\(S, [a-z0-9]+, ([a-z_0-9]+), [^,]*, ([^,]+),$/\1=\2/; s/^(PC_ROW_[A-Z_]+)\(X, S, (.*)\)$/\1=\2/; s/:[a-z0-9]+(\([^)]*\))?=/=/' |
+    grep -vE '=(0|PC_REQUIRED|by|n|a)$' | sort | uniq -d
+}
+check "defaults of layers, decoders and encoders stand once" \
+  "$(defaults_of engine/nn/*.h engine/decoders/*.h engine/encoders/*.h bindings/nn.c bindings/module.c bindings/decoders.c bindings/encoders.c)"
 echo "$pass passed, $fail failed"
 [ "$fail" -eq 0 ]

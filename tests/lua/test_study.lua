@@ -170,7 +170,7 @@ check.test("pretraining: from scratch and from masked image modelling", function
 end)
 
 check.test("any base with any head", function()
-  for i, extra in ipairs{{"model.base=vit"}, {"model.head=slot_attention"}, {"model.base=vit", "model.head=slot_attention",
+  for i, extra in ipairs{{"model.base=vit"}, {"model.head=slot_attention", "model.decoder=pixel"}, {"model.base=vit", "model.head=slot_attention",
     "model.decoder=broadcast"}} do
     extra[#extra + 1], extra[#extra + 2] = "methods=supervised,encoder", "vae.steps=8"
     for _, s in ipairs{"model.vit.width=24", "model.vit.depth=1", "model.vit.heads=2", "model.decoder_width=8"} do extra[#extra + 1] = s end
@@ -193,7 +193,7 @@ check.test("mistakes are told with a remedy", function()
   local status, text = study("background", db, {"methods=encoder,serch"})
   check.ok(status ~= 0 and text:find("did you mean 'search'", 1, true), text)
   status, text = study("background", db, {"model.decoder=pixel9"})
-  check.ok(status ~= 0 and text:find("known are", 1, true), text)
+  check.ok(status ~= 0 and text:find("did you mean pixel?): known are additive, broadcast, cnn", 1, true), text)
   status, text = study("background", db, {"fraction=0.99"})
   check.ok(status ~= 0 and text:find("fraction", 1, true), text)
 end)

@@ -37,9 +37,9 @@ local base = {
     weights = "", frozen = true, lora = 0, resize = 0, pretrained = {heads = 0},
     start = "", -- a file of a base's weights to begin from
     iterations = 3, -- of head = "slot_attention"
-    decoder = "render", hidden = 256, key_dim = 96,
-    decoder_width = 64, decoder_heads = 4, decoder_layers = 2, -- of decoder = "cross", "broadcast"
-    masks = "softmax", -- of decoder = "broadcast"
+    decoder = "render", hidden = 256, key_dim = 96, -- any of percept.decoders
+    decoder_width = 64, decoder_heads = 4, decoder_layers = 2, -- of the decoder; of broadcast and pixel the width is `hidden`
+    masks = "softmax", -- of decoder = "broadcast", "pixel"
   },
   vae = {
     attempts = 4, attempt_steps = 1000, steps = 12000, batch = 32, lr = 1e-3, warmup = 200, hold = 0.3, final = 0.02, clip = 0,

@@ -1,4 +1,5 @@
 --- Encoder and decoder of a study's configuration.
+local percept = require "percept"
 local T = require "percept.tensor"
 local nn = require "percept.nn"
 local encoders = require "percept.encoders"
@@ -50,58 +51,44 @@ function models.encoder(model, height, width, vae)
   return built
 end
 
-local makers = {}
+-- A study's words for what decoders call width, heads and layers; and for `hidden` of those whose layers are narrow.
+local words = {width = "decoder_width", heads = "decoder_heads", layers = "decoder_layers"}
+local narrow = {broadcast = true, pixel = true}
 
-function makers.render(model, height, width)
-  return decoders.render{
-    slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, patch = model.patch,
-    hidden = model.hidden, key_dim = model.key_dim, background = model.background, window = model.window or 0,
-  }
-end
-
--- the predecessor's Transformer (paper.md 6.1): more layers, many more steps
-function makers.cross(model, height, width)
-  return decoders.cross{
-    slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, patch = model.patch,
-    width = model.decoder_width, heads = model.decoder_heads, layers = model.decoder_layers,
-  }
-end
-
-function makers.broadcast(model, height, width)
-  return decoders.broadcast{
-    slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, hidden = model.decoder_width,
-    masks = model.masks or "softmax",
-  }
-end
-
-function makers.mlp(model, height, width)
-  return decoders.mlp{slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width, hidden = model.hidden}
-end
-
--- A decoder by name: one of the above, or any other function of percept.decoders, of which a script may add its own; it
--- is given slots, slot_dim, height, width_px and the options in model.NAME.
-local function maker(name)
-  if makers[name] then return makers[name] end
-  local make = type(name) == "string" and decoders[name]
-  if type(make) == "function" then
-    return function(model, height, width)
-      local o = {slots = model.slots, slot_dim = model.slot_dim, height = height, width_px = width}
-      for k, v in pairs(model[name] or {}) do o[k] = v end
-      return make(o)
-    end
+-- What a decoder is given: the options of the study's model that it declares (a function that a script has added to
+-- percept.decoders may declare none: slots, slot_dim, height, width_px), and those in model.NAME.
+local function options_of(name, model, height, width)
+  local out = {slots = model.slots, slot_dim = model.slot_dim}
+  local _, _, args = percept.usage(decoders[name])
+  for _, a in ipairs(args or {}) do
+    local word = a.name == "hidden" and narrow[name] and "decoder_width" or words[a.name] or a.name
+    if out[a.name] == nil then out[a.name] = model[word] end
   end
+  out.height, out.width_px = height, width
+  for k, v in pairs(type(model[name]) == "table" and model[name] or {}) do out[k] = v end
+  return out
+end
+
+local function known_decoder(name)
+  if type(name) == "string" and type(decoders[name]) == "function" then return end
   local names = {}
   for known, f in pairs(decoders) do
     if type(f) == "function" then names[#names + 1] = known end
   end
   table.sort(names)
-  error(("model.decoder = %s: known are %s"):format(tostring(name), table.concat(names, ", ")), 0)
+  local near = percept.nearest(tostring(name), names)
+  error(("model.decoder = %s%s: known are %s"):format(tostring(name), near and (" (did you mean %s?)"):format(near) or "",
+    table.concat(names, ", ")), 0)
 end
 
---- The decoder that model.decoder names: any of percept.decoders. Of these render, cross, broadcast, pixel and sprites
--- give slot attention, which the interaction penalty and FG-ARI read; additive has no interaction by construction;
+--- The decoder that model.decoder names: any of percept.decoders (render). Of these render, cross, broadcast, pixel and
+-- sprites give slot attention, which the interaction penalty and FG-ARI read; additive has no interaction by construction;
 -- cnn and mlp are the unstructured controls.
-function models.decoder(model, height, width) return maker(model.decoder or "render")(model, height, width) end
+function models.decoder(model, height, width)
+  local name = model.decoder or "render"
+  known_decoder(name)
+  return decoders[name](options_of(name, model, height, width))
+end
 
 --- Encoder and decoder, as their constructors leave them.
 function models.build(model, height, width)
@@ -119,7 +106,7 @@ end
 
 --- What can be told before the first step: a decoder of that name, a slot for each factor.
 function models.check(model, factors)
-  maker(model.decoder or "render")
+  known_decoder(model.decoder or "render")
   if model.slots < #factors then
     error(("model: %d slots cannot hold the %d factors %s of this dataset; set model.slots to at least %d"):format(
       model.slots, #factors, table.concat(factors, ", "), #factors), 0)
