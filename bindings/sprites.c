@@ -67,7 +67,7 @@ static int f_sprites(lua_State *L, pc_args *a) {
 static int f_sprite_set(lua_State *L, pc_args *a) {
   const char *shapes[16];
   pc_sprites_opts o;
-  pc_dataset *ds;
+  pc_dataset *ds = NULL;
   int rc = read_options(L, a, &o, shapes);
   if (rc == PC_OK) rc = pc_sprites_dataset(&ds, pc_arg_int64(a, "n"), &o);
   return rc < 0 ? rc : pc_push_dataset(L, ds);

@@ -469,16 +469,6 @@ int pc_run_flush(pc_run *run) {
   return code;
 }
 
-int pc_run_heartbeat(pc_run *run) {
-  pc_db *db = run->db;
-  int64_t now = pc_tick_ms();
-  int code = pc_db_lock(db, "run:heartbeat");
-  if (code != PC_OK) return code;
-  if (now - db->beat >= PC_HEARTBEAT_MS) code = flush_timed(db, now);
-  pc_db_unlock(db);
-  return code;
-}
-
 int pc_run_goal(pc_run *run, const char *metric, const char *goal) {
   pc_db *db = run->db;
   int code = PC_OK;

@@ -517,5 +517,4 @@ void pc_db_close(pc_db *db) {
 }
 
 const char *pc_db_path(const pc_db *db) { return db->path; }
-int pc_db_writable(const pc_db *db) { return db->writable; }
 const char *pc_db_note(const pc_db *db) { return db->note; }

@@ -62,7 +62,6 @@ int pc_db_open(pc_db **out, const char *path, int flags);
 void pc_db_close(pc_db *db);
 
 const char *pc_db_path(const pc_db *db);
-int pc_db_writable(const pc_db *db);
 const char *pc_db_note(const pc_db *db); /* something the user should know; "" if nothing */
 
 /* ---- a run ---- */
@@ -108,7 +107,6 @@ int pc_run_start(pc_run **out, pc_db *db, const pc_run_config *config);
 int pc_run_resume(pc_run **out, pc_db *db, const char *uid, int64_t step, const pc_run_config *config);
 
 const char *pc_run_uid(const pc_run *run);
-int64_t pc_run_id(const pc_run *run);   /* run.id in this file */
 int64_t pc_run_step(const pc_run *run); /* the step it was resumed at; -1 for a fresh run */
 pc_db *pc_run_db(const pc_run *run);
 pc_run_status pc_run_get_status(const pc_run *run);
@@ -158,10 +156,6 @@ int pc_run_untag(pc_run *run, const char *tag);
 int pc_run_note(pc_run *run, const char *note);
 int pc_run_env(pc_run *run, const char *key, const char *value);
 int pc_run_event(pc_run *run, const char *level, const char *text); /* level: info, warning, error */
-
-/* Says that the run lives. Only needed where the recorder's thread is not
- * running; cheap: writes at most every 2 s. */
-int pc_run_heartbeat(pc_run *run);
 
 /* Terminal status, error text (NULL when there is none), peak memory. On failure
  * the run stays open and may be finished again. Finishing twice: no effect. */

@@ -16,7 +16,6 @@ const char *pc_run_status_name(pc_run_status status) {
 }
 
 const char *pc_run_uid(const pc_run *run) { return run->uid; }
-int64_t pc_run_id(const pc_run *run) { return run->id; }
 int64_t pc_run_step(const pc_run *run) { return run->resumed_at; }
 pc_db *pc_run_db(const pc_run *run) { return run->db; }
 pc_run_status pc_run_get_status(const pc_run *run) { return run->status; }

@@ -89,7 +89,6 @@ int pc_batches_next(pc_tensor **out, pc_batches *b) {
 int64_t pc_batches_per_epoch(const pc_batches *b) {
   return b->opts.keep_last ? (b->n + b->batch - 1) / b->batch : b->n / b->batch;
 }
-int64_t pc_batches_size(const pc_batches *b) { return b->n; }
 pc_batches_position pc_batches_tell(const pc_batches *b) { return b->pos; }
 
 int pc_batches_seek(pc_batches *b, pc_batches_position pos) {

@@ -33,7 +33,6 @@ void pc_batches_free(pc_batches *b); /* accepts NULL */
 /* The next batch, i64 (batch); goes into the next epoch by itself. */
 int pc_batches_next(pc_tensor **out, pc_batches *b);
 int64_t pc_batches_per_epoch(const pc_batches *b);
-int64_t pc_batches_size(const pc_batches *b); /* n */
 pc_batches_position pc_batches_tell(const pc_batches *b);
 /* PC_EARG when the position does not fit (negative, cursor beyond n). */
 int pc_batches_seek(pc_batches *b, pc_batches_position pos);

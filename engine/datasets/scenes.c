@@ -260,17 +260,6 @@ int pc_scenes_factor(pc_tensor **out, const pc_scenes *ds, int f, const pc_tenso
   return rc;
 }
 
-int pc_scenes_numeric(pc_tensor **out, const pc_scenes *ds, int c, const pc_tensor *index) {
-  int64_t *list, n;
-  *out = NULL;
-  int rc = resolve(&list, &n, ds, index);
-  if (rc < 0) return rc;
-  if ((rc = pc_tensor_empty(out, PC_F64, 1, &n)) == PC_OK)
-    for (int64_t i = 0; i < n; i++) pc_f64(*out)[i] = ds->column[ds->nfactor + c].number[list[i]];
-  pc_free(list);
-  return rc;
-}
-
 /* ---- as a data set ---- */
 
 static int class_images(void *ctx, pc_tensor **out, const pc_tensor *index, pc_dtype dtype) {

@@ -108,8 +108,7 @@ int pc_scenes_factor(pc_tensor **out, const pc_scenes *ds, int f, const pc_tenso
 int pc_scenes_nnumeric(const pc_scenes *ds);
 const char *pc_scenes_numeric_name(const pc_scenes *ds, int c);
 int pc_scenes_numeric_find(int *c, const pc_scenes *ds, const char *name);
-const double *pc_scenes_numeric_values(const pc_scenes *ds, int c);                         /* (count) */
-int pc_scenes_numeric(pc_tensor **out, const pc_scenes *ds, int c, const pc_tensor *index); /* f64 (B) */
+const double *pc_scenes_numeric_values(const pc_scenes *ds, int c); /* (count) */
 
 /* ---- pixels ---- index: integer (B), from PC_INDEX_BASE; NULL: all images */
 int pc_scenes_images(pc_tensor **out, const pc_scenes *ds, const pc_tensor *index,

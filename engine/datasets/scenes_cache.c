@@ -134,7 +134,8 @@ static int find_all(loader *l) {
   int last[2] = {0, 0};
   XXH3_INITSTATE(&h);
   XXH3_128bits_reset(&h);
-  int64_t fixed[6] = {DECODER_VERSION, l->opts->height.value, l->opts->width.value, ds->name_col, ds->mask_col, ds->nsel};
+  int64_t fixed[6] = {DECODER_VERSION, l->opts->height.value, l->opts->width.value,
+                      ds->name_col,    ds->mask_col,          ds->nsel};
   XXH3_128bits_update(&h, fixed, sizeof fixed);
   XXH3_128bits_update(&h, pc_csv_digest(ds->csv), PC_DIGEST_SIZE - 1);
   for (int64_t i = 0; i < ds->nsel; i++)

@@ -68,8 +68,7 @@ static int parse_descr(parser *s, description *d) {
       d->swap = t[0] == '>';
       return PC_OK;
     }
-  return pc_fail(PC_EDTYPE, "%s: arrays of type '%s' cannot be read; f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 b1 can", s->name,
-                 t);
+  return pc_fail(PC_EDTYPE, "%s: arrays of type '%s' cannot be read; f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 b1 can", s->name, t);
 }
 
 static int parse_shape(parser *s, description *d) {

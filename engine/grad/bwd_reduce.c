@@ -25,9 +25,6 @@ pc_tensor *pc_sum(pc_scope *s, pc_tensor *x, int nd, const int *dims, int keepdi
 pc_tensor *pc_mean(pc_scope *s, pc_tensor *x, int nd, const int *dims, int keepdim) {
   return with_dims(s, PC_OP_mean, x, nd, dims, keepdim);
 }
-pc_tensor *pc_logsumexp(pc_scope *s, pc_tensor *x, int nd, const int *dims, int keepdim) {
-  return with_dims(s, PC_OP_logsumexp, x, nd, dims, keepdim);
-}
 
 static pc_tensor *along(pc_scope *s, pc_opcode op, pc_tensor *x, int64_t dim) {
   pc_val v = PC_VI(dim);

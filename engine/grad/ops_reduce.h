@@ -8,6 +8,5 @@ pc_tensor *pc_sum(pc_scope *s, pc_tensor *x, int nd, const int *dims, int keepdi
 pc_tensor *pc_mean(pc_scope *s, pc_tensor *x, int nd, const int *dims, int keepdim);
 pc_tensor *pc_softmax(pc_scope *s, pc_tensor *x, int dim);
 pc_tensor *pc_log_softmax(pc_scope *s, pc_tensor *x, int dim);
-pc_tensor *pc_logsumexp(pc_scope *s, pc_tensor *x, int nd, const int *dims, int keepdim);
 
 #endif

@@ -123,12 +123,6 @@ static void mark_needed(pass *p) {
 
 /* ---- adding up ---- */
 
-static int find_op(const char *name) {
-  for (int i = 0; i < PC_OP_COUNT; i++)
-    if (!strcmp(pc_ops[i].name, name)) return i;
-  return -1;
-}
-
 /* *sum += g. `mine` tells whether *sum belongs to this pass alone. */
 static int accumulate(const pass *p, pc_tensor **sum, uint8_t *mine, pc_tensor *g) {
   if (!*sum) {
@@ -196,7 +190,7 @@ static int conform(const pc_node *n, int i, pc_tensor **g) {
   if ((*g)->dtype == in->dtype) return PC_OK;
   pc_val v = PC_VI(in->dtype);
   pc_tensor *out;
-  int rc = pc_apply((pc_opcode)find_op("to"), &out, g, 1, &v, 1);
+  int rc = pc_apply(PC_OP_to, &out, g, 1, &v, 1);
   if (rc < 0) return rc;
   pc_tensor_release(*g);
   *g = out;

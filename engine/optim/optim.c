@@ -50,7 +50,6 @@ static const pc_options *const tables[] = {&pc_sgd_options, &pc_adam_options, &p
 
 static const char *const slots[3][2] = {{"momentum", NULL}, {"m", "v"}, {"m", "v"}};
 
-const pc_options *pc_optim_options(pc_optim_kind kind) { return tables[kind]; }
 pc_optim_kind pc_optim_kind_of(const pc_optim *o) { return o->kind; }
 const char *pc_optim_name(const pc_optim *o) { return tables[o->kind]->name; }
 int pc_optim_nslots(const pc_optim *o) { return o->kind == PC_OPTIM_SGD ? 1 : 2; }

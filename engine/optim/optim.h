@@ -47,7 +47,6 @@ PC_OPTIONS_STRUCT(pc_optim_opts, PC_OPTIM_OPTIONS);
 #define PC_ADAMW_OPTS_INIT \
   { PC_ADAMW_OPTIONS(PC_OPTION_INIT, ) }
 extern const pc_options pc_sgd_options, pc_adam_options, pc_adamw_options;
-const pc_options *pc_optim_options(pc_optim_kind kind); /* the table of a kind: its name is the kind's */
 
 typedef struct pc_optim pc_optim;
 

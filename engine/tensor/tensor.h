@@ -137,7 +137,8 @@ int pc_fill(pc_tensor *t, double value);                          /* bumps versi
 double pc_item(const pc_tensor *t);                               /* numel 1, as double; asserts */
 double pc_at(const pc_tensor *t, int64_t linear);                 /* element in row-major order, slow */
 int64_t pc_at_i64(const pc_tensor *t, int64_t linear);            /* the same of an integer tensor, exact */
-/* PC_EARG names an element that integers of dtype d cannot hold (NaN, too large, with !cut fractions, too); op NULL: no prefix. */
+/* PC_EARG names an element that integers of dtype d cannot hold (NaN, too large, with !cut fractions, too); op NULL: no
+ * prefix. */
 int pc_check_fits(const char *op, const pc_tensor *t, pc_dtype d, int cut);
 
 /* NumPy broadcasting of two shapes; PC_ESHAPE names op and both shapes. */

@@ -72,7 +72,8 @@ check.test("files that are broken", function()
 end)
 
 check.test("what cannot be saved", function()
-  check.error("formats: a table name -> tensor is expected, names without NUL bytes; entry number 1 is number 3", formats.save_npz, at "x", {3})
+  check.error("formats: a table name -> tensor is expected, names without NUL bytes; entry number 1 is number 3",
+    formats.save_npz, at "x", {3})
   check.error("~entry a is string", formats.save_npz, at "x", {a = "b"})
 end)
 

@@ -9,12 +9,15 @@ local function digest(c) return records.config_digest(recorder.json(c)) end
 -- Values that are easily taken for one another.
 local values = {
   0, -0, 1, -1, 0.5, 1 / 3, 2 ^ 53, 2 ^ 53 - 1, 2 ^ 60, 1e300, 5e-324, 1 / 0, -1 / 0, 0 / 0,
-  "", "0", "-0", "1", "inf", "-inf", "nan", "number:inf", "number:nan", "number:", "true", "false", "null", "{}", "[]", "[1]", "[1,2]", '{"a":1}',
+  "", "0", "-0", "1", "inf", "-inf", "nan", "number:inf", "number:nan", "number:", "true", "false", "null", "{}", "[]", "[1]", "[1,2]",
+  '{"a":1}',
   true, false, {}, {1}, {1, 2}, {{1, 2}}, {{1}, {2}}, {"1"}, {true}, {{}}, {""}, {1, 2, a = 3}, {1, 2, a = 4}, {[2] = 1}, {[3] = 1},
   {[100] = 1}, {["100"] = 1}, {["[100]"] = 1}, {[100] = 1, ["100"] = 2}, {[100] = 2, ["100"] = 1}, {[0] = 1}, {[-1] = 1}, {[0.5] = 1},
   {[1 / 0] = 1}, {[true] = 1}, {["true"] = 1}, {[false] = 1}, {1, nil, 3}, {1, [1e15] = 2}, {[2 ^ 53] = 1}, {[2 ^ 54] = 1},
-  "K\228tz", "K\246tz", "Kätz", "bytes:K\\xe4tz", "bytes:", "bytes:\\", "a\0b", "a\0c", "a", "a\0", "\\x00", "\237\160\128", "\237\176\128", "\255",
-  "\192\128", "\244\144\128\128", {"\228"}, {"\246"}, {["\228"] = 1}, {["\246"] = 1}, {["a\0"] = 1}, {["a"] = 1}, "a\nx=b", "x\ny#1", "a=b", "a#b",
+  "K\228tz", "K\246tz", "Kätz", "bytes:K\\xe4tz", "bytes:", "bytes:\\", "a\0b", "a\0c", "a", "a\0", "\\x00", "\237\160\128", "\237\176\128",
+  "\255",
+  "\192\128", "\244\144\128\128", {"\228"}, {"\246"}, {["\228"] = 1}, {["\246"] = 1}, {["a\0"] = 1}, {["a"] = 1}, "a\nx=b", "x\ny#1",
+  "a=b", "a#b",
   {["y=a"] = "b"}, {y = "a=b"}, {["y#1"] = 2}, {['"'] = 1}, {["~"] = 1},
 }
 
@@ -66,7 +69,8 @@ end)
 
 check.test("--set reaches every key", function()
   local defaults = {
-    milestones = {[100] = 0.1, [200] = 0.01}, mixed = {1, 2, decay = 0.5}, both = {[1] = "n", ["1"] = "t", x = 0}, [5] = 1, flags = {[true] = 1},
+    milestones = {[100] = 0.1, [200] = 0.01}, mixed = {1, 2, decay = 0.5}, both = {[1] = "n", ["1"] = "t", x = 0}, [5] = 1,
+    flags = {[true] = 1},
     ["a.b"] = 1,
   }
   local c = config.configure(defaults, {["milestones.100"] = "0.7", ["mixed.2"] = "9", ["mixed.decay"] = "0.9", ["both.1"] = "text",
@@ -92,7 +96,8 @@ end)
 check.test("parameters of such keys are rows under the names a user writes", function()
   local db = os.tmpname()
   os.remove(db)
-  local run = recorder.start{db = db, experiment = "e", config = {m = {[100] = 0.1}, label = "K\228tz", clip = 1 / 0, both = {[1] = 1, ["1"] = 2}}}
+  local run = recorder.start{db = db, experiment = "e",
+    config = {m = {[100] = 0.1}, label = "K\228tz", clip = 1 / 0, both = {[1] = 1, ["1"] = 2}}}
   run:param("later", "\228")
   run:param("limit", -1 / 0)
   run:finish()

@@ -122,6 +122,18 @@ check.test("anomaly mode names what made the first NaN, forward and backward", f
   check.ok(why:find("NaN", 1, true) and why:find("bad", 1, true), why)
 end)
 
+check.test("a custom gradient has the shape of its input, in whatever dtype", function()
+  local x = T.tensor({ 1, 2 }, { dtype = "f64", requires_grad = true })
+  local function op(gradient)
+    return T.custom { name = "mine", forward = function(_, v) return v * 2 end, backward = function() return gradient end }
+  end
+  op(T.ones(2, { dtype = "f32" }) * 3)(x):sum():backward()
+  check.eq(x.grad:to_table(), { 3, 3 })
+  check.eq(x.grad:dtype(), "f64")
+  local ok, why = pcall(function() op(T.ones(3, { dtype = "f64" }))(x):sum():backward() end)
+  check.ok(not ok and why:find("mine", 1, true) and why:find("(3)", 1, true) and why:find("(2)", 1, true), why)
+end)
+
 check.test("an output that was changed after it was saved is noticed", function()
   local x = T.tensor({ 1, 2 }, { requires_grad = true })
   local y = x:exp()
@@ -138,6 +150,66 @@ check.test("row labels and scales of grids have room", function()
   local font = images.grid(x, { columns = 2, row_labels = { "one", "a longer label" }, font = 12 })
   check.ok(font:size(2) > plain:size(2))
   check.eq(images.grid(x, { columns = 2, scale = 2, padding = 0 }):shape(), { 24, 24, 3 })
+end)
+
+check.test("assignment: what is refused, and that the rest is written", function()
+  local function fails(fn, ...)
+    local ok, why = pcall(fn)
+    check.ok(not ok, "taken")
+    for _, part in ipairs { ... } do check.ok(why:find(part, 1, true), why) end
+  end
+  local x = T.zeros(2, 3)
+  fails(function() x[T.ones(4):gt(0)] = 1 end, "mask", "(4)", "(2,3)")
+  fails(function() x[T.tensor { 1, 2 }] = 1 end, "f32", "x:long()")
+  fails(function() x[T.tensor({ 3 }, i64)] = 1 end, "3")
+  fails(function() x[T.tensor({ 0 }, i64)] = 1 end, "position 0", "(2,3)")
+  fails(function() T.zeros()[T.tensor({ 1 }, i64)] = 1 end, "0-dim")
+  fails(function() x[T.tensor({ 1, 2 }, i64)] = r(3, 3) end, "(3,3)", "broadcast")
+  x[T.tensor({ { 1, 2 }, { 2, 1 } }, i64)] = 5 -- positions of any shape
+  check.eq(x:to_table(), { { 5, 5, 5 }, { 5, 5, 5 } })
+  x[T.tensor({ -1 }, i64)] = T.tensor { 1, 2, 3 }
+  check.eq(x:to_table(), { { 5, 5, 5 }, { 1, 2, 3 } })
+  x[{ {}, T.tensor({ 1, 3 }, { dtype = "i32" }) }] = T.tensor { { 7, 8 }, { 9, 0 } }
+  check.eq(x:to_table(), { { 7, 5, 8 }, { 9, 2, 0 } })
+  x[x:gt(7)] = T.tensor { -1, -2 }
+  check.eq(x:to_table(), { { 7, 5, -1 }, { -2, 2, 0 } })
+  x[{ {}, { 1, 2 } }] = x[{ {}, { 2, 3 } }] -- from itself
+  check.eq(x:to_table(), { { 5, -1, -1 }, { 2, 0, 0 } })
+  local zero = T.tensor(3)
+  zero[T.tensor(1):gt(0)] = 4
+  check.eq(zero:item(), 4)
+end)
+
+check.test("changes in place of every dtype", function()
+  for _, d in ipairs { "f64", "f32", "i64", "i32", "u8" } do
+    local function t(list) return T.tensor(list, { dtype = d }) end
+    check.eq(t { 1, 2 }:add_(t { 3, 4 }):to_table(), { 4, 6 })
+    check.eq(t { 5, 6 }:sub_(2):to_table(), { 3, 4 })
+    check.eq(t { 5, 6 }:mul_(t { 2, 3 }):to_table(), { 10, 18 })
+    check.eq(t { 5, 6 }:mul_(2):to_table(), { 10, 12 })
+    if d:sub(1, 1) == "f" then check.eq(t { 5, 1 }:clamp_(2, 4):to_table(), { 4, 2 }) end
+    check.eq(t { 5, 6 }:fill_(3):to_table(), { 3, 3 })
+    local s = t { { 1, 2 }, { 3, 4 } }
+    check.eq(s:t():add_(s):to_table(), { { 2, 5 }, { 5, 8 } }) -- an operand that overlaps is copied first
+  end
+end)
+
+check.test("bars: signs, gaps, long names, logarithms", function()
+  local function svg(o) return plot.bars(o):svg() end
+  local series = { name = "x", y = { 1, -2, 0 / 0 }, low = { 0, -3, 0 }, high = { 2, -1, 1 } }
+  local plain = svg { groups = { "a", "b", "c" }, numbers = true, series }
+  check.ok(plain:find(">-2<", 1, true) or plain:find("−2", 1, true), "the number of a bar below zero")
+  local names = {}
+  for i = 1, 12 do names[i] = "a group of a long name " .. i end
+  local y = T.arange(1, 13)
+  check.ok(svg { groups = names, { y = y } }:find("rotate", 1, true), "long names stand aslant")
+  check.ok(not svg { groups = { "a", "b" }, { y = { 1, 2 } } }:find("rotate(-4", 1, true))
+  local log = svg { groups = { "a", "b" }, yscale = "log", numbers = true, digits = 2, { y = { 0.01, 100 } } }
+  check.ok(log ~= svg { groups = { "a", "b" }, numbers = true, digits = 2, { y = { 0.01, 100 } } })
+  check.ok(svg { groups = {}, yscale = "log" }:match "^<svg .*</svg>\n$")
+  local many = { groups = { "a" }, numbers = true }
+  for i = 1, 40 do many[i] = { name = "s" .. i, y = { i * 1111 } } end
+  check.ok(not svg(many):find(">1111<", 1, true), "no room for numbers over thin bars")
 end)
 
 check.done()

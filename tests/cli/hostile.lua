@@ -38,7 +38,8 @@ local values = {
 }
 
 local function plan()
-  for _, t in ipairs(recorder.query("h.db", "select name from sqlite_master where type = 'table' and name not like 'sqlite%' order by name")) do
+  local tables = "select name from sqlite_master where type = 'table' and name not like 'sqlite%' order by name"
+  for _, t in ipairs(recorder.query("h.db", tables)) do
     for _, c in ipairs(recorder.query("h.db", "select name from pragma_table_info(:t)", {t = t.name})) do
       for _, v in ipairs(values) do print(table.concat({t.name, c.name, v[1], v[2]}, "\t")) end
     end

@@ -8,7 +8,8 @@ local sys = require "percept.sys"
 local command = {
   help = "writes everything as CSV or JSON, or as a smaller database",
   usage = {"-o FOLDER", "-o FILE.db"},
-  about = "In CSV an apostrophe stands before a text that a spreadsheet would run as a formula. A folder gets one file a table, runs named by uid, and metadata.json. A FILE.db gets the same schema, curves "
+  about = "In CSV an apostrophe stands before a text that a spreadsheet would run as a formula. A folder gets one file a "
+    .. "table, runs named by uid, and metadata.json. A FILE.db gets the same schema, curves "
     .. "thinned: results, last, least and largest values stay what they are. metadata.json (for FILE.db: FILE.metadata.json) "
     .. "is what Datasette reads: titles, columns, and the shipped queries as links: datasette FILE.db -m FILE.metadata.json",
   options = options.join({

@@ -130,7 +130,8 @@ function command.run(opts)
   options.query(opts, sql, params)
   if options.format(opts) ~= "table" then return 0 end
   for _, s in ipairs(stale) do
-    print(("%s: %s (%s, pid %d, silent for %.0f s)"):format(opts.reap and "marked killed" or "stale", records.shown(s.uid), records.shown(s.host), s.pid, s.silent))
+    local what = opts.reap and "marked killed" or "stale"
+    print(("%s: %s (%s, pid %d, silent for %.0f s)"):format(what, records.shown(s.uid), records.shown(s.host), s.pid, s.silent))
   end
   if #stale > 0 and not opts.reap then print "percept runs --reap marks them killed; percept run --resume UID goes on with one" end
   return 0

@@ -59,7 +59,8 @@ local function describe_function(fn, lines)
   for _, a in ipairs(args) do
     local kind = a.choices and "one of " .. a.choices or a.range and a.type .. " " .. a.range or a.type
     local note = a.default and "default " .. a.default or a.optional and "optional" or ""
-    lines[#lines + 1] = (("    %-" .. width .. "s  %s%s"):format(a.name, kind, (note ~= "" and ", " .. note or "") .. (a.help and "; " .. a.help or "")))
+    local more = (note ~= "" and ", " .. note or "") .. (a.help and "; " .. a.help or "")
+    lines[#lines + 1] = ("    %-" .. width .. "s  %s%s"):format(a.name, kind, more)
   end
   add_example(fn, lines)
   return true

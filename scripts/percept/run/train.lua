@@ -225,7 +225,9 @@ end
 local function check_kinds(options)
   for name, kind in pairs(kinds) do
     local v = options[name]
-    if v ~= nil and type(v) ~= kind and not (kind == "function" and callable(v)) then error(("train.loop: option '%s' must be a %s, not %s"):format(name, kind, shown(v)), 0) end
+    if v ~= nil and type(v) ~= kind and not (kind == "function" and callable(v)) then
+      error(("train.loop: option '%s' must be a %s, not %s"):format(name, kind, shown(v)), 0)
+    end
   end
   for _, name in ipairs{"steps", "first", "offset", "log_every", "eval_every", "keep_every"} do
     local v, least = options[name], (name == "steps" or name == "first" or name == "offset") and 0 or 1
@@ -446,7 +448,8 @@ local function check_step(t, loss, values)
       .. "nothing; step %d returned %s"):format(t, shown(loss)), 0)
   end
   if not loss:requires_grad() then
-    error(("train.loop: the loss that step %d returned depends on no parameter: was it computed without gradients, or detached?"):format(t), 0)
+    error(("train.loop: the loss that step %d returned depends on no parameter: was it computed without gradients, or "
+      .. "detached?"):format(t), 0)
   end
   if values ~= nil and type(values) ~= "table" then figures_of("the second result of step", values) end
   local attention = values and values.attention
