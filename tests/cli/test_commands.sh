@@ -77,7 +77,7 @@ check "columns" 0 "uid,lr,loss,search/ood/accuracy" "$P" runs --csv --columns ui
 is "their values" "$(sed -n 3p out | tr -d '\r' | cut -d, -f2-)" "0.2,0.20500000000000002,0.71"
 check "more columns" 0 "host" "$P" runs --columns +host
 check "no such column" 1 "there is neither a column nor a parameter, metric or result 'hots'" "$P" runs --columns hots
-check "a bad status" 2 "is none of queued" "$P" runs --status dead
+check "a bad status" 2 "--status needs one of queued|running|done|failed|killed, not 'dead'" "$P" runs --status dead
 is "uids for completion" "$("$P" runs --uids | wc -l)" 4
 check "text is found in notes" 0 "$u1" "$P" runs "THE FIRST"
 
@@ -216,7 +216,7 @@ is "it is a PNG" "$(head -c 4 sheet.png | tail -c 3)" PNG
 check "a sheet by nothing" 1 "did you mean world_name?" "$P" data sheet "$data" --by world_nam --size 16 -o x.png
 check "a split" 0 "columns: Bridge City" "$P" data split "$data" --fraction 0.3 --pseudo 0.1 --seed 2 --size 8 -o split.png
 [ -s split.png ] && ok || bad "the split's picture"
-check "a split by nothing" 1 "there are: background, texture, object" "$P" data split "$data" --preset foreground --size 8
+check "a split by nothing" 2 "--preset needs one of background|texture|object, not 'foreground'" "$P" data split "$data" --preset foreground --size 8
 assets=${data%/*}/assets
 check "emoji" 0 "made: 20 images of 16 x 16" "$P" data emoji made --assets "$assets" --count 20 --size 16 --occlusion 1 --textures Default,Red
 check "emoji: read back" 0 "occlusion2" "$P" data check made

@@ -112,7 +112,7 @@ check "nothing said" 2 "of what?" "$P" report --db r.db
 check "unknown option" 2 "unknown option --bar; did you mean --bars?" "$P" report grid --bar --db r.db
 check "unknown run" 1 "sweeps are grid" "$P" report nosuch --db r.db
 check "unknown figure" 1 "did you mean vae/loss?" "$P" report grid --metric vae/los --db r.db
-check "wrong goal" 2 "min or max" "$P" report grid --goal up --db r.db
+check "wrong goal" 2 "--goal needs one of min|max, not 'up'" "$P" report grid --goal up --db r.db
 check "wrong SQL" 1 "syntax error" "$P" report "selec 1" --db r.db
 check "no database" 1 "nosuch.db" "$P" report x --db nosuch.db
 check "nowhere to write" 1 "cannot write /nosuch/r.html" "$P" report grid --db r.db -o /nosuch/r.html

@@ -175,7 +175,7 @@ refused "values; at most 100000" sweep tiny.lua --grid lr=-9007199254740991..900
 refused "1000000 cells; at most 100000" sweep tiny.lua --grid lr=1..1000 --grid model.width=1..1000 --dry
 refused "cells; at most 100000" sweep tiny.lua --random lr=0..1 --random-n 1000000000 --dry
 refused "2^53" sweep tiny.lua --grid lr=1 --jobs 1e18 --dry
-refused "2^53" sweep tiny.lua --grid lr=1 --jobs inf --dry
+refused "--jobs needs an integer >= 1" sweep tiny.lua --grid lr=1 --jobs inf --dry
 
 echo "$pass passed, $fail failed"
 [ $fail -eq 0 ]

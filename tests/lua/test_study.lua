@@ -188,6 +188,70 @@ check.test("a pretrained base, frozen and with LoRA", function()
   end
 end)
 
+check.test("a configuration is checked before the run begins: every option, with 0, -1, NaN, infinity, 0.5, a wrong word", function()
+  local declared = require "percept.base.declared"
+  local defaults = require "percept.study.defaults"
+  local allowed = { -- options for which the value has a meaning
+    [0] = {
+      "emoji.seed", "emoji.occlusion", "offset", "split_seed", "pseudo", "limit", "limit_ood", "checkpoint_every", "model.background",
+      "model.window", "model.encoder_layers", "model.vit.depth", "model.lora", "model.resize", "model.pretrained.heads", "vae.steps",
+      "vae.lr", "vae.warmup", "vae.final", "vae.attempt_steps", "vae.hold", "vae.clip", "vae.sigma", "vae.beta", "vae.alpha",
+      "vae.alpha_delay", "vae.alpha_ramp", "vae.shift", "vae.consistency", "vae.consistency_delay", "supervised.steps", "supervised.lr",
+      "supervised.warmup", "supervised.final", "supervised.weight_decay", "supervised.shift", "replay.steps", "replay.lr", "replay.warmup",
+      "replay.final", "replay.id_batch", "search.steps", "search.lr", "search.prior", "search.entropy", "search.tol", "readout.hidden",
+      "readout.steps", "readout.lr", "readout.weight_decay", "readout.noise", "sprites.seed",
+    },
+    [-1] = {"offset", "split_seed", "sprites.seed", "model.background", "search.entropy", "search.tol"},
+  }
+  local tried, refused = 0, 0
+  local function try(prefix, base, cfg)
+    for name, default in pairs(base) do
+      local path = prefix .. name
+      if type(default) == "table" and #default == 0 and next(default) then
+        try(path .. ".", default, cfg)
+      else
+        local at = cfg
+        for part in prefix:gmatch "[^.]+" do at = at[part] end
+        local old = at[name]
+        local values = type(default) == "number" and {0, -1, 0 / 0, 1 / 0, "x"} or type(default) == "string" and {1, true}
+          or type(default) == "table" and {1, {0 / 0}} or {0, "x"}
+        for _, value in ipairs(values) do
+          at[name] = value
+          local fine = false
+          for _, known in ipairs(allowed[value] or {}) do fine = fine or type(default) == "number" and known == path end
+          local ok, why = pcall(defaults.check, cfg)
+          tried, refused = tried + 1, refused + (ok and 0 or 1)
+          check.ok(ok == fine and (ok or why:find(path, 1, true)), ("%s = %s: %s"):format(path, tostring(value), tostring(why)))
+        end
+        at[name] = old
+      end
+    end
+  end
+  local cfg = defaults{}
+  try("", defaults{}, cfg)
+  defaults.check(cfg)
+  print(("%d values tried, %d refused by name"):format(tried, refused))
+  check.ok(tried > 400)
+  for key, value in pairs{
+    ["search.method"] = "sgd", ["replay.marginals"] = "foo", ["model.hidden"] = 1.5, fraction = 2, ["vae.attempts"] = 0,
+    rule = "line", ["vae.log_every"] = 0, ["search.patience"] = 0,
+  } do
+    local db = folder .. "/refused.db"
+    local status, text = study("background", db, {key .. "=" .. value})
+    check.ok(status ~= 0 and text:find(key .. ": expected", 1, true), text)
+    check.ok(not require "percept.sys".exists(db), key .. ": no run was opened")
+  end
+  local own = declared.new("mine", {{"a", "int(1..)", 3}, {"b", {{"c", "str(x|y)", "x"}}}})
+  check.eq(own:complete{b = {}}, {a = 3, b = {c = "x"}})
+  check.error("mine: b.c: expected one of x|y, got string \"z\"", own.complete, own, {b = {c = "z"}})
+  check.error("~mine: unknown option 'b.d'", own.complete, own, {b = {d = 1}})
+  local experiment = require "percept.experiment"
+  local ran = false
+  local spec = {name = "small", defaults = {steps = 0.5}, options = {steps = "int(0..)"}, run = function() ran = true end}
+  check.error("small: steps: expected an integer >= 0, got 0.5", experiment.start, spec)
+  check.ok(not ran)
+end)
+
 check.test("mistakes are told with a remedy", function()
   local db = folder .. "/wrong.db"
   local status, text = study("background", db, {"methods=encoder,serch"})

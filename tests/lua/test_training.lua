@@ -207,7 +207,40 @@ check.test("what a function of the caller returns is checked: the message says w
     if type(wrong) ~= "function" then check.ok(try(function() return {on_log = wrong} end):find "on_log") end
   end
   check.ok(try(function() return {step = function() end} end):find "returned nothing")
-  for _, wrong in ipairs{-1, 0.5, 0 / 0, 1 / 0} do check.ok(try(function() return {steps = wrong} end):find "whole number") end
+  for _, wrong in ipairs{-1, 0.5, 0 / 0, 1 / 0} do check.ok(try(function() return {steps = wrong} end):find "expected an integer") end
+end)
+
+check.test("every option of a loop is obeyed or refused before the first step, by its name", function()
+  local m, steps = nn.linear(1, 1), 0
+  local function loop(name, value)
+    local o = {name = "x", steps = 3, modules = {m = m}, optimizer = optim.sgd(m, {lr = 0.1}), quiet = true, checkpoint = false,
+      eval = function() return {loss = 1} end, watch = {},
+      step = function() steps = steps + 1 return (m(T.ones(1, 1)) ^ 2):sum() end}
+    local table_of = o
+    if name:find "^watch%." then table_of, name = o.watch, name:sub(7) end
+    table_of[name] = value
+    return pcall(train.loop, o)
+  end
+  local nan, inf = 0 / 0, 1 / 0
+  local wrong = {
+    steps = {-1, nan, inf, 0.5, "3", true}, first = {-1, nan, 0.5}, log_every = {0, -1, nan, 0.5}, eval_every = {0, -1, nan, 0.5},
+    keep_every = {0, -1, nan, 0.5}, checkpoint_every = {-1, nan, inf, "20"}, clip = {-1, nan, inf}, images = {-1, nan}, offset = {nan, 0.5},
+    name = {"", 1}, checkpoint = {"", true}, resume = {1, "no"}, quiet = {1}, lr = {0.1, "x"}, on_step = {1}, modules = {1},
+    ["watch.metric"] = {"", 1}, ["watch.goal"] = {"largest", ""}, ["watch.patience"] = {0, -1, nan, 0.5}, ["watch.min_delta"] = {-1, nan},
+    step_ = {1}, ["watch.patienc"] = {1},
+  }
+  for name, values in pairs(wrong) do
+    for _, value in ipairs(values) do
+      local ok, why = loop(name, value)
+      check.ok(not ok and tostring(why):find("train.loop: ", 1, true) and tostring(why):find(name, 1, true),
+        name .. " = " .. tostring(value) .. ": " .. tostring(why))
+    end
+  end
+  check.eq(steps, 0, "no step was taken")
+  check.ok(loop("steps", 0))
+  check.eq(steps, 0)
+  check.ok(loop("clip", 0) and loop("checkpoint_every", 0) and loop("watch.min_delta", 0))
+  check.eq(steps, 9)
 end)
 
 check.done()

@@ -50,7 +50,7 @@ local function command_section(out, name, command)
       out[#out + 1] = escape(paragraph)
     end
   end
-  for _, o in ipairs(command.options or {}) do tagged(out, options.spelled(o), o.text or "") end
+  for _, o in ipairs(command.options or {}) do tagged(out, options.spelled(o), options.text(o)) end
   if command.examples then
     out[#out + 1] = ".PP"
     out[#out + 1] = "Examples:"
@@ -175,7 +175,7 @@ local function zsh()
     local command = commands.get(name)
     local specs = {}
     for _, o in ipairs(command.options or {}) do
-      specs[#specs + 1] = ("'%s%s[%s]%s'"):format(o.many and "*" or "", o.flag, quoted(o.text or ""),
+      specs[#specs + 1] = ("'%s%s[%s]%s'"):format(o.many and "*" or "", o.flag, quoted(options.text(o)),
         o.value and (":%s:%s"):format(quoted(o.value), value[o.kind] or "") or "")
     end
     specs[#specs + 1] = ("'*: :%s'"):format(value[(command.positional or {})[1]] or "_files")

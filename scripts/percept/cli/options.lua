@@ -7,7 +7,9 @@
 --     about = "further paragraphs",             -- optional
 --     options = {
 --       {flag = "--set", value = "KEY=VALUE", many = true, text = "overrides a default"},
---       {flag = "--jobs", short = "-j", value = "N", kind = "int", text = "..."},   -- kinds: int, number, file, script, uid
+--       {flag = "--jobs", short = "-j", value = "N", kind = "int(1..)", default = 1, text = "..."},
+--                                               -- kinds: those of signatures (int(1..), num(0..1), str(a|b), str(any) ...: base/declared),
+--                                               -- file, script, uid (completed). Without one: a text that is not empty.
 --       {flag = "--reap", text = "..."},        -- no value: a switch
 --     },
 --     examples = {{"percept run x.lua --seed 2", "what it is good for"}},
@@ -18,6 +20,7 @@
 --   }
 -- opts: opts.set = {...} (many), opts.jobs = 4, opts.reap = true, words at opts[1], opts[2], ...
 local commands = require "percept.cli.commands"
+local declared = require "percept.base.declared"
 local percept = require "percept"
 local recorder = require "percept.recorder"
 local records = require "percept.records"
@@ -100,7 +103,7 @@ function options.help(name, command)
     out[#out + 1] = "options:"
     for _, o in ipairs(command.options) do
       local lines, spelled = {}, options.spelled(o)
-      fold(o.text or "", 92 - width, "", lines)
+      fold(options.text(o), 92 - width, "", lines)
       out[#out + 1] = #spelled <= width and ("  %-" .. width .. "s  %s"):format(spelled, lines[1]) or "  " .. spelled
       for i = #spelled <= width and 2 or 1, #lines do out[#out + 1] = (" "):rep(width + 4) .. lines[i] end
     end
@@ -128,18 +131,26 @@ function options.mistake(name, text, ...)
   return 2
 end
 
+local completed = {file = true, script = true, uid = true} -- kinds that say how a word is completed: texts
+
+-- The word as a value of the option's kind; nil and what is wrong.
 local function convert(option, word)
-  if option.kind == "int" then
-    local n = tonumber(word)
-    if not n or n ~= math.floor(n) or word:find "[xX]" then return nil, ("%s needs a whole number, not '%s'"):format(option.flag, word) end
-    if math.abs(n) >= 2 ^ 53 then return nil, ("%s: %s is beyond 2^53, up to where numbers are exact"):format(option.flag, word) end
-    return n
-  elseif option.kind == "number" then
-    local n = tonumber(word)
-    if not n then return nil, ("%s needs a number, not '%s'"):format(option.flag, word) end
-    return n
+  local kind, value = option.kind or "str", word
+  if completed[kind] then kind = "str" end
+  if kind:match "^int" or kind:match "^num" then
+    value = tonumber(word)
+    local whole = kind:match "^int"
+    if not value or word:find "[xX]" or whole and value ~= math.floor(value) then
+      return nil, ("%s needs a %snumber, not '%s'"):format(option.flag, whole and "whole " or "", word)
+    end
+    if whole and math.abs(value) >= 2 ^ 53 and value == value and math.abs(value) ~= math.huge then
+      return nil, ("%s: %s is beyond 2^53, up to where numbers are exact"):format(option.flag, word)
+    end
   end
-  return word
+  local ok, why = pcall(declared.value, "", option.flag, kind, value)
+  if ok then return value end
+  local wanted, near = why:match "expected (.-), got ", why:match "; did you mean .*$"
+  return nil, ("%s needs %s, not '%s'%s"):format(option.flag, wanted or "another value", word, near or "")
 end
 
 local function find(command, flag)
@@ -220,7 +231,15 @@ function options.parse(command, args)
     end
     i = i + 1
   end
+  for _, o in ipairs(command.options or {}) do
+    if o.default ~= nil and opts[options.key(o)] == nil then opts[options.key(o)] = o.default end
+  end
   return opts
+end
+
+--- What help says of an option: its text and its default.
+function options.text(option)
+  return (option.text or "") .. (option.default ~= nil and "; " .. tostring(option.default) or "")
 end
 
 --- Runs a command with these words; returns the exit code.

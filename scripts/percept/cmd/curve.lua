@@ -10,10 +10,10 @@ local command = {
   usage = {"UID [UID ...] METRIC", "UID"},
   about = "With a run alone: its metrics. With --csv and the like the rows themselves.",
   options = options.join({
-    {flag = "--points", value = "N", kind = "int", text = "rows a run, evenly spaced; 400"},
+    {flag = "--points", value = "N", kind = "int(2..1000000)", default = 400, text = "rows a run, evenly spaced"},
     {flag = "--log", text = "a logarithmic axis of values"},
-    {flag = "--width", value = "N", kind = "int", text = "characters; else the terminal's"},
-    {flag = "--height", value = "N", kind = "int", text = "lines; 16"},
+    {flag = "--width", value = "N", kind = "int(20..10000)", text = "characters; else the terminal's"},
+    {flag = "--height", value = "N", kind = "int(4..1000)", default = 16, text = "lines"},
   }, options.formats, options.db),
   examples = {{"percept curve 20260131-1 vae/loss --log"}, {"percept curve mine theirs vae/loss --csv > curves.csv"}},
   positional = {"uid"},
@@ -56,7 +56,7 @@ function command.run(opts)
   end
   for i, uid in ipairs(uids) do
     local points = {}
-    for k, row in ipairs(recorder.query(db, "@curve", {metric = metric, run = uid, points = math.max(2, opts.points or 400)})) do
+    for k, row in ipairs(recorder.query(db, "@curve", {metric = metric, run = uid, points = opts.points})) do
       points[k] = {row.step, row.value}
     end
     series[i] = {points = points, name = uid}
@@ -64,7 +64,7 @@ function command.run(opts)
   local width = opts.width or math.min(sys.isatty(1) and (sys.terminal_size(1) or 80) or 80, 120)
   local lines, why = braille.plot(series, {
     title = ("%s%s"):format(metric, #uids == 1 and ", " .. uids[1] or ""), xlabel = "steps", log = opts.log,
-    width = width, height = opts.height or 16, colour = options.colour(opts),
+    width = width, height = opts.height, colour = options.colour(opts),
   })
   if not lines then error("curve: " .. why, 0) end
   print(table.concat(lines, "\n"))

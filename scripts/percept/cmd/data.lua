@@ -1,5 +1,6 @@
 --- percept data: data sets: which there are, whether they are whole, what they look like.
 local options = require "percept.cli.options"
+local declared = require "percept.base.declared"
 local files = require "percept.files"
 local percept = require "percept"
 local datasets = require "percept.datasets"
@@ -18,18 +19,20 @@ local command = {
     .. "emoji composes scenes of animal cut-outs on photographs (--count, --size, --seed, --occlusion) into a folder.",
   options = options.join({
     {flag = "--under", value = "FOLDER", kind = "file", text = "where to look for data sets; experiments/data"},
-    {flag = "--size", value = "N", kind = "int", text = "height and width to read at or draw; check: as stored, else 64"},
-    {flag = "--count", short = "-n", value = "N", kind = "int", text = "images on the sheet, 24; images that emoji makes, 1000"},
+    {flag = "--size", value = "N", kind = "int(1..16384)", text = "height and width to read at or draw; check: as stored, else 64"},
+    {flag = "--count", short = "-n", value = "N", kind = "int64(1..)", text = "images on the sheet, 24; images that emoji makes, 1000"},
     {flag = "--by", value = "FACTOR", text = "sheet: a row for each value of this factor"},
     {flag = "--output", short = "-o", value = "FILE.png", kind = "file", text = "where the sheet or the split's picture goes"},
-    {flag = "--preset", value = "NAME", text = "split: background, texture or object; background"},
+    {flag = "--preset", value = "NAME", kind = "str(background|texture|object)", text = "split: background, texture or object; background"},
     {flag = "--cells", value = "A:B", text = "split: the two factors that are combined, in place of --preset"},
-    {flag = "--rule", value = "NAME", text = "split: band or random; band"},
-    {flag = "--fraction", value = "X", kind = "number", text = "split: share of the cells that is held out; 0.25"},
+    {flag = "--rule", value = "NAME", kind = "str(band|random)", text = "split: band or random; band"},
+    {flag = "--fraction", value = "X", kind = declared.like(percept.datasets.split, "fraction"),
+      text = "split: share of the cells that is held out; 0.25"},
     {flag = "--offset", value = "N", kind = "int", text = "split: which band; 0"},
-    {flag = "--pseudo", value = "X", kind = "number", text = "split: share of the ID cells made pseudo-OOD; 0"},
-    {flag = "--seed", value = "N", kind = "int", text = "split, emoji: 0"},
-    {flag = "--occlusion", value = "X", kind = "number", text = "emoji: 0 (apart) to 1 (brought together); 0"},
+    {flag = "--pseudo", value = "X", kind = declared.like(percept.datasets.split, "pseudo"),
+      text = "split: share of the ID cells made pseudo-OOD; 0"},
+    {flag = "--seed", value = "N", kind = "int64(0..)", text = "split, emoji: 0"},
+    {flag = "--occlusion", value = "X", kind = "num(0..1)", text = "emoji: 0 (apart) to 1 (brought together); 0"},
     {flag = "--textures", value = "A,B", text = "emoji: of Default, Blue, Red, Grass, Stone; Default"},
     {flag = "--assets", value = "FOLDER", kind = "file", text = "emoji: the folder of emoji/ and panoramas/; experiments/data/assets"},
   }, options.formats, options.db),
@@ -124,7 +127,7 @@ local function open_to_check(spec, size, cache)
   if not table_of(spec) then
     error(("%s holds no labels.csv; a data set is a folder with labels.csv and images (experiments/data/README.md)"):format(spec), 0)
   end
-  return percept.datasets.scenes(spec, {height = size or 0, width = size or 0, on_error = "skip", cache_dir = cache})
+  return percept.datasets.scenes(spec, {height = size, width = size, on_error = "skip", cache_dir = cache})
 end
 
 local function check(opts, folder)

@@ -14,7 +14,7 @@ local command = {
     .. "is what Datasette reads: titles, columns, and the shipped queries as links: datasette FILE.db -m FILE.metadata.json",
   options = options.join({
     {flag = "--output", short = "-o", value = "PATH", kind = "file", text = "where to"},
-    {flag = "--thin", value = "N", kind = "int", text = "at most N rows of each curve, evenly spaced; FILE.db: 200, a folder: all"},
+    {flag = "--thin", value = "N", kind = "int(2..)", text = "at most N rows of each curve, evenly spaced; FILE.db: 200, a folder: all"},
     {flag = "--experiment", value = "NAME", text = "runs of one experiment"},
     {flag = "--archived", text = "archived runs, too"},
     {flag = "--anonymous", text = "FILE.db: without machine, user and process; paths below a run's folder become relative to it"},
@@ -127,7 +127,6 @@ function command.run(opts)
   end
   if opts[1] then return options.mistake("export", "'%s' is one word too many; -o says where to", opts[1]) end
   if not opts.output then return options.mistake("export", "where to? -o FOLDER or -o FILE.db") end
-  if opts.thin and opts.thin < 2 then return options.mistake("export", "--thin needs a number from 2 on") end
   if opts.anonymous and not opts.output:match "%.db$" then return options.mistake("export", "--anonymous goes with -o FILE.db") end
   if not sys.exists(db) then error(("export: there is no database %s; name one with --db FILE"):format(db), 0) end
   if opts.output:match "%.db$" then to_database(opts, db) else to_folder(opts, db) end

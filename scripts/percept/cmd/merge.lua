@@ -9,7 +9,7 @@ local command = {
     .. "left alone. Merging twice changes nothing.",
   options = options.join({
     {flag = "--experiment", value = "NAME", text = "runs of one experiment alone"},
-    {flag = "--thin", value = "N", kind = "int", text = "at most N rows of each curve, evenly spaced"},
+    {flag = "--thin", value = "N", kind = "int(2..)", text = "at most N rows of each curve, evenly spaced"},
   }, options.db),
   examples = {{"percept merge --db all.db node1.db node2.db", "what two machines recorded"}},
   positional = {"file"},

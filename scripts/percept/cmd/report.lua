@@ -14,7 +14,8 @@ local command = {
   options = options.join({
     {flag = "--output", short = "-o", value = "FILE", kind = "file", text = "where to; else NAME.html here; - is standard output"},
     {flag = "--metric", value = "NAME", text = "what a sweep's configurations are compared by: a metric, or method/split/metric/factor"},
-    {flag = "--goal", value = "min|max", text = "which way it is better; else what the runs declared, else from its name"},
+    {flag = "--goal", value = "min|max", kind = "str(min|max)",
+      text = "which way it is better; else what the runs declared, else from its name"},
     {flag = "--bars", text = "a query's numbers as bars, too"},
     {flag = "--title", value = "TEXT", text = "of a query's report"},
   }, options.db),
@@ -58,7 +59,6 @@ end
 function command.run(opts)
   local what = opts[1]
   if not what then return options.mistake("report", "of what? A run (percept runs lists them), a sweep, or a query") end
-  if opts.goal and opts.goal ~= "min" and opts.goal ~= "max" then return options.mistake("report", "--goal is min or max") end
   local params, why = options.parameters(opts)
   if not params then return options.mistake("report", "%s", why) end
   local db = options.path(opts)

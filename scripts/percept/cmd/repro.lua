@@ -23,8 +23,8 @@ local command = {
   options = options.join({
     {flag = "--force", text = "although sources, data or versions have changed"},
     {flag = "--dry", text = "compares sources and versions; runs nothing"},
-    {flag = "--threads", value = "N", kind = "int", text = "another number of threads than the run had"},
-    {flag = "--tolerance", value = "X", kind = "number", text = "relative difference that counts as the same; 0"},
+    {flag = "--threads", value = "N", kind = "int(1..)", text = "another number of threads than the run had"},
+    {flag = "--tolerance", value = "X", kind = "num(0..)", default = 0, text = "relative difference that counts as the same"},
     {flag = "--trust", text = "runs the script of a run that was recorded on another machine or by another user"},
     {flag = "--keep", text = "does not archive the new run"},
   }, options.db),
@@ -235,7 +235,7 @@ function command.run(opts)
   print(("repeating %s: %s, seed %s"):format(uid, run.script, tostring(run.seed or "none")))
   local new = run_again(run, db, opts)
   if not opts.keep then archive(db, new) end
-  return tell(db, uid, new, compare(db, uid, new, opts.tolerance or 0))
+  return tell(db, uid, new, compare(db, uid, new, opts.tolerance))
 end
 
 return command

@@ -20,7 +20,7 @@ local command = {
     .. "Ctrl-C ends a run at the next operation: a checkpoint is written and the run marked killed; --resume goes on from it.",
   options = options.join({
     {flag = "--set", value = "KEY=VALUE", many = true, text = "overrides a default of the study, as model.width=96; may be given often"},
-    {flag = "--seed", value = "N", kind = "int", text = "the seed"},
+    {flag = "--seed", value = "N", kind = "int64", text = "the seed"},
     {flag = "--seeds", value = "LIST", text = "one run after the other with the seeds of a list: 1..5 or 1,4,7"},
     {flag = "--name", value = "NAME", text = "a name for the run; commands take it for the uid"},
     {flag = "--tag", value = "TAG", many = true, text = "tags the run; may be given often"},
@@ -29,13 +29,13 @@ local command = {
       text = "goes on with a run from its newest checkpoint; without UID: the newest one that was cut off"},
     {flag = "--from-start", text = "with --resume: from step 1 again; what the run logged and its child runs go"},
     {flag = "--trust", text = "with --resume: runs the script of a run that was recorded on another machine or by another user"},
-    {flag = "--threads", value = "N", kind = "int", text = "threads of kernels and BLAS"},
+    {flag = "--threads", value = "N", kind = "int(1..)", text = "threads of kernels and BLAS"},
     {flag = "--memory-limit", value = "BYTES",
       text = "bytes that tensors may take, as 512M or 2G: decoders and searches go by tiles that fit"},
   }, options.db),
   hidden = {
     {flag = "--sweep", value = "NAME"}, -- the run is a cell of this sweep
-    {flag = "--child-of", value = "PID", kind = "int"}, -- end when that process does
+    {flag = "--child-of", value = "PID", kind = "int(1..)"}, -- end when that process does
   },
   examples = {
     {"percept run experiments/quickstart.lua", "the study as its script has it"},
@@ -112,7 +112,6 @@ end
 function command.run(opts)
   local set, why = options.settings(opts.set)
   if not set then return options.mistake("run", "%s", why) end
-  if opts.threads and opts.threads < 1 then return options.mistake("run", "--threads needs a number from 1 on") end
   if opts.memory_limit then
     local ok, mistake = pcall(sys.memory_limit, opts.memory_limit)
     if not ok then return options.mistake("run", "--memory-limit: %s", mistake:gsub("^.*memory_limit: ", "")) end

@@ -10,14 +10,15 @@ local command = {
   options = options.join({
     {flag = "--experiment", value = "NAME", text = "runs of one experiment"},
     {flag = "--sweep", value = "NAME", text = "runs of one sweep"},
-    {flag = "--status", value = "STATUS", text = "queued, running, done, failed or killed"},
+    {flag = "--status", value = "STATUS", kind = "str(queued|running|done|failed|killed)",
+      text = "queued, running, done, failed or killed"},
     {flag = "--tag", value = "TAG", many = true, text = "runs with this tag; several: with all of them"},
-    {flag = "--seed", value = "N", kind = "int", text = "runs with this seed"},
+    {flag = "--seed", value = "N", kind = "int64", text = "runs with this seed"},
     {flag = "--failed", text = "runs that failed, were killed or show no sign of life, with the line that tells why"},
     {flag = "--stale", text = "runs that say running, but whose process is gone or silent"},
     {flag = "--reap", text = "marks stale runs killed"},
     {flag = "--archived", text = "archived runs, too"},
-    {flag = "--limit", value = "N", kind = "int", text = "how many at most; 200, 0: all"},
+    {flag = "--limit", value = "N", kind = "int64(0..)", default = 200, text = "how many at most, 0: all"},
     {flag = "--columns", value = "LIST", text = "which columns, separated by commas: of the table run, parameters "
       .. "(model.width), last metrics (vae/loss), results (encoder/ood/accuracy). A list that begins with + adds to the usual ones"},
   }, options.formats, options.db),
@@ -81,8 +82,6 @@ local function select_list(db, columns, params)
   return table.concat(out, ",\n  ")
 end
 
-local statuses = {queued = true, running = true, done = true, failed = true, killed = true}
-
 local function condition(opts, params)
   local where = {}
   local function add(text, name, value)
@@ -109,9 +108,6 @@ end
 function command.run(opts)
   local db = options.path(opts)
   if opts[2] then return options.mistake("runs", "one text at a time; '%s' is one too many", opts[2]) end
-  if opts.status and not statuses[opts.status] then
-    return options.mistake("runs", "--status is none of queued, running, done, failed, killed: '%s'", opts.status)
-  end
   if opts.uids then
     for _, row in ipairs(recorder.query(db, "select uid from run order by id desc limit 1000")) do print(row.uid) end
     return 0
@@ -123,7 +119,7 @@ function command.run(opts)
   if opts.reap and (opts.stale or opts.failed) then opts.stale = nil end
   local columns = select_list(db, column_list(opts.columns), params)
   local where = condition(opts, params)
-  local limit = opts.limit or 200
+  local limit = opts.limit
   local sql = ("select %s\nfrom run r %s order by r.started_ms desc, r.id desc limit %d"):format(columns, where,
     limit > 0 and limit or -1)
   if not sql:find(":stale", 1, true) then params.stale = nil end

@@ -26,15 +26,15 @@ local command = {
     {flag = "--grid", value = "KEY=VALUES", many = true, text = "every value of a list, as act=relu,gelu, or of 1..5, 16..64/16; "
       .. "given often: all combinations"},
     {flag = "--random", value = "KEY=RANGE", many = true, text = "drawn values: lr=log:1e-4..1e-2, x=0..1, n=int:1..8, act=of:relu,gelu"},
-    {flag = "--random-n", value = "N", kind = "int", text = "draws for each combination of the grid; 8"},
+    {flag = "--random-n", value = "N", kind = "int(1..)", text = "draws for each combination of the grid; 8"},
     {flag = "--seeds", value = "LIST", text = "seeds of every configuration: 1..3 or 1,5,9"},
     {flag = "--set", value = "KEY=VALUE", many = true, text = "overrides a default in every cell"},
-    {flag = "--jobs", short = "-j", value = "N", kind = "int", text = "runs at a time; 1"},
+    {flag = "--jobs", short = "-j", value = "N", kind = "int(1..)", default = 1, text = "runs at a time"},
     {flag = "--missing", text = "also cells whose run failed or was killed"},
     {flag = "--again", text = "every cell, done or not"},
     {flag = "--name", value = "NAME", text = "the sweep's name"},
     {flag = "--tag", value = "TAG", many = true, text = "tags its runs"},
-    {flag = "--threads", value = "N", kind = "int", text = "threads of each run; else the processors shared by the jobs"},
+    {flag = "--threads", value = "N", kind = "int(1..)", text = "threads of each run; else the processors shared by the jobs"},
     {flag = "--dry", text = "lists the cells and runs none"},
     {flag = "--show", text = "the cells of a sweep, and its table"},
     {flag = "--list", text = "the sweeps of the database"},
@@ -339,8 +339,6 @@ function command.run(opts)
   local db = options.path(opts)
   if opts.list then return list(opts) end
   if not opts[1] then return options.mistake("sweep", "which script, or which sweep?") end
-  if (opts.jobs or 1) < 1 then return options.mistake("sweep", "--jobs needs a number from 1 on") end
-  if opts.random_n and opts.random_n < 1 then return options.mistake("sweep", "--random-n needs a number from 1 on") end
   if opts.missing and opts.again then return options.mistake("sweep", "--missing or --again, not both") end
   local sweep, why
   if is_script(opts[1]) then
@@ -366,7 +364,7 @@ function command.run(opts)
     print()
     return finish(opts, db, sweep)
   end
-  local cells, jobs, n = wanted(opts, db, sweep), {}, opts.jobs or 1
+  local cells, jobs, n = wanted(opts, db, sweep), {}, opts.jobs
   local threads = opts.threads or math.max(1, math.floor(T.get_num_threads() / n))
   for i, cell in ipairs(cells) do jobs[i] = job_of(sweep, cell, db, opts, threads) end
   io.stderr:write(("%s: %d cells to run, %d at a time, %d thread%s each\n"):format(sweep.name, #jobs, n, threads,

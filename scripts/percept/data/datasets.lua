@@ -8,6 +8,7 @@
 local percept = require "percept"
 local T = require "percept.tensor"
 local sys = require "percept.sys"
+local declared = require "percept.base.declared"
 local engine = require "percept.datasets.c"
 
 local datasets = {}
@@ -128,11 +129,11 @@ end
 local kinds, by_name = {}, {}
 
 --- Adds a kind of data set: {name =, what = (a line), open = function(spec, options) -> data set or table, options =
--- {name = default}, cells = {"factor:factor"}}. options also has size (height and width, nil: as it is) and only ({column =
--- {values}}). It is then opened by its name, in studies by --set data=NAME.
+-- {name = default}, ranges = {name = kind, as "int(1..)"}, cells = {"factor:factor"}}. options also has size (height and width,
+-- nil: as it is) and only ({column = {values}}). It is then opened by its name, in studies by --set data=NAME.
 function datasets.kind(row)
   if type(row) ~= "table" then fail("datasets.kind: a table is needed, got %s", type(row)) end
-  known_keys(row, {name = 1, what = 1, open = 1, options = 1, cells = 1, licence = 1, path = 1}, "datasets.kind")
+  known_keys(row, {name = 1, what = 1, open = 1, options = 1, ranges = 1, cells = 1, licence = 1, path = 1}, "datasets.kind")
   if type(row.name) ~= "string" or not row.name:match "^[%w_]+$" then fail("datasets.kind: name: a word is needed") end
   if type(row.open) ~= "function" then fail("datasets.kind %s: open: a function is needed", row.name) end
   if by_name[row.name] then fail("datasets.kind: there is a kind '%s' already", row.name) end
@@ -158,12 +159,14 @@ end
 
 datasets.kind{
   name = "scenes", what = "a folder of PNGs with labels.csv", path = true, options = {},
-  open = function(spec, o) return engine.scenes(spec, {height = o.size or 0, width = o.size or 0, only = o.only}) end,
+  open = function(spec, o) return engine.scenes(spec, {height = o.size, width = o.size, only = o.only}) end,
 }
 
 datasets.kind{
   name = "arrays", what = "FILE.npz or FILE.npy, factors in it or in a table beside it", path = true,
   options = {images = "", masks = "", latents = "", unit = "", table = "", factors = {}, names = {}, channels = 3, white = 255},
+  ranges = {channels = declared.like(engine.arrays, "channels"), white = declared.like(engine.arrays, "white"),
+    factors = "list(str)", names = "list(str)"},
   open = function(spec, o)
     no_filter(o.only, spec)
     local d = engine.arrays(spec, {
@@ -182,6 +185,8 @@ datasets.kind{
   name = "emoji", what = "animal cut-outs on photographs of places, composed as asked for",
   licence = "experiments/data/assets/LICENSES.md",
   options = {assets = "experiments/data/assets", count = 5000, seed = 0, occlusion = 0, animals = {}},
+  ranges = {assets = "str", count = declared.like(engine.emoji, "count"), seed = declared.like(engine.emoji, "seed"),
+    occlusion = declared.like(engine.emoji, "occlusion"), animals = "list(str)"},
   open = function(_, o)
     local only = o.only or {}
     local rest = {}
@@ -199,6 +204,8 @@ datasets.kind{
 datasets.kind{
   name = "sprites", what = "coloured shapes on a plain ground, with exact latents and masks", licence = "drawn by the program",
   options = {count = 5000, objects = 2, shapes = {}, sampler = "random", scale = {}, seed = 0}, cells = {"shape1:shape2"},
+  ranges = {count = "int64(1..)", objects = declared.like(engine.sprites, "objects"), sampler = declared.like(engine.sprites, "sampler"),
+    seed = declared.like(engine.sprites, "seed"), shapes = "list(str)", scale = "list(num(0..))"},
   open = function(_, o)
     no_filter(o.only, "sprites")
     return engine.sprite_set(o.count, {

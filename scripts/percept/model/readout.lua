@@ -5,17 +5,29 @@ local nn = require "percept.nn"
 local optim = require "percept.optim"
 local metrics = require "percept.metrics"
 
+local declared = require "percept.base.declared"
+
 local readout = {}
+
+--- What readout.fit takes.
+readout.options = declared.new("readout.fit", {
+  {"hidden", "int(0..)", 64, "units of the hidden layer; 0: a linear readout"},
+  {"steps", "int(0..)", 300},
+  {"lr", "num(0..)", 1e-2},
+  {"weight_decay", "num(0..)", 1e-3},
+  {"noise", "num(0..)", 0, "sd added to slots while fitting"},
+})
+
 local Readouts = {}
 Readouts.__index = Readouts
 
 --- Fits one MLP for every pair (slot, factor).
 -- z (N,K,m) slots of ID training images; labels: factor -> (N) class indices;
 -- factors: ordered names; classes: factor -> number of classes.
--- options: hidden (64; 0: a linear readout), steps (300), lr (1e-2), weight_decay (1e-3), noise (0: sd added to slots while fitting).
+-- options: readout.options.
 function readout.fit(z, labels, factors, classes, options)
-  options = options or {}
-  local self = setmetatable({factors = factors, slots = z:size(2), nets = {}, noise = options.noise or 0}, Readouts)
+  options = readout.options:complete(options)
+  local self = setmetatable({factors = factors, slots = z:size(2), nets = {}, noise = options.noise}, Readouts)
   local mean, sd = z:mean(1, true), z:std(1, {keepdim = true}) + 1e-4
   self.mean, self.scale = mean, sd
   local zn = (z - mean) / sd
@@ -24,9 +36,9 @@ function readout.fit(z, labels, factors, classes, options)
     local x = zn:select(2, k):contiguous()
     for _, f in ipairs(factors) do
       local net = options.hidden == 0 and nn.linear(z:size(3), classes[f])
-        or nn.mlp({z:size(3), options.hidden or 64, classes[f]}, {activation = "gelu"})
-      local opt = optim.adamw(net, {lr = options.lr or 1e-2, weight_decay = options.weight_decay or 1e-3})
-      for _ = 1, options.steps or 300 do
+        or nn.mlp({z:size(3), options.hidden, classes[f]}, {activation = "gelu"})
+      local opt = optim.adamw(net, {lr = options.lr, weight_decay = options.weight_decay})
+      for _ = 1, options.steps do
         opt:zero_grad()
         local xi = self.noise > 0 and x + T.randn(x:shape()) * self.noise or x
         nn.cross_entropy(net(xi), labels[f]):backward()

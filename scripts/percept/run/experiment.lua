@@ -3,6 +3,7 @@
 --   percept.experiment{
 --     name = "mine",
 --     defaults = {steps = 1000, model = {width = 64}},
+--     options = {steps = "int(0..)", ["model.width"] = "int(1..)"}, -- optional: ranges, checked before anything runs
 --     modules = function(cfg) return {decoder = ...} end,      -- optional: what load "UID" builds again
 --     run = function(cfg, run) ... end,
 --     on_step = function(run, t, loss, values) ... end,        -- optional, as on_log, on_eval, on_checkpoint:
@@ -12,6 +13,7 @@
 -- another type or an unknown key is an error that says what is expected. The run is
 -- opened, with its whole configuration, before the first step, and closed as done, failed or killed.
 local config = require "percept.run.config"
+local declared = require "percept.base.declared"
 local open = require "percept.run.open"
 local percept = require "percept"
 local process = require "percept.process"
@@ -39,7 +41,7 @@ function experiment.folder(run) return open.folder(run) end
 local callbacks = {"on_step", "on_log", "on_eval", "on_checkpoint", "on_end"}
 
 local function check_spec(spec)
-  local known = {name = "string", defaults = "table", run = "function", modules = "function", seed = "number"}
+  local known = {name = "string", defaults = "table", run = "function", modules = "function", seed = "number", options = "table"}
   for _, name in ipairs(callbacks) do known[name] = "function" end
   local names = {}
   for name in pairs(known) do names[#names + 1] = name end
@@ -60,6 +62,16 @@ local function check_spec(spec)
   end
   for _, key in ipairs{"name", "run"} do
     if spec[key] == nil then error(("experiment: '%s' is missing"):format(key), 0) end
+  end
+end
+
+-- Values against what the study says of them, and what perceive.defaults says.
+local function check_values(spec, values)
+  declared.check(spec.defaults or {}, values)
+  local flat = config.flatten(values)
+  for name, kind in pairs(spec.options or {}) do
+    if flat[name] == nil then error(("experiment: options.%s: no such key in the defaults"):format(tostring(name)), 0) end
+    declared.value(spec.name, name, kind, flat[name])
   end
 end
 
@@ -94,6 +106,7 @@ function experiment.start(spec, mine)
   mine = mine or session.current()
   mine:tell("on_study", spec)
   local values = config.configure(spec.defaults or {}, mine.set)
+  check_values(spec, values)
   if mine.threads then T.set_num_threads(mine.threads) end
   local run = open.run(mine, {experiment = spec.name, seed = spec.seed or 1, config = values})
   local trace

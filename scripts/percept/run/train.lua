@@ -3,6 +3,7 @@
 -- a function given by the study.
 local percept = require "percept"
 local T = require "percept.tensor"
+local declared = require "percept.base.declared"
 local formats = require "percept.formats"
 local metrics = require "percept.metrics"
 local open = require "percept.run.open"
@@ -106,24 +107,15 @@ local active -- the loop that runs
 local Loop = {}
 Loop.__index = Loop
 
-local known = {}
-for name in ([[name steps first step optimizer modules batches lr clip run offset log_every checkpoint checkpoint_every
-  keep_every resume quiet images eval eval_every watch on_step on_log on_eval on_checkpoint on_end]]):gmatch "%S+" do
-  known[name] = true
-end
-
-local function check_options(options, allowed, what)
-  for key in pairs(options) do
-    if not allowed[key] then
-      local names = {}
-      for name in pairs(allowed) do names[#names + 1] = name end
-      table.sort(names)
-      local near = percept.nearest(tostring(key), names)
-      error(("%s: unknown option '%s'%s; known are %s"):format(what, tostring(key),
-        near and (", did you mean '%s'?"):format(near) or "", table.concat(names, ", ")), 0)
-    end
-  end
-end
+local loop_options = declared.new("train.loop", {
+  {"name", "str", required = true}, {"steps", "int64(0..)", required = true}, {"first", "int64(0..)", 0},
+  {"step", "callable", required = true}, {"optimizer", "any", required = true}, {"modules", "table", required = true},
+  {"batches", "any"}, {"lr", "callable"}, {"clip", "num(0..)", 0}, {"run", "any"}, {"offset", "int64(0..)", 0},
+  {"log_every", "int64(1..)", 20}, {"checkpoint", "str|false"}, {"checkpoint_every", "num(0..)", 20}, {"keep_every", "int64(1..)"},
+  {"resume", "bool", true}, {"quiet", "bool", false}, {"images", "num(0<..)"}, {"eval", "callable"}, {"eval_every", "int64(1..)", 100},
+  {"watch", {{"metric", "str", "loss"}, {"goal", "str(min|max)", "min"}, {"patience", "int64(1..)"}, {"min_delta", "num(0..)", 0}}},
+  {"on_step", "callable"}, {"on_log", "callable"}, {"on_eval", "callable"}, {"on_checkpoint", "callable"}, {"on_end", "callable"},
+})
 
 -- Where checkpoints go: what the caller says; of a recorded run its folder.
 local function checkpoint_path(options)
@@ -163,25 +155,6 @@ local function figures_of(what, figures, skip)
   return out
 end
 
-local kinds = {
-  name = "string", steps = "number", first = "number", step = "function", modules = "table", lr = "function", clip = "number",
-  offset = "number", log_every = "number", checkpoint_every = "number", keep_every = "number", resume = "boolean", quiet = "boolean",
-  images = "number", eval = "function", eval_every = "number", watch = "table", on_step = "function", on_log = "function",
-  on_eval = "function", on_checkpoint = "function", on_end = "function",
-}
-
-local function callable(v) -- a schedule is an object that can be called
-  local mt = debug.getmetatable(v)
-  return type(mt) == "table" and mt.__call ~= nil
-end
-
--- Numbers that aren't whole: {allowed = function, what = words}.
-local spans = {
-  clip = {function(v) return v >= 0 and v < math.huge end, "a number from 0 on (0 clips nothing)"},
-  checkpoint_every = {function(v) return v >= 0 end, "a number of seconds from 0 on"},
-  images = {function(v) return v > 0 and v < math.huge end, "a number above 0"},
-}
-
 local function has_methods(v, ...)
   if type(v) ~= "table" and type(v) ~= "userdata" then return false end
   for _, name in ipairs{...} do
@@ -209,59 +182,14 @@ local function check_objects(options)
   end
 end
 
-local function check_watch(watch)
-  check_options(watch, {metric = true, goal = true, patience = true, min_delta = true}, "train.loop: watch")
-  local function must(ok, name, what)
-    if not ok then error(("train.loop: watch.%s must be %s, not %s"):format(name, what, shown(watch[name])), 0) end
-  end
-  must(watch.metric == nil or type(watch.metric) == "string", "metric", "the name of a figure of eval")
-  must(watch.goal == nil or watch.goal == "min" or watch.goal == "max", "goal", "\"min\" or \"max\"")
-  local n = watch.patience
-  must(n == nil or type(n) == "number" and n >= 1 and n == math.floor(n), "patience", "a whole number from 1 on")
-  n = watch.min_delta
-  must(n == nil or type(n) == "number" and n >= 0 and n < math.huge, "min_delta", "a number from 0 on")
-end
-
-local function check_kinds(options)
-  for name, kind in pairs(kinds) do
-    local v = options[name]
-    if v ~= nil and type(v) ~= kind and not (kind == "function" and callable(v)) then
-      error(("train.loop: option '%s' must be a %s, not %s"):format(name, kind, shown(v)), 0)
-    end
-  end
-  for _, name in ipairs{"steps", "first", "offset", "log_every", "eval_every", "keep_every"} do
-    local v, least = options[name], (name == "steps" or name == "first" or name == "offset") and 0 or 1
-    if v and not (v >= least and v == math.floor(v) and v <= 2 ^ 53) then
-      error(("train.loop: option '%s' must be a whole number from %d on, not %s"):format(name, least, tostring(v)), 0)
-    end
-  end
-  for name, span in pairs(spans) do
-    if options[name] ~= nil and not span[1](options[name]) then
-      error(("train.loop: option '%s' must be %s, not %s"):format(name, span[2], tostring(options[name])), 0)
-    end
-  end
-  if options.name == "" then error("train.loop: option 'name' is empty; figures and checkpoints are called by it", 0) end
+local function new_loop(given)
+  local options = loop_options:complete(given)
   check_objects(options)
-  if options.checkpoint ~= nil and options.checkpoint ~= false and type(options.checkpoint) ~= "string" then
-    error(("train.loop: option 'checkpoint' must be a path, or false, not %s"):format(shown(options.checkpoint)), 0)
-  end
-end
-
-local function new_loop(options)
-  if type(options) ~= "table" then error(("train.loop: a table of options is expected, not %s"):format(shown(options)), 0) end
-  check_options(options, known, "train.loop")
-  for _, name in ipairs{"name", "steps", "step", "optimizer", "modules"} do
-    if options[name] == nil then error(("train.loop: option '%s' is missing"):format(name), 0) end
-  end
-  check_kinds(options)
-  local watch = options.watch or {}
-  check_watch(watch)
+  local watch = options.watch or loop_options.of.watch.group:defaults()
   if options.watch and not options.eval then error("train.loop: watch needs eval, whose figures it watches", 0) end
   return setmetatable({
-    options = options, run = options.run, optimizer = options.optimizer, offset = options.offset or 0,
-    path = checkpoint_path(options), figures = {}, saved = sys.time(), paused = 0, logged = sys.time(),
-    watch = {metric = watch.metric or "loss", goal = watch.goal or "min", patience = watch.patience,
-      min_delta = watch.min_delta or 0},
+    options = options, run = options.run, optimizer = options.optimizer, offset = options.offset,
+    path = checkpoint_path(options), figures = {}, saved = sys.time(), paused = 0, logged = sys.time(), watch = watch,
     waited = 0, -- evaluations since the best one
     state = {modules = options.modules, optimizer = options.optimizer, batches = options.batches},
   }, Loop)
@@ -277,8 +205,8 @@ end
 -- Goes back to the newest checkpoint; returns the steps done.
 function Loop:take_up()
   local options = self.options
-  self.newest = options.resume ~= false and train.newest(self.path, self.run) or nil
-  if not self.newest then return options.first or 0 end
+  self.newest = options.resume and train.newest(self.path, self.run) or nil
+  if not self.newest then return options.first end
   local first, _, meta = train.load(self.newest, self.state)
   self.best, self.waited = tonumber(meta.best), tonumber(meta.waited) or 0
   self.newest_step = first
@@ -437,7 +365,7 @@ end
 function Loop:evaluate_when_due(t)
   local options = self.options
   if not options.eval or t == 0 or self.evaluated == t then return end
-  if t % (options.eval_every or 100) ~= 0 and t ~= options.steps then return end
+  if t % options.eval_every ~= 0 and t ~= options.steps then return end
   self.stopped = self:evaluate(t)
   self:boundary(t) -- evaluations may draw random numbers
 end
@@ -448,8 +376,8 @@ local function check_step(t, loss, values)
       .. "nothing; step %d returned %s"):format(t, shown(loss)), 0)
   end
   if not loss:requires_grad() then
-    error(("train.loop: the loss that step %d returned depends on no parameter: was it computed without gradients, or "
-      .. "detached?"):format(t), 0)
+    error(("train.loop: the loss that step %d returned depends on no parameter: was it computed without gradients, or detached?")
+      :format(t), 0)
   end
   if values ~= nil and type(values) ~= "table" then figures_of("the second result of step", values) end
   local attention = values and values.attention
@@ -469,10 +397,10 @@ function Loop:step(t)
   local loss, values = options.step(t)
   check_step(t, loss, values)
   loss:backward()
-  local norm = optimizer:clip(options.clip or 0)
+  local norm = optimizer:clip(options.clip)
   optimizer:step()
   self:boundary(t)
-  if t % (options.log_every or 20) == 0 or t == options.steps then
+  if t % options.log_every == 0 or t == options.steps then
     local row = self:measure(t, loss, values, norm)
     self:log(t, row, options.name .. "/")
     if self.bar then self.bar:show(t, self.figures) end
@@ -507,11 +435,12 @@ end
 --   quiet       no progress bar
 --   on_step(t, loss, values), on_log(t, row), on_eval(t, figures), on_checkpoint(path, t), on_end(figures, t)
 -- Returns the last figures and the last step. The step after a resume is the one that would have come.
-function train.loop(options)
-  local self = new_loop(options)
+function train.loop(given)
+  local self = new_loop(given)
+  local options = self.options
   local first = self:take_up()
   self.logged_step = first
-  self.bar = options.quiet ~= true and progress.start{title = options.name, total = options.steps, first = first}
+  self.bar = not options.quiet and progress.start{title = options.name, total = options.steps, first = first}
   if first > 0 and not self.newest then self:checkpoint(first) end
   if self.run then guard() end
   self:boundary(first)
@@ -523,7 +452,7 @@ function train.loop(options)
     self:step(t)
     self:evaluate_when_due(t)
     local keep = options.keep_every and t % options.keep_every == 0
-    if keep or sys.time() - self.saved > (options.checkpoint_every or 20) then self:checkpoint(t) end
+    if keep or sys.time() - self.saved > options.checkpoint_every then self:checkpoint(t) end
   end
   active = nil
   if t > began or self.stopped then

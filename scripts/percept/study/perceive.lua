@@ -21,13 +21,13 @@ local searching = require "percept.study.search"
 local supervised = require "percept.study.supervised"
 
 local perceive = {
-  defaults = defaults, recipes = require "percept.study.recipes",
+  defaults = function(...) return defaults(...) end, recipes = require "percept.study.recipes",
   build = models.build, model = models.make, encode = scenes.encode, labels = scenes.labels,
   train_vae = vae.train, train_replay = replaying.train, search = searching.run, open = scenes.open,
 }
 
 --- The ways to perceive, in the order of the tables. The first two generate nothing.
-perceive.methods = {"ridge", "supervised", "encoder", "search", "replay", "replay + search"}
+perceive.methods = defaults.methods
 
 local function list_of(names)
   local set = {}
@@ -140,6 +140,7 @@ function perceive.study(spec)
     spec.data = data
   end
   local cfg, run = spec.config, spec.run
+  defaults.check(cfg)
   local want = list_of(cfg.methods or {"encoder", "search", "replay", "replay + search"})
   models.check(cfg.model, data.factors)
   local out = {rows = {}, slots = {}, predicted = {}}

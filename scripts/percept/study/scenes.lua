@@ -1,6 +1,7 @@
 --- The data of a study: the dataset, the split and its index sets, what the factors are called.
 local percept = require "percept"
 local T = require "percept.tensor"
+local defaults = require "percept.study.defaults"
 local datasets = require "percept.datasets"
 local encoder = require "percept.encoder"
 
@@ -180,6 +181,7 @@ end
 -- every cell was held out (nil for one cell an image)}.
 function scenes.open(cfg, run, preset, dataset)
   preset = preset or cfg.preset or "background"
+  defaults.check(cfg)
   local row = not dataset and datasets.kind_of(cfg.data) or nil
   dataset = dataset and datasets.dataset(dataset) or open_dataset(cfg)
   check_size(cfg, dataset)
