@@ -256,10 +256,8 @@ static int call_checked(void *ctx, pc_tensor *const *x, int nx, pc_tensor **y) {
 static int f_gradcheck(lua_State *L, pc_args *a) {
   pc_tensor **x;
   int nx, rc, fn = pc_arg_at(a, "fn");
-  pc_gradcheck_opts opts = {.eps = pc_arg_num(a, "eps"),
-                            .rtol = pc_arg_num(a, "rtol"),
-                            .atol = pc_arg_num(a, "atol"),
-                            .second_order = pc_arg_bool(a, "second_order")};
+  pc_gradcheck_opts opts = PC_GRADCHECK_OPTS_INIT;
+  pc_args_options(a, &opts);
   if ((rc = tensors_of(L, a, "inputs", 0, 0, &x, &nx)) < 0) return rc;
   rc = pc_gradcheck(call_checked, &fn, x, nx, &opts);
   if (rc == PC_ENUM && !pc_arg_bool(a, "raise_exception")) {
@@ -299,10 +297,8 @@ static const pc_luafn fns[] = {
     {"custom", "forward:function, backward:function, name:str?, help:str(any)=\"\"", f_custom,
      "an operation from forward(ctx, ...) -> tensors and backward(ctx, gy...) -> one gradient or nil for each "
      "argument"},
-    {"gradcheck",
-     "fn:function, inputs:any, eps:num=1e-6, rtol:num=1e-5, atol:num=1e-7, second_order:bool=false, "
-     "raise_exception:bool=true",
-     f_gradcheck, "compares gradients of fn(inputs...) with central differences; inputs are f64"},
+    {"gradcheck", "fn:function, inputs:any, @, raise_exception:bool=true", f_gradcheck,
+     "compares gradients of fn(inputs...) with central differences; inputs are f64", 0, NULL, &pc_gradcheck_options},
     {0}};
 
 void pc_open_grad(lua_State *L, int tf, int tm) {

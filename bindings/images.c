@@ -43,14 +43,10 @@ enum { MAX_LABELS = 256 };
 static int f_grid(lua_State *L, pc_args *a) {
   const char *cols[MAX_LABELS], *rows[MAX_LABELS];
   pc_tensor *t, *one = pc_to_tensor(L, pc_arg_at(a, "images"));
-  pc_grid_opts o = {.columns = pc_arg_int(a, "columns"),
-                    .scale = pc_arg_int(a, "scale"),
-                    .padding = pc_arg_int(a, "padding"),
-                    .dark = pc_arg_bool(a, "dark"),
-                    .font = pc_arg_num(a, "font"),
-                    .column_labels = cols,
-                    .row_labels = rows};
-  if (o.padding == 0) o.padding = -1; /* asked for: none; to the engine 0 is the default */
+  pc_grid_opts o = PC_GRID_OPTS_INIT;
+  pc_args_options(a, &o);
+  o.column_labels = cols;
+  o.row_labels = rows;
   o.ncolumn_labels = pc_each_text(L, "grid: column_labels", pc_arg_at(a, "column_labels"), cols, MAX_LABELS);
   if (o.ncolumn_labels < 0) return o.ncolumn_labels;
   o.nrow_labels = pc_each_text(L, "grid: row_labels", pc_arg_at(a, "row_labels"), rows, MAX_LABELS);
@@ -77,10 +73,9 @@ static int f_grid(lua_State *L, pc_args *a) {
 
 static int f_overlay(lua_State *L, pc_args *a) {
   pc_tensor *t;
-  double alpha = pc_arg_num(a, "alpha");
-  if (alpha == 0) alpha = 1e-9; /* asked for: none; to the engine 0 is the default */
-  int rc = pc_overlay(&t, pc_arg_tensor(a, "images"), pc_arg_tensor(a, "masks"),
-                      &(pc_overlay_opts){.alpha = alpha, .outline = pc_arg_bool(a, "outline")});
+  pc_overlay_opts o = PC_OVERLAY_OPTS_INIT;
+  pc_args_options(a, &o);
+  int rc = pc_overlay(&t, pc_arg_tensor(a, "images"), pc_arg_tensor(a, "masks"), &o);
   return give(L, rc, t);
 }
 
@@ -97,17 +92,12 @@ static int f_labels_to_rgb(lua_State *L, pc_args *a) {
 }
 
 static const pc_luafn functions[] = {
-    {"grid",
-     "images:any, columns:int(0..)=0, scale:int(1..)=1, padding:int(0..)=2, dark:bool=false, column_labels:table?, "
-     "row_labels:table?, "
-     "font:num(0..)=0",
-     f_grid,
-     "one picture u8 (H,W,3) of many: (N,H,W,C) row by row, or a list of batches, one a column; font: size of "
-     "the labels' letters, 0 for small bitmap ones",
-     0},
-    {"overlay", "images:tensor, masks:tensor, alpha:num(0..1)=0.5, outline:bool=false", f_overlay,
+    {"grid", "images:any, @, column_labels:table?, row_labels:table?", f_grid,
+     "one picture u8 (H,W,3) of many: (N,H,W,C) row by row, or a list of batches, one a column", 0, NULL,
+     &pc_grid_options},
+    {"overlay", "images:tensor, masks:tensor, @", f_overlay,
      "masks as colours over (N,H,W,C) -> u8 (N,H,W,3); masks: u8 labels (N,H,W), or weights (N,h,w,K) as of attention",
-     0},
+     0, NULL, &pc_overlay_options},
     {"colorize", "values:tensor, low:num=0, high:num=1", f_colorize,
      "numbers (H,W) or (N,H,W) as colours u8 (...,3): the brighter, the more; NaN is gray", 0},
     {"labels_to_rgb", "labels:tensor", f_labels_to_rgb, "u8 labels (H,W) or (N,H,W) in twelve distinct colours", 0},

@@ -53,11 +53,11 @@ static int function_of(lua_State *L, pc_args *a, const char *name, const char *w
 }
 
 static pc_slot_opts options_of(const pc_args *a, const char *name) {
-  return (pc_slot_opts){.name = name,
-                        .exact = !strcmp(pc_arg_str(a, "method"), "exact"),
-                        .eps = pc_arg_num(a, "eps"),
-                        .scale = pc_arg_tensor(a, "scale"),
-                        .batch = pc_arg_int64(a, "batch")};
+  pc_slot_opts o = PC_SLOT_OPTS_INIT;
+  pc_args_options(a, &o);
+  o.name = name;
+  o.scale = pc_arg_tensor(a, "scale");
+  return o;
 }
 
 static int push(lua_State *L, int rc, pc_tensor *t) {
@@ -97,17 +97,28 @@ static int push_norms(lua_State *L, int rc, const pc_hessian_norms *r) {
   return 1;
 }
 
-static pc_hessian_opts second_of(const pc_args *a) {
-  return (pc_hessian_opts){.probes = pc_arg_int(a, "probes"), .outputs = pc_arg_int64(a, "outputs")};
+/* The options of second derivatives: those of both of the engine's tables. */
+#define SECOND(X, S) PC_HESSIAN_OPTIONS(X, S) PC_SLOT_OPTIONS(X, S)
+PC_OPTIONS_STRUCT(second_opts, SECOND);
+extern const pc_options pc_second_options;
+PC_OPTIONS_TABLE(pc_second_options, "second", second_opts, SECOND);
+
+static void second_of(const pc_args *a, const char *name, pc_hessian_opts *h, pc_slot_opts *o) {
+  second_opts given = {SECOND(PC_OPTION_INIT, )};
+  pc_args_options(a, &given);
+  *h = (pc_hessian_opts){given.probes, given.outputs};
+  *o = (pc_slot_opts){.eps = given.eps, .method = given.method, .batch = given.batch, .name = name};
+  o->scale = pc_arg_tensor(a, "scale");
+  o->create_graph = pc_arg_bool(a, "create_graph");
 }
 
 static int f_hessian(lua_State *L, pc_args *a) {
   lua_function lua;
   pc_slot_function f;
   pc_hessian_norms r;
-  pc_slot_opts o = options_of(a, "interaction.hessian");
-  pc_hessian_opts h = second_of(a);
-  o.create_graph = pc_arg_bool(a, "create_graph");
+  pc_slot_opts o;
+  pc_hessian_opts h;
+  second_of(a, "interaction.hessian", &h, &o);
   int rc = function_of(L, a, o.name, "decoder", &lua, &f);
   if (rc == PC_OK) rc = pc_hessian_of(&r, &f, pc_arg_tensor(a, "z"), &h, &o);
   return push_norms(L, rc, &r);
@@ -117,9 +128,9 @@ static int f_tangent(lua_State *L, pc_args *a) {
   lua_function lua[2];
   pc_slot_function encoder, decoder;
   pc_hessian_norms r;
-  pc_slot_opts o = options_of(a, "interaction.tangent");
-  pc_hessian_opts h = second_of(a);
-  o.create_graph = pc_arg_bool(a, "create_graph");
+  pc_slot_opts o;
+  pc_hessian_opts h;
+  second_of(a, "interaction.tangent", &h, &o);
   int rc = function_of(L, a, o.name, "decoder", &lua[0], &decoder);
   if (rc == PC_OK) rc = function_of(L, a, o.name, "encoder", &lua[1], &encoder);
   if (rc == PC_OK) rc = pc_tangent_of(&r, &encoder, &decoder, pc_arg_tensor(a, "z"), pc_arg_tensor(a, "x"), &h, &o);
@@ -140,24 +151,19 @@ static int f_segment(lua_State *L, pc_args *a) {
   return push(L, rc, y);
 }
 
-#define DERIVATIVES "eps:num=0, method:str(differences|exact)=differences, scale:tensor?, batch:int=64"
-#define SECOND                                                                                                       \
-  "probes:int=4, method:str(differences|exact)=differences, eps:num=0, outputs:int=0, scale:tensor?, batch:int=64, " \
-  "create_graph:bool=false"
-
 static const pc_luafn interaction_functions[] = {
     {"attention", "attention:tensor", f_attention,
      "mean over images and positions of sum_{i<j} A_i A_j, attention (B,Q,K) with rows that sum to 1", 0},
-    {"jacobian", "decoder:any, z:tensor, normalise:bool=true, " DERIVATIVES, f_jacobian,
+    {"jacobian", "decoder:any, z:tensor, normalise:bool=true, @, scale:tensor?", f_jacobian,
      "slot Jacobian S (B,P,K): sum over channels and slot numbers of |d x_p / d z_k|, each pixel's divided by their "
      "sum over "
      "slots (a pixel that depends on nothing keeps 0) (arXiv 2411.07784). eps: step of the central differences (0.01; "
      "f64 "
      "1e-4); exact: 2 K m passes of gradients; scale (K,m) or (m): derivatives with respect to z / scale",
-     0},
-    {"contrast", "decoder:any, z:tensor, image:bool=false, create_graph:bool=false, " DERIVATIVES, f_contrast, "(B)",
-     0},
-    {"hessian", "decoder:any, z:tensor, " SECOND, f_hessian,
+     0, NULL, &pc_slot_options},
+    {"contrast", "decoder:any, z:tensor, image:bool=false, create_graph:bool=false, @, scale:tensor?", f_contrast,
+     "(B)", 0, NULL, &pc_slot_options},
+    {"hessian", "decoder:any, z:tensor, @, scale:tensor?, create_graph:bool=false", f_hessian,
      "norms of the blocks D2_ij f, slots i and j, at z (B,K,m): {blocks (B,K,K): root mean square over outputs of the "
      "Frobenius norm; within, mixed (B): of the diagonal blocks, of the others; share (B): mixed^2 / (within^2 + "
      "mixed^2)}, "
@@ -168,14 +174,14 @@ static const pc_luafn interaction_functions[] = {
      "f64 1e-3); exact: gradients of gradients for every output or `outputs` random ones. scale (K,m) or (m): with "
      "respect "
      "to z / scale. create_graph: share is a loss",
-     0},
-    {"tangent", "encoder:any, decoder:any, z:tensor, x:tensor?, " SECOND, f_tangent,
+     0, NULL, &pc_second_options},
+    {"tangent", "encoder:any, decoder:any, z:tensor, x:tensor?, @, scale:tensor?, create_graph:bool=false", f_tangent,
      "how far an encoder g keeps the condition on inverses of additive decoders: slot blocks of J' D2 g_l J, J = Df(z) "
      "the "
      "tangents of the images x (left out: f(z)), mean over latents l: {blocks, within, mixed, share} as of hessian. "
      "mixed is "
      "0 at g = the inverse of an additive f (two derivatives of g(f(z)) = z; arXiv 2512.08854, Eq. 3.4)",
-     0},
+     0, NULL, &pc_second_options},
     {"jis", "weights:tensor, masks:tensor?, background:int=0", f_jis, "f64 (B)", 0},
     {"segment", "weights:tensor, height:int, width:int, name:str=interaction.segment", f_segment,
      "i64 (B,height,width)", 0},

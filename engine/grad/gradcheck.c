@@ -98,7 +98,7 @@ static int value_at(double *v, pc_fn *f, void *ctx, pc_tensor *const *x, int nx)
 
 static int check_input(const char *order, pc_fn *f, void *ctx, pc_tensor *const *x, int nx, int j, const pc_tensor *g,
                        const pc_gradcheck_opts *o) {
-  double eps = o->eps > 0 ? o->eps : 1e-6, rtol = o->rtol > 0 ? o->rtol : 1e-5, atol = o->atol > 0 ? o->atol : 1e-7;
+  const double eps = o->eps, rtol = o->rtol, atol = o->atol;
   for (int64_t i = 0; i < pc_numel(x[j]); i++) {
     double *e = address(x[j], i), kept = *e, up, down;
     int rc;
@@ -134,11 +134,14 @@ static int check(const char *order, pc_fn *f, void *ctx, pc_tensor *const *x, in
   return rc;
 }
 
+PC_OPTIONS_TABLE(pc_gradcheck_options, "gradcheck", pc_gradcheck_opts, PC_GRADCHECK_OPTIONS);
+
 int pc_gradcheck(pc_fn *f, void *ctx, pc_tensor *const *x, int nx, const pc_gradcheck_opts *opts) {
-  static const pc_gradcheck_opts defaults;
+  static const pc_gradcheck_opts defaults = PC_GRADCHECK_OPTS_INIT;
   const pc_gradcheck_opts *o = opts ? opts : &defaults;
   projected p = {.f = f, .ctx = ctx};
-  int rc = PC_OK;
+  int rc = pc_options_check(&pc_gradcheck_options, "gradcheck", o);
+  if (rc < 0) return rc;
   if (nx > MAX_IN) return pc_fail(PC_EARG, "gradcheck: at most %d inputs", MAX_IN);
   for (int j = 0; j < nx; j++)
     if (x[j] && pc_requires_grad(x[j]) && x[j]->dtype != PC_F64)

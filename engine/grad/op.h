@@ -171,12 +171,15 @@ void pc_set_where_hook(const char *(*where)(void)); /* "file.lua:12", or "" */
 
 /* ---- checks (engine/grad/gradcheck.c) ---- */
 typedef int pc_fn(void *ctx, pc_tensor *const *x, int nx, pc_tensor **y); /* y: new reference, any shape */
-typedef struct pc_gradcheck_opts {
-  double eps;       /* 0: 1e-6 */
-  double rtol;      /* 0: 1e-5 */
-  double atol;      /* 0: 1e-7 */
-  int second_order; /* also checks the gradient of a random projection of the gradient */
-} pc_gradcheck_opts;
+#define PC_GRADCHECK_OPTIONS(X, S)                            \
+  X(S, num, eps, "0<..", 1e-6, "", "step of the differences") \
+  X(S, num, rtol, "0..", 1e-5, "", "relative tolerance")      \
+  X(S, num, atol, "0..", 1e-7, "", "absolute tolerance")      \
+  X(S, bool, second_order, "", 0, "", "gradients of gradients, too")
+PC_OPTIONS_STRUCT(pc_gradcheck_opts, PC_GRADCHECK_OPTIONS);
+#define PC_GRADCHECK_OPTS_INIT \
+  { PC_GRADCHECK_OPTIONS(PC_OPTION_INIT, ) }
+extern const pc_options pc_gradcheck_options;
 /* Compares backward with central differences for float64 inputs; PC_ENUM with the worst element named. */
 int pc_gradcheck(pc_fn *f, void *ctx, pc_tensor *const *x, int nx, const pc_gradcheck_opts *opts);
 

@@ -40,16 +40,12 @@ static void outline_margins(plan *p, const pc_grid_opts *o) {
 static int make_plan(plan *p, int64_t h, int64_t w, int64_t rows, int64_t cols, const pc_grid_opts *o) {
   int64_t longest = 0;
   *p = (plan){.h = h, .w = w, .rows = rows, .cols = cols};
-  p->pad = o->padding ? (o->padding < 0 ? 0 : o->padding) : 2;
-  p->scale = o->scale ? o->scale : 1;
-  p->font = o->label_scale ? o->label_scale : 1;
+  p->pad = o->padding;
+  p->scale = o->scale;
+  p->font = o->label_scale;
   p->letters = o->font;
-  if (!(p->letters >= 0 && p->letters <= 200)) return pc_fail(PC_EARG, "grid: font = %g: 6 to 40 make sense", o->font);
   p->ground = o->dark ? 0 : 255;
   p->ink = (uint8_t)(255 - p->ground);
-  if (p->scale < 1 || p->scale > 64 || p->font < 1 || p->font > 16 || p->pad > 1024)
-    return pc_fail(PC_EARG, "grid: scale %lld, label_scale %lld, padding %lld: 1..64, 1..16 and up to 1024 make sense",
-                   (long long)p->scale, (long long)p->font, (long long)p->pad);
   for (int i = 0; i < o->nrow_labels; i++) {
     int64_t n = text_length(o->row_labels[i]);
     longest = n > longest ? n : longest;
@@ -158,19 +154,21 @@ static int canvas(pc_tensor **out, const plan *p) {
   return rc;
 }
 
+PC_OPTIONS_TABLE(pc_grid_options, "grid", pc_grid_opts, PC_GRID_OPTIONS);
+static const pc_grid_opts defaults = PC_GRID_OPTS_INIT;
+
 int pc_grid(pc_tensor **out, const pc_tensor *images, const pc_grid_opts *opts) {
-  static const pc_grid_opts none;
-  const pc_grid_opts *o = opts ? opts : &none;
+  const pc_grid_opts *o = opts ? opts : &defaults;
   pc_tensor *flat = NULL;
   plan p;
   int64_t h = 0, w = 0;
   *out = NULL;
-  int rc = check(images, &h, &w);
+  int rc = pc_options_check(&pc_grid_options, "grid", o);
+  if (rc == PC_OK) rc = check(images, &h, &w);
   if (rc < 0) return rc;
-  int64_t n = images->size[0], cols = o->columns;
+  int64_t n = images->size[0], cols = o->columns.value;
   if (n < 1) return pc_fail(PC_ESHAPE, "grid: shape %s holds no picture", pc_shape_str(images));
-  if (cols < 0) return pc_fail(PC_EARG, "grid: %lld columns", (long long)cols);
-  if (cols == 0) cols = (int64_t)ceil(sqrt((double)n));
+  if (!o->columns.given) cols = (int64_t)ceil(sqrt((double)n));
   if ((rc = make_plan(&p, h, w, (n + cols - 1) / cols, cols, o)) < 0) return rc;
   if ((rc = pc_contiguous(&flat, images)) < 0) return rc;
   if ((rc = canvas(out, &p)) == PC_OK) {
@@ -182,13 +180,12 @@ int pc_grid(pc_tensor **out, const pc_tensor *images, const pc_grid_opts *opts) 
 }
 
 int pc_grid_columns(pc_tensor **out, const pc_tensor *const *batch, int n, const pc_grid_opts *opts) {
-  static const pc_grid_opts none;
-  const pc_grid_opts *o = opts ? opts : &none;
+  const pc_grid_opts *o = opts ? opts : &defaults;
   plan p;
   int64_t h = 0, w = 0, rows = 0;
-  int rc = PC_OK;
   *out = NULL;
   if (n < 1) return pc_fail(PC_EARG, "grid: no columns");
+  int rc = pc_options_check(&pc_grid_options, "grid", o);
   for (int k = 0; k < n && rc == PC_OK; k++) {
     rc = check(batch[k], &h, &w);
     if (rc == PC_OK && batch[k]->size[0] > rows) rows = batch[k]->size[0];

@@ -11,20 +11,27 @@
 
 #include <stdint.h>
 
+#include "base/options.h"
 #include "tensor/tensor.h"
 
+#define PC_GRID_OPTIONS(X, S)                                                       \
+  X(S, maybe_int, columns, "1..", 0, "", "left out: as near to a square as can be") \
+  X(S, int, scale, "1..64", 1, "", "enlargement")                                   \
+  X(S, int, padding, "0..1024", 2, "pixels", "")                                    \
+  X(S, bool, dark, "", 0, "", "black ground and white text")                        \
+  X(S, int, label_scale, "1..16", 1, "", "of the bitmap font")                      \
+  X(S, num, font, "0..200", 0, "pixels", "size of outline letters; 0: the bitmap font")
+
 typedef struct pc_grid_opts {
-  int columns;                      /* 0: as near to a square as can be */
-  int padding;                      /* 0: 2; negative: none */
-  int scale;                        /* enlargement; 0: 1 */
-  int dark;                         /* black ground and white text; else white and black */
-  int label_scale;                  /* of the bitmap font; 0: 1 */
-  double font;                      /* size of outline letters in pixels; 0: the bitmap font */
+  PC_GRID_OPTIONS(PC_OPTION_FIELD, )
   const char *const *column_labels; /* ncolumn_labels of them, or NULL */
   int ncolumn_labels;
   const char *const *row_labels;
   int nrow_labels;
 } pc_grid_opts;
+#define PC_GRID_OPTS_INIT \
+  { PC_GRID_OPTIONS(PC_OPTION_INIT, ) }
+extern const pc_options pc_grid_options;
 
 /* images (N,H,W,C). opts may be NULL. Errors: PC_ESHAPE, PC_EDTYPE, PC_EARG (a picture of absurd size). */
 int pc_grid(pc_tensor **out, const pc_tensor *images, const pc_grid_opts *opts);

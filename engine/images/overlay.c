@@ -75,21 +75,22 @@ static void paint(uint8_t *to, const view *v, const pc_overlay_opts *o, double a
       }
 }
 
+PC_OPTIONS_TABLE(pc_overlay_options, "overlay", pc_overlay_opts, PC_OVERLAY_OPTIONS);
+
 int pc_overlay(pc_tensor **out, const pc_tensor *images, const pc_tensor *masks, const pc_overlay_opts *opts) {
-  static const pc_overlay_opts none;
-  const pc_overlay_opts *o = opts ? opts : &none;
-  double alpha = o->alpha != 0 ? o->alpha : 0.5;
+  static const pc_overlay_opts defaults = PC_OVERLAY_OPTS_INIT;
+  const pc_overlay_opts *o = opts ? opts : &defaults;
   pc_tensor *x = NULL, *m = NULL;
   *out = NULL;
-  int rc = check(images, masks);
+  int rc = pc_options_check(&pc_overlay_options, "overlay", o);
+  if (rc == PC_OK) rc = check(images, masks);
   if (rc < 0) return rc;
-  if (!(alpha >= 0 && alpha <= 1)) return pc_fail(PC_EARG, "overlay: alpha = %g is not within [0,1]", alpha);
   int64_t size[4] = {images->size[0], images->size[1], images->size[2], 3};
   if ((rc = pc_contiguous(&x, images)) == PC_OK && (rc = pc_contiguous(&m, masks)) == PC_OK &&
       (rc = pc_tensor_empty(out, PC_U8, 4, size)) == PC_OK) {
     view v = {.x = x, .m = m, .H = size[1], .W = size[2], .C = x->size[3], .sy = 1, .sx = 1};
     if (m->ndim == 4) v.sy = v.H / m->size[1], v.sx = v.W / m->size[2];
-    paint(pc_u8(*out), &v, o, alpha);
+    paint(pc_u8(*out), &v, o, o->alpha);
   }
   pc_tensor_release(x);
   pc_tensor_release(m);

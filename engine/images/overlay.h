@@ -10,12 +10,16 @@
 #ifndef PC_IMAGES_OVERLAY_H
 #define PC_IMAGES_OVERLAY_H
 
+#include "base/options.h"
 #include "tensor/tensor.h"
 
-typedef struct pc_overlay_opts {
-  double alpha; /* of the colours; 0: 0.5 */
-  int outline;  /* border pixels of labels (of the strongest slot, for weights) in full colour */
-} pc_overlay_opts;
+#define PC_OVERLAY_OPTIONS(X, S)                      \
+  X(S, num, alpha, "0..1", 0.5, "", "of the colours") \
+  X(S, bool, outline, "", 0, "", "border pixels of labels (of the strongest slot, for weights) in full colour")
+PC_OPTIONS_STRUCT(pc_overlay_opts, PC_OVERLAY_OPTIONS);
+#define PC_OVERLAY_OPTS_INIT \
+  { PC_OVERLAY_OPTIONS(PC_OPTION_INIT, ) }
+extern const pc_options pc_overlay_options;
 
 /* opts may be NULL. PC_ESHAPE, PC_EDTYPE, PC_EARG (alpha outside of [0,1]). */
 int pc_overlay(pc_tensor **out, const pc_tensor *images, const pc_tensor *masks, const pc_overlay_opts *opts);

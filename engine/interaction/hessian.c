@@ -96,7 +96,7 @@ static pc_tensor *by_gradients(pc_scope *s, const task *q, pc_tensor *at, pc_ten
   pc_tensor *x = pc_slots_leaf(s, q->o, at), *y = per_image(s, pc_slots_call(s, q->f, q->o, x)), *sum = NULL;
   pc_set_higher_order(was);
   if (!y) return NULL;
-  int64_t d = y->size[1], n = q->h->outputs > 0 && q->h->outputs < d ? q->h->outputs : d;
+  int64_t d = y->size[1], n = q->h->outputs.given && q->h->outputs.value < d ? q->h->outputs.value : d;
   int64_t *pick = pc_malloc(sizeof *pick * (size_t)n);
   if (!pick || pc_note(s, pc_tensor_zeros(&sum, (pc_dtype)at->dtype, 1, at->size)) < 0) {
     pc_free(pick);
@@ -124,7 +124,7 @@ static pc_tensor *by_gradients(pc_scope *s, const task *q, pc_tensor *at, pc_ten
 }
 
 static pc_tensor *squared(pc_scope *s, const task *q, pc_tensor *x, pc_tensor *u, pc_tensor *v) {
-  if (!q->o->exact) return by_differences(s, q, x, u, v);
+  if (q->o->method != PC_SLOT_EXACT) return by_differences(s, q, x, u, v);
   int was = pc_grad_set_enabled(1);
   pc_tensor *y = by_gradients(s, q, x, u, v);
   pc_grad_set_enabled(was);
@@ -213,13 +213,11 @@ void pc_hessian_norms_release(pc_hessian_norms *r) {
   memset(r, 0, sizeof *r);
 }
 
+PC_OPTIONS_TABLE(pc_hessian_options, "hessian", pc_hessian_opts, PC_HESSIAN_OPTIONS);
+
 static int check(const pc_slot_opts *o, const pc_hessian_opts *h, const pc_tensor *z) {
   int rc = pc_slots_check(o, z);
-  if (rc < 0) return rc;
-  if (h->probes < 0) return pc_fail(PC_EARG, "%s: probes is %d; 0 or more are expected", o->name, h->probes);
-  if (h->outputs < 0)
-    return pc_fail(PC_EARG, "%s: outputs is %lld; 0 (all) or more are expected", o->name, (long long)h->outputs);
-  return PC_OK;
+  return rc < 0 ? rc : pc_options_check(&pc_hessian_options, o->name, h);
 }
 
 int pc_hessian_of(pc_hessian_norms *out, const pc_slot_function *decoder, pc_tensor *z, const pc_hessian_opts *h,

@@ -11,10 +11,13 @@
 
 #include "interaction/slots.h"
 
-typedef struct pc_hessian_opts {
-  int probes;      /* pairs of random directions (global generator); 0: every pair of slot numbers */
-  int64_t outputs; /* exact: of so many random outputs; 0: of all */
-} pc_hessian_opts;
+#define PC_HESSIAN_OPTIONS(X, S)                                                                                  \
+  X(S, int, probes, "0..", 4, "", "pairs of random directions (global generator); 0: every pair of slot numbers") \
+  X(S, maybe_int64, outputs, "1..", 0, "", "exact: of so many random outputs; left out: of all")
+PC_OPTIONS_STRUCT(pc_hessian_opts, PC_HESSIAN_OPTIONS);
+#define PC_HESSIAN_OPTS_INIT \
+  { PC_HESSIAN_OPTIONS(PC_OPTION_INIT, ) }
+extern const pc_options pc_hessian_options;
 
 /* All f64; with a history where o->create_graph asks for it: any of them is a penalty. */
 typedef struct pc_hessian_norms {

@@ -8,17 +8,15 @@
 #include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
 
+PC_OPTIONS_TABLE(pc_slot_options, "derivatives", pc_slot_opts, PC_SLOT_OPTIONS);
+
 int pc_slots_check(const pc_slot_opts *o, const pc_tensor *z) {
   if (z->ndim != 3 || z->size[0] < 1 || z->size[1] < 1 || z->size[2] < 1)
     return pc_fail(PC_ESHAPE, "%s: slots must be (B,K,m) of at least one image, one slot and one latent, got %s",
                    o->name, pc_shape_str(z));
   if (!pc_dtype_is_float((pc_dtype)z->dtype))
     return pc_fail(PC_EDTYPE, "%s: slots must be f32 or f64, not %s", o->name, pc_dtype_name((pc_dtype)z->dtype));
-  if (o->batch < 1) return pc_fail(PC_EARG, "%s: batch is %lld; at least 1 is expected", o->name, (long long)o->batch);
-  if (!(o->eps >= 0 && o->eps < INFINITY))
-    return pc_fail(PC_EARG, "%s: eps is %g; a step above 0 is expected, or 0 for what suits the dtype", o->name,
-                   o->eps);
-  return PC_OK;
+  return pc_options_check(&pc_slot_options, o->name, o);
 }
 
 pc_tensor *pc_slots_call(pc_scope *s, const pc_slot_function *f, const pc_slot_opts *o, pc_tensor *z) {
@@ -58,7 +56,7 @@ pc_tensor *pc_slots_scale(pc_scope *s, const pc_slot_opts *o, pc_tensor *z) {
 }
 
 double pc_slots_step(const pc_slot_opts *o, const pc_tensor *z, double coarse, double fine) {
-  return o->eps > 0 ? o->eps : z->dtype == PC_F64 ? fine : coarse;
+  return o->eps.given ? o->eps.value : z->dtype == PC_F64 ? fine : coarse;
 }
 
 pc_tensor *pc_slots_in(pc_scope *s, pc_tensor *z, int64_t k, pc_tensor *values) {
@@ -208,7 +206,8 @@ pc_tensor *pc_slots_sums(pc_scope *s, const pc_slot_function *f, const pc_slot_o
     pc_note(s, PC_ENOMEM);
     return NULL;
   }
-  for (int64_t k = 0; k < n; k++) slot[k] = o->exact ? sum_exact(s, &q, k) : sum_differences(s, &q, k);
+  for (int64_t k = 0; k < n; k++)
+    slot[k] = o->method == PC_SLOT_EXACT ? sum_exact(s, &q, k) : sum_differences(s, &q, k);
   pc_tensor *all = pc_stack(s, (int)n, slot, 2);
   pc_free(slot);
   return all;

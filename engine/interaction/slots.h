@@ -8,6 +8,7 @@
 #ifndef PC_INTERACTION_SLOTS_H
 #define PC_INTERACTION_SLOTS_H
 
+#include "base/options.h"
 #include "grad/op.h"
 
 /* y = f(z): a new reference, with history when gradients are on. */
@@ -19,14 +20,22 @@ typedef struct pc_slot_function {
   const char *what; /* "decoder", "encoder": for messages */
 } pc_slot_function;
 
+#define PC_SLOT_OPTIONS(X, S)                                                         \
+  X(S, maybe_num, eps, "0<..", 0, "",                                                 \
+    "step of the differences; left out: what suits the measure and the slots' dtype") \
+  X(S, choice, method, "differences|exact", PC_SLOT_DIFFERENCES, "", "")              \
+  X(S, int64, batch, "1..", 64, "", "slot sets decoded at once")
+enum { PC_SLOT_DIFFERENCES, PC_SLOT_EXACT };
+
 typedef struct pc_slot_opts {
+  PC_SLOT_OPTIONS(PC_OPTION_FIELD, )
   const char *name; /* of the measure, for messages: "interaction.jacobian" */
-  int exact;        /* gradients instead of differences */
-  double eps;       /* step of the differences; 0: what suits z's dtype */
   pc_tensor *scale; /* (K,m) or (m): derivatives with respect to z / scale; NULL: 1 */
-  int64_t batch;    /* slot sets decoded at once */
   int create_graph; /* results have a history */
 } pc_slot_opts;
+#define PC_SLOT_OPTS_INIT \
+  { PC_SLOT_OPTIONS(PC_OPTION_INIT, ) }
+extern const pc_options pc_slot_options;
 
 /* z is (B,K,m) with B > 0, and the options are in range; or the error says what is wrong. */
 int pc_slots_check(const pc_slot_opts *o, const pc_tensor *z);

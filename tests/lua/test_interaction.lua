@@ -266,9 +266,9 @@ check.test("second derivatives as a loss; options that make no sense", function(
     end
     check.ok(last < first, ("%s: %g -> %g"):format(method, first, last))
   end
-  for name, bad in pairs{batch = {0, -1}, eps = {-1, 0 / 0, 1 / 0}, probes = {-1}, outputs = {-1}} do
+  for name, bad in pairs{batch = {0, -1}, eps = {0, -1, 0 / 0, 1 / 0}, probes = {-1}, outputs = {0, -1}} do
     for _, value in ipairs(bad) do
-      check.error("~interaction.hessian: " .. name, interaction.hessian, decode, z, {[name] = value})
+      check.error("~interaction.hessian: " .. name .. ": expected", interaction.hessian, decode, z, {[name] = value})
     end
   end
   check.error("~interaction.ari: slots must be (B,K,m) of at least one image, got (3,2)", interaction.ari, decode, T.zeros(3, 2),

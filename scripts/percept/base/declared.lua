@@ -65,6 +65,20 @@ function declared.like(fn, name)
   error(("declared.like: no argument '%s'"):format(name), 0)
 end
 
+--- The arguments of a declared function of these names, as they stand in a signature.
+function declared.signature(fn, names)
+  local _, _, args = percept.usage(fn)
+  local parts = {}
+  for i, name in ipairs(names) do
+    for _, a in ipairs(args) do
+      if a.name == name then
+        parts[i] = ("%s:%s%s"):format(name, declared.like(fn, name), a.default and "=" .. a.default or a.optional and "?" or "")
+      end
+    end
+  end
+  return table.concat(parts, ", ")
+end
+
 --- rows: {name, kind, default, help, required = true} or {name, {rows}}; what: in whose name errors are raised.
 function declared.new(what, rows)
   local self = setmetatable({what = what, rows = rows, of = {}, names = {}}, Options)

@@ -11,7 +11,7 @@ local plot = require "percept.plot"
 
 local pictures = {}
 
-local look = "font:num=12, height:int=96, dark:bool=false"
+local look = "font:num(0..200)=12, height:int(1..)=96, dark:bool=false"
 
 local function integer_scale(x, height) return math.max(1, math.floor(height / x:size(2) + 0.5)) end
 
@@ -213,11 +213,11 @@ pictures.slots = percept.declare("pictures.slots", "decoder:any, z:tensor, image
 pictures.attention = percept.declare("pictures.attention", "decoder:any, z:tensor, images:tensor?, " .. look, attention,
   "slot attention: colours of the slots over the image, then each slot's map, the brighter the more")
 --- Masks (N,H,W) beside and over their images.
-pictures.masks = percept.declare("pictures.masks", "images:tensor, masks:tensor, alpha:num=0.5, " .. look, masks,
+pictures.masks = percept.declare("pictures.masks", "images:tensor, masks:tensor, alpha:num(0..1)=0.5, " .. look, masks,
   "u8 label masks (N,H,W) over their images")
 --- One slot's numbers varied, one row each: steps values within +- range standard deviations (of bank (N,K,m), else 1).
 pictures.traversal = percept.declare("pictures.traversal",
-  "decoder:any, z:tensor, slot:int=1, dims:table?, range:num=2, steps:int=7, bank:tensor?, " .. look, traversal,
+  "decoder:any, z:tensor, slot:int(1..)=1, dims:table?, range:num(0..)=2, steps:int(1..)=7, bank:tensor?, " .. look, traversal,
   "the numbers of one slot of z (1,K,m) varied, one row each, within +- range standard deviations (of bank (N,K,m), else 1)")
 --- Recombination: the slots `moved` of image i (row) in the scene of image j (column).
 pictures.swap = percept.declare("pictures.swap", "decoder:any, z:tensor, moved:table, images:tensor?, " .. look, swap,

@@ -237,7 +237,7 @@ end
 local function large(batches, options, side)
   local first = T.is_tensor(batches) and batches or batches[1]
   local scale = math.max(1, math.floor(side / math.max(first:size(2), first:size(3))))
-  return images.grid(batches, {columns = options.columns or 0, scale = scale, padding = options.labels and 2 or 1,
+  return images.grid(batches, {columns = options.columns, scale = scale, padding = options.labels and 2 or 1,
     column_labels = options.labels})
 end
 
@@ -300,7 +300,7 @@ local function show(x, attention, columns, labels, stretch, file)
 end
 
 --- show(x, {columns =, labels =, stretch =, file =}): pictures in the terminal.
-terminal.show = percept.declare("show", "x:any, attention:tensor?, columns:int?, labels:table?, stretch:bool=false, file:str?", show,
+terminal.show = percept.declare("show", "x:any, attention:tensor?, columns:int(1..)?, labels:table?, stretch:bool=false, file:str?", show,
   "images in the terminal: (H,W), (H,W,C), (N,H,W,C), a list of batches (one a column) or a PNG's path; with a decoder's "
     .. "attention also what each slot paints; stretch: lowest value black, highest white; file: as a PNG instead")
 

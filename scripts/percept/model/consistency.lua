@@ -44,7 +44,6 @@ local function loss(encoder, decoder, z, n, aligned, standardise, clamp)
   if z:dim() ~= 3 or z:size(1) < 1 then
     fail("consistency.loss: slots must be (B,K,m), got (%s)", table.concat(z:shape(), ","))
   end
-  if n < 1 then fail("consistency.loss: n must be at least 1, not %d", n) end
   local drawn, image = T.no_grad(function()
     local new = recombine(z:detach(), n, aligned)
     local y = decoder(new)
@@ -62,7 +61,7 @@ local function loss(encoder, decoder, z, n, aligned, standardise, clamp)
 end
 
 consistency.loss = percept.declare("consistency.loss",
-  "encoder:any, decoder:any, z:tensor, n:int=64, aligned:bool=false, standardise:bool=false, clamp:bool=true", loss,
+  "encoder:any, decoder:any, z:tensor, n:int(1..)=64, aligned:bool=false, standardise:bool=false, clamp:bool=true", loss,
   "mean over n recombinations z~ of sum over slots |encoder(decoder(z~)) - z~|^2, 0-dim, and {z (n,K,m), image, found}; its gradient "
   .. "reaches the encoder alone. z (B,K,m): slots of a batch; each new slot is drawn from all images and slots, and the encoder's slots "
   .. "are matched to them (Hungarian, on squared distance after standardising both). aligned: slot k is drawn from slots k and compared as "

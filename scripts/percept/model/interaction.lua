@@ -13,6 +13,7 @@
 local percept = require "percept"
 local T = require "percept.tensor"
 local metrics = require "percept.metrics"
+local declared = require "percept.base.declared"
 local engine = require "percept.interaction.c"
 
 local interaction = {attention = engine.attention, jacobian = engine.jacobian, hessian = engine.hessian, tangent = engine.tangent}
@@ -23,7 +24,7 @@ local function declare(name, signature, fn, help)
   interaction[name] = percept.declare("interaction." .. name, signature, fn, help)
 end
 
-local jacobian_options = "eps:num=0, method:str(differences|exact)=differences, scale:tensor?, batch:int=64"
+local jacobian_options = declared.signature(engine.jacobian, {"eps", "method", "scale", "batch"})
 
 -- The mean of the numbers that are not NaN, and the tensor.
 local function mean_of(values)
@@ -78,7 +79,6 @@ declare("ari",
       if z:dim() ~= 3 or z:size(1) < 1 then
         fail("interaction.ari: slots must be (B,K,m) of at least one image, got (%s)", table.concat(z:shape(), ","))
       end
-      if batch < 1 then fail("interaction.ari: batch is %d; at least 1 is expected", batch) end
       local parts = {}
       T.no_grad(function()
         for first = 1, z:size(1), batch do

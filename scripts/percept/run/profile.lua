@@ -91,11 +91,11 @@ local function prof(fn, top)
 end
 
 --- time(fn, seconds=0.5, calls, quiet=false): how long a call takes.
-profile.time = percept.declare("time", "fn:function, seconds:num=0.5, calls:int?, quiet:bool=false", time,
+profile.time = percept.declare("time", "fn:function, seconds:num(0..)=0.5, calls:int(1..)?, quiet:bool=false", time,
   "how long a call of fn takes: mean ± sd over about `seconds`; quiet: returns {mean, sd, min, calls} instead of printing")
 
 --- prof(fn, top=20): where the time of one call goes.
-profile.prof = percept.declare("prof", "fn:function, top:int=20", prof,
+profile.prof = percept.declare("prof", "fn:function, top:int(1..)=20", prof,
   "runs fn once and prints its ops by time: calls, milliseconds of their own, share, bytes read and written")
 
 return profile

@@ -52,7 +52,8 @@ local model = {
   {"start", "str(any)", "", "a file of a base's weights to begin from"},
   {"iterations", "int(1..)", 3, "of head = slot_attention"},
   {"decoder", "str", "render", "any of percept.decoders"}, {"hidden", "int(1..)", 256}, {"key_dim", "int(1..)", 96},
-  {"decoder_width", "int(1..)", 64, "of the decoder; of broadcast and pixel the width is hidden"}, {"decoder_heads", "int(1..)", 4}, {"decoder_layers", "int(1..)", 2},
+  {"decoder_width", "int(1..)", 64, "of the decoder; of broadcast and pixel the width is hidden"},
+  {"decoder_heads", "int(1..)", 4}, {"decoder_layers", "int(1..)", 2},
   {"masks", "str", "softmax", "of decoder = broadcast, pixel"},
 }
 

@@ -4,6 +4,9 @@
 
 #include "check_main.h"
 #include "engine/grad/calls.h"
+#include "options.h"
+
+#define CHECK(...) WITH(pc_gradcheck_opts, PC_GRADCHECK_OPTIONS, __VA_ARGS__)
 
 static int run_op(void *ctx, pc_tensor *const *x, int nx, pc_tensor **y) {
   call *c = ctx;
@@ -36,7 +39,7 @@ START_TEST(gradients) {
     build(&c, op, &table[op].cases[k], PC_F64, !(row->flags & PC_NODIFF));
     for (c.which = 0; c.which < row->nout; c.which++) {
       if (!output_is_float(&c) || row->flags & PC_NODIFF) continue;
-      pc_gradcheck_opts o = {.rtol = row->tol, .second_order = (row->flags & PC_SMOOTH) != 0};
+      pc_gradcheck_opts o = CHECK(.rtol = row->tol, .second_order = (row->flags & PC_SMOOTH) != 0);
       int rc = pc_gradcheck(run_op, &c, c.in, c.nin, &o);
       ck_assert_msg(rc == PC_OK, "%s, case %d, output %d: %s", row->name, k + 1, c.which + 1, pc_error_text());
     }

@@ -8,6 +8,9 @@
 #include "grad/ops_pointwise.h"
 #include "grad/ops_reduce.h"
 #include "grad/ops_shape.h"
+#include "options.h"
+
+#define CHECK(...) WITH(pc_gradcheck_opts, PC_GRADCHECK_OPTIONS, __VA_ARGS__)
 
 typedef pc_tensor *formula(pc_scope *s, pc_tensor *x, pc_tensor *u, pc_tensor *i);
 
@@ -75,7 +78,7 @@ START_TEST(second_order) {
     }
     if (k < 2) ck_assert_int_eq(pc_set_requires_grad(x[k], 1), PC_OK);
   }
-  int rc = pc_gradcheck(squared, &which, x, 3, &(pc_gradcheck_opts){.second_order = 1});
+  int rc = pc_gradcheck(squared, &which, x, 3, &CHECK(.second_order = 1));
   ck_assert_msg(rc == PC_OK, "formula %d: %s", which + 1, pc_error_text());
   for (int k = 0; k < 3; k++) pc_tensor_release(x[k]);
 }

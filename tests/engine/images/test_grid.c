@@ -3,7 +3,10 @@
 
 #include "images/grid.h"
 #include "images/png.h"
+#include "options.h"
 #include "scratch.h"
+
+#define GRID(...) WITH(pc_grid_opts, PC_GRID_OPTIONS, __VA_ARGS__)
 
 static int px(const pc_tensor *t, int64_t y, int64_t x, int k) { return pc_u8(t)[(y * t->size[1] + x) * 3 + k]; }
 
@@ -12,7 +15,7 @@ START_TEST(test_layout) { /* 3 pictures of 1 x 2 gray, 2 columns, padding 1, twi
   int64_t size[4] = {3, 1, 2, 1};
   pc_tensor *t, *g;
   must(pc_tensor_from(&t, PC_U8, 4, size, v));
-  must(pc_grid(&g, t, &(pc_grid_opts){.columns = 2, .padding = 1, .scale = 2}));
+  must(pc_grid(&g, t, &GRID(.columns = {1, 2}, .padding = 1, .scale = 2)));
   ck_assert_str_eq(pc_shape_str(g), "(7,11,3)");
   for (int y = 0; y < 7; y++)
     for (int x = 0; x < 11; x++) {
@@ -30,11 +33,11 @@ START_TEST(test_floats_and_alpha) {
   int64_t size[4] = {1, 1, 2, 4};
   pc_tensor *t, *g;
   must(pc_tensor_from(&t, PC_F32, 4, size, v));
-  must(pc_grid(&g, t, &(pc_grid_opts){.padding = -1, .dark = 1}));
+  must(pc_grid(&g, t, &GRID(.padding = 0, .dark = 1)));
   ck_assert_str_eq(pc_shape_str(g), "(1,2,3)");
   ck_assert(px(g, 0, 0, 0) == 255 && px(g, 0, 0, 1) == 128 && px(g, 0, 0, 2) == 0 && px(g, 0, 1, 0) == 0);
   pc_tensor_release(g);
-  must(pc_grid(&g, t, &(pc_grid_opts){.padding = -1}));
+  must(pc_grid(&g, t, &GRID(.padding = 0)));
   ck_assert(px(g, 0, 1, 0) == 255 && px(g, 0, 1, 1) == 255);
   pc_tensor_release(g);
   pc_tensor_release(t);
@@ -48,7 +51,7 @@ START_TEST(test_columns_and_labels) {
   must(pc_tensor_full(&x, PC_U8, 4, a, 100));
   must(pc_tensor_full(&y, PC_F32, 4, b, 1));
   must(pc_tensor_full(&z, PC_U8, 4, c, 0));
-  pc_grid_opts o = {.column_labels = cols, .ncolumn_labels = 2, .row_labels = rows, .nrow_labels = 2, .dark = 1};
+  pc_grid_opts o = GRID(.column_labels = cols, .ncolumn_labels = 2, .row_labels = rows, .nrow_labels = 2, .dark = 1);
   must(pc_grid_columns(&g, (const pc_tensor *[]){x, y}, 2, &o));
   int64_t left = 6 * 3 - 1 + 2, top = 9;
   ck_assert_int_eq(g->size[0], top + 2 + 2 * 22);
@@ -66,7 +69,7 @@ START_TEST(test_columns_and_labels) {
   pc_tensor_release(g);
   must_fail(pc_grid_columns(&g, (const pc_tensor *[]){x, z}, 2, &o), PC_ESHAPE,
             "one batch has pictures of 20 x 30, another (2,10,30,3)");
-  must_fail(pc_grid(&g, x, &(pc_grid_opts){.scale = 100}), PC_EARG, "scale 100");
+  must_fail(pc_grid(&g, x, &GRID(.scale = 100)), PC_EARG, "grid: scale: expected an integer from 1 to 64, got 100");
   pc_tensor_release(z);
   c[0] = 0;
   must(pc_tensor_zeros(&z, PC_U8, 4, c));
@@ -80,7 +83,7 @@ START_TEST(test_columns_and_labels) {
   c[2] = 1;
   c[3] = 1;
   must(pc_tensor_zeros(&z, PC_U8, 4, c));
-  must_fail(pc_grid(&g, z, &(pc_grid_opts){.columns = 1}), PC_EARG, "too much; show fewer");
+  must_fail(pc_grid(&g, z, &GRID(.columns = {1, 1})), PC_EARG, "too much; show fewer");
   pc_tensor_release(z);
   pc_tensor_release(y);
   pc_tensor_release(x);

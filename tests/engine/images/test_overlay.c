@@ -3,7 +3,10 @@
 
 #include "images/color.h"
 #include "images/overlay.h"
+#include "options.h"
 #include "scratch.h"
+
+#define OVERLAY(...) WITH(pc_overlay_opts, PC_OVERLAY_OPTIONS, __VA_ARGS__)
 
 static pc_tensor *make(pc_dtype d, int nd, const int64_t *size, const void *data) {
   pc_tensor *t;
@@ -26,7 +29,7 @@ START_TEST(test_labels) {
   uint8_t wide[5] = {1, 1, 1, 1, 0};
   pc_tensor *m5 = make(PC_U8, 3, (int64_t[]){1, 1, 5}, wide), *x5;
   must(pc_tensor_full(&x5, PC_F32, 4, (int64_t[]){1, 1, 5, 3}, 0.5));
-  must(pc_overlay(&y, x5, m5, &(pc_overlay_opts){.alpha = 0.25, .outline = 1}));
+  must(pc_overlay(&y, x5, m5, &OVERLAY(.alpha = 0.25, .outline = 1)));
   for (int i = 0; i < 5; i++)
     ck_assert(abs(pc_u8(y)[3 * i] - mixed(128, wide[i], 0, i == 4 ? 0 : i == 3 ? 1 : 0.25)) <= 1);
   pc_tensor_release(y);
@@ -41,7 +44,7 @@ START_TEST(test_weights) { /* one place for 2 x 2 pixels */
   float w[6] = {0.75f, 0.25f, 0, 0, NAN, -1};
   pc_tensor *x, *m = make(PC_F32, 4, (int64_t[]){1, 1, 3, 2}, w), *y;
   must(pc_tensor_full(&x, PC_U8, 4, (int64_t[]){1, 2, 6, 4}, 50));
-  must(pc_overlay(&y, x, m, &(pc_overlay_opts){.alpha = 1}));
+  must(pc_overlay(&y, x, m, &OVERLAY(.alpha = 1)));
   for (int row = 0; row < 2; row++)
     for (int col = 0; col < 6; col++)
       for (int c = 0; c < 3; c++) {
@@ -70,7 +73,8 @@ START_TEST(test_mistakes) {
   must(pc_tensor_zeros(&m, PC_F32, 4, (int64_t[]){1, 2, 2, 0}));
   must(pc_overlay(&y, x, m, NULL)); /* no slots: the picture */
   pc_tensor_release(y);
-  must_fail(pc_overlay(&y, x, m, &(pc_overlay_opts){.alpha = 2}), PC_EARG, "alpha = 2");
+  must_fail(pc_overlay(&y, x, m, &OVERLAY(.alpha = 2)), PC_EARG,
+            "overlay: alpha: expected a number from 0 to 1, got 2");
   pc_tensor_release(m);
   pc_tensor_release(x);
 }

@@ -6,6 +6,11 @@
 #include "interaction/contrast.h"
 #include "interaction/hessian.h"
 #include "interaction/weights.h"
+#include "options.h"
+
+#define CHECK(...)   WITH(pc_gradcheck_opts, PC_GRADCHECK_OPTIONS, __VA_ARGS__)
+#define HESSIAN(...) WITH(pc_hessian_opts, PC_HESSIAN_OPTIONS, __VA_ARGS__)
+#define SLOTS(...)   WITH(pc_slot_opts, PC_SLOT_OPTIONS, __VA_ARGS__)
 
 /* x = (w z1 z2, sin z1 + z2^2) of two slots of one number; ctx: w, or NULL for 1 */
 static int product(void *ctx, pc_tensor *z, pc_tensor **y) {
@@ -27,7 +32,7 @@ static int too_few(void *ctx, pc_tensor *z, pc_tensor **y) { return pc_tensor_ze
 
 static pc_tensor *slots(void) { return tensor_of(PC_F64, 3, (int64_t[]){2, 2, 1}, (double[]){0.5, -1, 2, 0.25}); }
 
-static pc_slot_opts options(int exact) { return (pc_slot_opts){.name = "measure", .exact = exact, .batch = 64}; }
+static pc_slot_opts options(int exact) { return SLOTS(.name = "measure", .method = exact, .batch = 64); }
 
 START_TEST(hessian_known) {
   pc_tensor *z = slots();
@@ -36,7 +41,7 @@ START_TEST(hessian_known) {
       pc_slot_opts o = options(exact);
       pc_hessian_norms r;
       o.batch = batch;
-      must(pc_hessian_of(&r, &(pc_slot_function){product, NULL, "decoder"}, z, &(pc_hessian_opts){0}, &o));
+      must(pc_hessian_of(&r, &(pc_slot_function){product, NULL, "decoder"}, z, &HESSIAN(.probes = 0), &o));
       const double at[2] = {0.5, 2}, half = sqrt(0.5);
       for (int b = 0; b < 2; b++) {
         close_to(pc_at(r.blocks, 4 * b), sin(at[b]) * half, 1e-6);
@@ -46,7 +51,7 @@ START_TEST(hessian_known) {
         close_to(pc_at(r.share, b), 1 / (1 + (sin(at[b]) * sin(at[b]) + 4) / 2), 1e-6);
       }
       pc_hessian_norms_release(&r);
-      must(pc_hessian_of(&r, &(pc_slot_function){additive, NULL, "decoder"}, z, &(pc_hessian_opts){.probes = 2}, &o));
+      must(pc_hessian_of(&r, &(pc_slot_function){additive, NULL, "decoder"}, z, &HESSIAN(.probes = 2), &o));
       close_to(pc_at(r.mixed, 0), 0, 1e-6);
       ck_assert(pc_at(r.within, 0) > 1e-3);
       pc_hessian_norms_release(&r);
@@ -89,7 +94,7 @@ static int share_loss(void *exact, pc_tensor *const *x, int nx, pc_tensor **y) {
   pc_hessian_norms r;
   pc_tensor *z = slots();
   o.create_graph = 1;
-  int rc = pc_hessian_of(&r, &(pc_slot_function){product, x[0], "decoder"}, z, &(pc_hessian_opts){0}, &o);
+  int rc = pc_hessian_of(&r, &(pc_slot_function){product, x[0], "decoder"}, z, &HESSIAN(.probes = 0), &o);
   *y = rc == PC_OK ? pc_tensor_retain(r.share) : NULL;
   pc_tensor_release(z);
   if (rc == PC_OK) pc_hessian_norms_release(&r);
@@ -101,8 +106,8 @@ START_TEST(penalties_have_gradients) {
   for (int exact = 0; exact < 2; exact++) {
     pc_tensor *w = VEC(PC_F64, 0.7);
     must(pc_set_requires_grad(w, 1));
-    must(pc_gradcheck(contrast_loss, exact ? &on : NULL, &w, 1, &(pc_gradcheck_opts){.rtol = 1e-4, .atol = 1e-6}));
-    must(pc_gradcheck(share_loss, exact ? &on : NULL, &w, 1, &(pc_gradcheck_opts){.rtol = 1e-4, .atol = 1e-5}));
+    must(pc_gradcheck(contrast_loss, exact ? &on : NULL, &w, 1, &CHECK(.rtol = 1e-4, .atol = 1e-6)));
+    must(pc_gradcheck(share_loss, exact ? &on : NULL, &w, 1, &CHECK(.rtol = 1e-4, .atol = 1e-5)));
     pc_tensor_release(w);
   }
 }
@@ -140,13 +145,15 @@ START_TEST(messages) {
             "measure: slots must be (B,K,m) of at least one image, one slot and one latent, got (2)");
   must_fail(pc_contrast(&y, &(pc_slot_function){too_few, NULL, "decoder"}, z, 0, &o), PC_ESHAPE,
             "the decoder gave a tensor (1,2)");
-  must_fail(pc_hessian_of(&r, &f, z, &(pc_hessian_opts){.probes = -1}, &o), PC_EARG, "probes is -1");
-  must_fail(pc_hessian_of(&r, &f, z, &(pc_hessian_opts){.outputs = -1}, &o), PC_EARG, "outputs is -1");
-  must_fail(pc_tangent_of(&r, &f, &f, z, flat, &(pc_hessian_opts){0}, &(pc_slot_opts){.name = "measure"}), PC_EARG,
-            "batch is 0");
-  o.eps = NAN;
-  must_fail(pc_slot_jacobian(&y, &f, z, 1, &o), PC_EARG, "eps is nan");
-  o.eps = 0, o.scale = tensor_of(PC_F64, 1, (int64_t[]){3}, (double[]){1, 1, 1});
+  must_fail(pc_hessian_of(&r, &f, z, &HESSIAN(.probes = -1), &o), PC_EARG,
+            "measure: probes: expected an integer >= 0, got -1");
+  must_fail(pc_hessian_of(&r, &f, z, &HESSIAN(.outputs = {1, 0}), &o), PC_EARG,
+            "measure: outputs: expected an integer >= 1, got 0");
+  must_fail(pc_tangent_of(&r, &f, &f, z, flat, &HESSIAN(.probes = 0), &SLOTS(.name = "measure", .batch = 0)), PC_EARG,
+            "measure: batch: expected an integer >= 1, got 0");
+  o.eps = (pc_maybe_num){1, NAN};
+  must_fail(pc_slot_jacobian(&y, &f, z, 1, &o), PC_EARG, "measure: eps: expected a number > 0, got nan");
+  o.eps.given = 0, o.scale = tensor_of(PC_F64, 1, (int64_t[]){3}, (double[]){1, 1, 1});
   must_fail(pc_slot_jacobian(&y, &f, z, 1, &o), PC_ESHAPE, "scale must be (2,1) or (1), got (3)");
   pc_tensor_release(o.scale);
   pc_tensor_release(z);

@@ -2,6 +2,9 @@
 #include "engine/nn/modules.h"
 #include "grad/ops_reduce.h"
 #include "interaction/penalty.h"
+#include "options.h"
+
+#define CHECK(...) WITH(pc_gradcheck_opts, PC_GRADCHECK_OPTIONS, __VA_ARGS__)
 
 static double penalty(pc_tensor *a) {
   pc_scope s = {0};
@@ -42,7 +45,7 @@ static int penalty_fn(void *ctx, pc_tensor *const *x, int nx, pc_tensor **y) {
 START_TEST(gradient) {
   pc_tensor *a = NORMAL(PC_F64, 1, 2, 3, 4);
   must(pc_set_requires_grad(a, 1));
-  must(pc_gradcheck(penalty_fn, NULL, &a, 1, &(pc_gradcheck_opts){.second_order = 1}));
+  must(pc_gradcheck(penalty_fn, NULL, &a, 1, &CHECK(.second_order = 1)));
   pc_tensor_release(a);
 }
 END_TEST

@@ -4,6 +4,9 @@
 
 #include "check_main.h"
 #include "nn/layers.h"
+#include "options.h"
+
+#define CHECK(...) WITH(pc_gradcheck_opts, PC_GRADCHECK_OPTIONS, __VA_ARGS__)
 
 /* Makes a parameter f64 where it stands: modules may hold pointers to it. */
 static int widen(void *ctx, const char *path, pc_parameter *p) {
@@ -95,7 +98,7 @@ static inline void gradcheck_module(pc_module *m, pc_tensor *const *in, int nin,
     for (int i = 0; i < nin; i++) x[n++] = in[i];
     for (int i = from; i < l.n && n < 8; i++) x[n++] = l.t[i];
     must(pc_gradcheck(checked_fn, &c, x, n,
-                      &(pc_gradcheck_opts){.second_order = second_order && from == 0, .rtol = 1e-4, .atol = 1e-6}));
+                      &CHECK(.second_order = second_order && from == 0, .rtol = 1e-4, .atol = 1e-6)));
     for (int i = 0; i < nin; i++) must(pc_set_requires_grad(in[i], from + 6 >= l.n));
   }
 }
