@@ -242,7 +242,7 @@ for called in "first try" "select 1" "@best" "@nosuch" "1e3" "007" "20" "run.htm
   that "note '$called'" '"$P" note -- "$called" "a note" >out 2>&1'
   check "archive '$called'" 0 "" "$P" archive -- "$called"
 done
-check "an empty name" 1 "expected a string that is not empty" "$P" show ""
+check "an empty name" 1 "no run" "$P" show ""
 check "a query all the same" 0 "n" "$P" report "select 1 as n" -o -
 
 echo "$pass passed, $fail failed"
