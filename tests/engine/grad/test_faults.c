@@ -1,5 +1,5 @@
 /* test_faults.c: every op, forward and backward, with each of its allocations
- * failing in turn: an error, no crash, nothing kept. */
+ * failing in turn, once and with all that follow: an error, no crash, nothing kept. */
 #include <stdlib.h>
 
 #include "check_main.h"
@@ -8,7 +8,7 @@
 
 /* Forward, then the gradient of each float output for the inputs that want one. */
 static int attempt(call *c, int create_graph) {
-  pc_tensor *out[PC_MAX_OUT] = {NULL}, *want[MAX_IN], *g[MAX_IN] = {NULL};
+  pc_tensor *out[PC_MAX_GRADS] = {NULL}, *want[MAX_IN], *g[MAX_IN] = {NULL};
   int nw = 0, rc = pc_apply(c->op, out, c->in, c->nin, c->v, c->nv);
   for (int i = 0; i < c->nin; i++)
     if (pc_requires_grad(c->in[i])) want[nw++] = c->in[i];
@@ -40,14 +40,15 @@ static int64_t live(void) {
 START_TEST(allocations_fail) {
   pc_opcode op = (pc_opcode)_i;
   for (int k = 0; k < table[op].n; k++)
-    for (int graph = 0; graph < 2; graph++) {
+    for (int way = 0; way < 4; way++) {
+      int graph = way & 1, sign = way & 2 ? -1 : 1; /* once alone, then with all that follow */
       call c;
       build(&c, op, &table[op].cases[k], PC_F64, !(pc_ops[op].flags & PC_NODIFF));
       must(attempt(&c, graph)); /* leaves get what they keep */
       int64_t before = live();
       /* an op may do without some buffer: only three successes in a row are the end */
       for (int64_t nth = 1, fine = 0; fine < 3; nth++) {
-        pc_alloc_fail_nth(nth);
+        pc_alloc_fail_nth(sign * nth);
         int rc = attempt(&c, graph);
         pc_alloc_fail_nth(0);
         if (live() != before)
