@@ -205,14 +205,16 @@ check.test("a metatable of ours on somebody else's userdata makes nothing of our
   local objects = {T.ones(2), nn.linear(2, 2), P.optim.sgd(nn.linear(1, 1), {lr = 1}), P.replay.fit(T.randn(3, 2, 2)), T.generator(1)}
   for i, object in ipairs(objects) do
     local meta = debug.getmetatable(object)
-    for j, make in ipairs{newproxy, function() return newproxy(true) end, function() return io.tmpfile() end, function() return nn.dropout() end,
+    for j, make in ipairs{newproxy, function() return newproxy(true) end, function() return io.tmpfile() end,
+      function() return nn.dropout() end,
       function() return T.ones(1) end} do
       local foreign = make()
       if debug.getmetatable(foreign) ~= meta then
         local before = debug.getmetatable(foreign)
         debug.setmetatable(foreign, meta)
         for _, f in ipairs{tostring, T.sum, function(x) return x:sum() end, function(x) return x + 1 end, function(x) return x(x) end,
-          function(x) return x:parameters() end, function(x) return x:step() end, function(x) return x:sample(1) end, function(x) return x[1] end,
+          function(x) return x:parameters() end, function(x) return x:step() end, function(x) return x:sample(1) end,
+            function(x) return x[1] end,
           function(x) return #x end, function(x) x[1] = 2 end, nn.mlp, P.optim.adam} do
           pcall(f, foreign)
         end

@@ -381,9 +381,9 @@ end)
 check.test("every kind that ships opens by its name, small, and keeps the protocol", function()
   for _, k in ipairs(datasets.kinds()) do
     if not k.path then
-      local options = {size = 16}
-      if (k.options or {}).count then options.count = 3 end
-      local d = datasets.check(datasets.open(k.name, options))
+      local small = {size = 16}
+      if (k.options or {}).count then small.count = 3 end
+      local d = datasets.check(datasets.open(k.name, small))
       check.eq({d:height(), d:width(), #d:factors() > 0}, {16, 16, true}, k.name)
     end
   end

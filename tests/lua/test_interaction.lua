@@ -234,7 +234,8 @@ end)
 check.test("messages", function()
   local z = T.zeros(2, 3, 2)
   check.error("~interaction.jacobian: the decoder is number; a module or a function is expected", interaction.jacobian, 3, z)
-  check.error("~slots must be (B,K,m) of at least one image, one slot and one latent, got (3,2)", interaction.hessian, columns, T.zeros(3, 2))
+  check.error("~slots must be (B,K,m) of at least one image, one slot and one latent, got (3,2)", interaction.hessian, columns,
+    T.zeros(3, 2))
   for _, shape in ipairs{{0, 2, 3}, {1, 0, 3}, {1, 1, 0}, {1, 2, 0}} do
     for _, name in ipairs{"hessian", "jacobian", "contrast"} do
       check.error("~interaction." .. name .. ": slots must be (B,K,m) of at least one", interaction[name], columns, T.zeros(shape))

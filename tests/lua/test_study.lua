@@ -170,7 +170,8 @@ check.test("pretraining: from scratch and from masked image modelling", function
 end)
 
 check.test("any base with any head", function()
-  for i, extra in ipairs{{"model.base=vit"}, {"model.head=slot_attention", "model.decoder=pixel"}, {"model.base=vit", "model.head=slot_attention",
+  for i, extra in ipairs{{"model.base=vit"}, {"model.head=slot_attention", "model.decoder=pixel"}, {"model.base=vit",
+    "model.head=slot_attention",
     "model.decoder=broadcast"}} do
     extra[#extra + 1], extra[#extra + 2] = "methods=supervised,encoder", "vae.steps=8"
     for _, s in ipairs{"model.vit.width=24", "model.vit.depth=1", "model.vit.heads=2", "model.decoder_width=8"} do extra[#extra + 1] = s end

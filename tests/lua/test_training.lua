@@ -179,15 +179,18 @@ check.test("what a function of the caller returns is checked: the message says w
   end
   local function loss(m) return (m(T.ones(1, 1)) ^ 2):sum() end
   for _, wrong in ipairs{{clip = -1}, {clip = 0 / 0}, {checkpoint_every = -1}, {checkpoint_every = 0 / 0}, {images = 0}, {offset = -1},
-    {offset = 0.5}, {offset = 2 ^ 60}, {name = ""}, {optimizer = 3}, {optimizer = {}}, {run = 3}, {run = {}}, {batches = 3}, {modules = {3}},
+    {offset = 0.5}, {offset = 2 ^ 60}, {name = ""}, {optimizer = 3}, {optimizer = {}}, {run = 3}, {run = {}}, {batches = 3},
+      {modules = {3}},
     {modules = {m = 3}}} do
     local key = next(wrong)
     check.ok(try(function() return wrong end):find(key, 1, true), key)
   end
-  for _, wrong in ipairs{{goal = "smallest"}, {goal = 1}, {metric = 1}, {patience = 0}, {patience = 1.5}, {patience = "x"}, {min_delta = -1},
+  for _, wrong in ipairs{{goal = "smallest"}, {goal = 1}, {metric = 1}, {patience = 0}, {patience = 1.5}, {patience = "x"},
+    {min_delta = -1},
     {min_delta = 0 / 0}} do
     local key = next(wrong)
-    check.ok(try(function() return {watch = wrong, eval = function() return {loss = 1} end} end):find("watch." .. key .. ": expected", 1, true), key)
+    check.ok(try(function() return {watch = wrong, eval = function() return {loss = 1} end} end):find("watch." .. key .. ": expected",
+      1, true), key)
   end
   for _, wrong in ipairs{1, "x", {}, true, print, T.ones(2), T.ones(0)} do
     check.ok(try(function() return {step = function() return wrong end} end):find "step")
@@ -224,7 +227,8 @@ check.test("every option of a loop is obeyed or refused before the first step, b
   local nan, inf = 0 / 0, 1 / 0
   local wrong = {
     steps = {-1, nan, inf, 0.5, "3", true}, first = {-1, nan, 0.5}, log_every = {0, -1, nan, 0.5}, eval_every = {0, -1, nan, 0.5},
-    keep_every = {0, -1, nan, 0.5}, checkpoint_every = {-1, nan, inf, "20"}, clip = {-1, nan, inf}, images = {0, -1, nan}, offset = {-1, nan, 0.5},
+    keep_every = {0, -1, nan, 0.5}, checkpoint_every = {-1, nan, inf, "20"}, clip = {-1, nan, inf}, images = {0, -1, nan}, offset = {-1,
+      nan, 0.5},
     name = {"", 1}, checkpoint = {"", true}, resume = {1, "no"}, quiet = {1}, lr = {0.1, "x"}, on_step = {1}, modules = {1},
     ["watch.metric"] = {"", 1}, ["watch.goal"] = {"largest", ""}, ["watch.patience"] = {0, -1, nan, 0.5}, ["watch.min_delta"] = {-1, nan},
     step_ = {1}, ["watch.patienc"] = {1},
