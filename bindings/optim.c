@@ -161,15 +161,8 @@ static int m_state(lua_State *L, pc_args *a) {
   return 2;
 }
 
-static int m_load_state(lua_State *L, pc_args *a) {
-  pc_optim *o = OPTIM(a, "self");
-  lua_getfield(L, pc_arg_at(a, "scalars"), "kind");
-  const char *kind = pc_text(L, -1);
-  if (!kind || strcmp(kind, pc_optim_name(o)))
-    return pc_fail(PC_EARG, "load_state: the state is of optimiser '%s', this is %s", kind ? kind : "?",
-                   pc_optim_name(o));
-  lua_getfield(L, pc_arg_at(a, "scalars"), "steps");
-  double steps = lua_tonumber(L, -1);
+/* Goes over the slots of a saved state: all of them are looked at before the first is taken. */
+static int load_slots(lua_State *L, pc_args *a, pc_optim *o, int take) {
   for (int g = 0; g < pc_optim_ngroups(o); g++)
     for (int k = 0; k < pc_optim_nslots(o); k++) {
       pc_tensor *t, *from;
@@ -181,9 +174,26 @@ static int m_load_state(lua_State *L, pc_args *a) {
       if (!from || !pc_same_shape(from, t))
         return pc_fail(PC_ESHAPE, "load_state: slot '%s' of group %d is %s, needs shape %s", pc_optim_slot_name(o, k),
                        g + 1, from ? pc_shape_str(from) : "missing", pc_shape_str(t));
-      if ((rc = pc_copy_into(t, from)) < 0) return rc;
+      if (take && (rc = pc_copy_into(t, from)) < 0) return rc;
       lua_pop(L, 1);
     }
+  return PC_OK;
+}
+
+static int m_load_state(lua_State *L, pc_args *a) {
+  pc_optim *o = OPTIM(a, "self");
+  lua_getfield(L, pc_arg_at(a, "scalars"), "kind");
+  const char *kind = pc_text(L, -1);
+  if (!kind || strcmp(kind, pc_optim_name(o)))
+    return pc_fail(PC_EARG, "load_state: the state is of optimiser '%s', this is %s", kind ? kind : "?",
+                   pc_optim_name(o));
+  lua_getfield(L, pc_arg_at(a, "scalars"), "steps");
+  double steps = lua_tonumber(L, -1); /* a checkpoint has it as a text */
+  if (!lua_isnumber(L, -1) || !(steps >= 0 && steps <= 0x1p53 && steps == floor(steps)))
+    return pc_fail(PC_EARG, "load_state: steps must be a whole number from 0 on, got %s", pc_describe(L, -1));
+  int rc = load_slots(L, a, o, 0);
+  if (rc == PC_OK) rc = load_slots(L, a, o, 1);
+  if (rc < 0) return rc;
   pc_optim_set_steps(o, (int64_t)steps);
   return 0;
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
+#include "base/text.h"
 #include "bindings/args.h"
 
 #define MODULE(name) int luaopen_percept_##name(lua_State *L);
@@ -201,7 +203,11 @@ void pc_run_exit_functions(lua_State *L, const char *status, const char *message
     lua_pushstring(L, status);
     lua_pushstring(L, message);
     if (lua_pcall(L, 2, 0, 0) == 0) continue;
-    fprintf(stderr, "percept: at exit: %s\n", lua_tostring(L, -1) ? lua_tostring(L, -1) : "error");
+    size_t size = 0;
+    const char *why = lua_tolstring(L, -1, &size);
+    char *shown = pc_text_shown(why ? why : "error", why ? size : 5, 1); /* it may quote a file of anybody's */
+    fprintf(stderr, "percept: at exit: %s\n", shown ? shown : "error");
+    pc_free(shown);
     lua_pop(L, 1);
   }
   lua_settop(L, list - 1);

@@ -1,7 +1,6 @@
 /* records.c: percept.records: keeping house in a database: tags, notes, archive, sweeps, tables of Lua rows. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -51,12 +50,28 @@ static int f_delete(lua_State *L, pc_args *a) {
 
 /* ---- sweeps ---- */
 
-static const char *field(lua_State *L, int at, const char *name) { /* the table keeps the string */
-  lua_getfield(L, at, name);
-  size_t n;
-  const char *s = lua_tolstring(L, -1, &n);
+/* A text of the table itself, which keeps it: one that a metamethod makes, or that a number becomes, nobody would. */
+static const char *field(lua_State *L, int at, const char *name) {
+  lua_pushstring(L, name);
+  lua_rawget(L, at);
+  const char *s = pc_text(L, -1);
   lua_pop(L, 1);
-  return s && strlen(s) == n ? s : NULL;
+  return s;
+}
+
+/* Cell i on top of the stack: {digest = , seed = , set = JSON}. */
+static int read_cell(lua_State *L, int i, pc_cell *out) {
+  static const char expected[] = "sweep: cell %d: a cell is {digest = , seed = , set = JSON}";
+  int cell = lua_gettop(L);
+  if (!lua_istable(L, cell)) return pc_fail(PC_EARG, expected, i);
+  lua_pushliteral(L, "seed");
+  lua_rawget(L, cell);
+  double seed = lua_tonumber(L, -1);
+  int whole = lua_type(L, -1) == LUA_TNUMBER && seed == floor(seed) && fabs(seed) <= 9007199254740992.0;
+  *out = (pc_cell){
+      .seed = whole ? (int64_t)seed : 0, .config_digest = field(L, cell, "digest"), .set_json = field(L, cell, "set")};
+  lua_settop(L, cell);
+  return whole && out->config_digest && out->set_json ? PC_OK : pc_fail(PC_EARG, expected, i);
 }
 
 static int f_sweep(lua_State *L, pc_args *a) {
@@ -67,27 +82,17 @@ static int f_sweep(lua_State *L, pc_args *a) {
                     .script = pc_arg_str(a, "script"),
                     .spec_json = pc_arg_str(a, "spec"),
                     .command = pc_arg_str(a, "command")};
-  pc_cell *cells = calloc((size_t)n + 1, sizeof *cells);
-  if (!cells) return PC_ENOMEM;
+  pc_cell *cells = lua_newuserdata(L, ((size_t)n + 1) * sizeof *cells); /* the collector frees it */
   for (int i = 0; i < n && rc == PC_OK; i++) {
     lua_rawgeti(L, at, i + 1);
-    int cell = lua_gettop(L);
-    lua_getfield(L, cell, "seed");
-    double seed = lua_tonumber(L, -1);
-    int whole = lua_isnumber(L, -1) && seed == floor(seed) && fabs(seed) <= 9007199254740992.0;
-    cells[i].seed = whole ? (int64_t)seed : 0;
-    cells[i].config_digest = field(L, cell, "digest");
-    cells[i].set_json = field(L, cell, "set");
-    lua_settop(L, cell - 1);
-    if (!whole || !cells[i].config_digest || !cells[i].set_json)
-      rc = pc_fail(PC_EARG, "sweep: cell %d: a cell is {digest = , seed = , set = JSON}", i + 1);
+    rc = read_cell(L, i + 1, &cells[i]);
+    lua_pop(L, 1);
   }
   if (rc == PC_OK) rc = pc_db_open(&db, pc_arg_str(a, "db"), PC_DB_CREATE);
   if (rc == PC_OK) {
     rc = pc_sweep_add(db, &sweep, n, cells, &added);
     pc_db_close(db);
   }
-  free(cells);
   if (rc < 0) return rc;
   lua_pushinteger(L, added);
   return 1;

@@ -33,6 +33,7 @@ enum {
   PC_STALE_MS = 60000,            /* silence after which a run on another host is stale */
   PC_BUSY_MS = 30000,             /* how long a command waits for other writers */
   PC_BUSY_WAIT = -1,              /* a training waits on, saying so every PC_SAY_MS; Ctrl-C ends the wait */
+  PC_SAY_SOON_MS = 2000,          /* after that a command that waits says so */
   PC_SAY_MS = 60000,              /* between two lines that say the same */
   PC_BUSY_TIMED_MS = 250,         /* how long a timed one does */
   PC_RETRY_MS = 1000,             /* pause after a timed write failed */

@@ -142,8 +142,8 @@ static int is_busy(int rc) { return (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) ==
 /* A statement that other writers may hold up: for busy_ms, or for as long as it takes. Ctrl-C ends the wait; one that
  * was pressed before does not end a wait with a bound: it may be why a run is being closed. */
 static int exec_waiting(pc_db *db, const char *sql, const char *op) {
-  int64_t start = pc_tick_ms(), say = start + PC_BUSY_MS;
   int wait = db->busy_ms == PC_BUSY_WAIT, pressed = !wait && pc_interrupted();
+  int64_t start = pc_tick_ms(), say = start + (wait ? PC_BUSY_MS : PC_SAY_SOON_MS);
   sqlite3_busy_timeout(db->handle, wait || db->busy_ms > PC_BUSY_TIMED_MS ? PC_BUSY_TIMED_MS : db->busy_ms);
   for (;;) {
     int rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
@@ -151,9 +151,13 @@ static int exec_waiting(pc_db *db, const char *sql, const char *op) {
     if (!is_busy(rc) || (!wait && pc_tick_ms() - start >= db->busy_ms)) return pc_db_fail(db, rc, op);
     if (!pressed && pc_interrupted())
       return pc_error_prefix(pc_check_interrupt(), "%s: %s is locked by another process", op, db->path);
-    if (pc_tick_ms() < say || !wait) continue;
-    pc_db_sayf("%s: database is locked by another process for %lld s; waiting (Ctrl-C ends that)", db->path,
-               (long long)(pc_tick_ms() - start) / 1000);
+    if (pc_tick_ms() < say) continue;
+    if (wait)
+      pc_db_sayf("%s: database is locked by another process for %lld s; waiting (Ctrl-C ends that)", db->path,
+                 (long long)(pc_tick_ms() - start) / 1000);
+    else
+      pc_db_sayf("%s: database is locked by another process; waiting %d s for it (Ctrl-C ends that)", db->path,
+                 db->busy_ms / 1000);
     say += PC_SAY_MS;
   }
 }

@@ -231,6 +231,34 @@ check.test("a metatable of ours on somebody else's userdata makes nothing of our
   check.eq(T.is_tensor(lost), false)
 end)
 
+check.test("tables with metamethods and wrong values: refused, with nothing taken over", function()
+  local sweep = {db = os.tmpname(), name = "s", experiment = "e", script = "x.lua", spec = "{}", command = "c"}
+  for _, cell in ipairs{3, "x", true, {digest = 1, seed = 1, set = "{}"}, {digest = "a", seed = "1", set = "{}"}, {digest = "a", seed = 0.5, set = "{}"},
+    {digest = "a\0b", seed = 1, set = "{}"}, setmetatable({}, {__index = error})} do
+    sweep.cells = {cell}
+    refuses("a cell", "a cell is {digest", P.records.sweep, sweep)
+  end
+  os.remove(sweep.db)
+  local m = nn.linear(1, 1)
+  local o = P.optim.adam({m.weight, m.bias}, {lr = 1})
+  local tensors, scalars = o:state()
+  for _, wrong in ipairs{-1, 0.5, 0 / 0, 2 ^ 60, "x", {}} do
+    scalars.steps = wrong
+    refuses("steps", "steps must be a whole number", o.load_state, o, tensors, scalars)
+  end
+  scalars.steps = "3" -- as a checkpoint has it
+  local taken = {}
+  for name, t in pairs(tensors) do taken[name] = T.full_like(t, 7) end
+  local last = next(taken, next(taken))
+  local whole = taken[last]
+  taken[last] = T.ones(5)
+  refuses("a slot", "needs shape", o.load_state, o, taken, scalars)
+  for _, t in pairs((o:state())) do check.eq(t:ne(0):any():item(), 0, "a slot of a refused state was taken") end
+  taken[last] = whole
+  o:load_state(taken, scalars)
+  check.eq(o:steps(), 3)
+end)
+
 check.test("what is nested without end is refused", function()
   local cyclic = {}
   cyclic[1] = cyclic

@@ -53,6 +53,23 @@ static void *unlock(void *arg) {
   return NULL;
 }
 
+START_TEST(a_command_says_what_it_waits_for) {
+  pc_db *db;
+  sqlite3 *h;
+  pc_db_say = listen;
+  n_said = 0;
+  db = open_db();
+  ck_assert_int_eq(sqlite3_open(file, &h), SQLITE_OK);
+  ck_assert_int_eq(sqlite3_exec(h, "begin immediate", NULL, NULL, NULL), SQLITE_OK);
+  must_fail(pc_db_begin(db, PC_SAY_SOON_MS + 600, "tag"), PC_EIO, "another process is writing it");
+  ck_assert_int_eq(n_said, 1);
+  ck_assert_msg(strstr(said, "locked by another process; waiting 2 s for it") != NULL, "%s", said);
+  ck_assert_int_eq(sqlite3_exec(h, "commit", NULL, NULL, NULL), SQLITE_OK);
+  sqlite3_close(h);
+  pc_db_close(db);
+}
+END_TEST
+
 START_TEST(a_long_lock_is_waited_for) {
   pc_db *db;
   pc_run *run;
@@ -114,6 +131,7 @@ static Suite *suite(void) {
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_set_timeout(t, 60);
   tcase_add_test(t, a_clock_that_is_set_stops_nothing);
+  tcase_add_test(t, a_command_says_what_it_waits_for);
   tcase_add_test(t, a_long_lock_is_waited_for);
   tcase_add_test(t, a_run_has_one_writer);
   suite_add_tcase(s, t);
