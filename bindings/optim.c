@@ -187,13 +187,13 @@ static int m_load_state(lua_State *L, pc_args *a) {
   if (!kind || strcmp(kind, pc_optim_name(o)))
     return pc_fail(PC_EARG, "load_state: the state is of optimiser '%s', this is %s", kind ? kind : "?",
                    pc_optim_name(o));
+  int rc = load_slots(L, a, o, 0);
+  if (rc < 0) return rc;
   lua_getfield(L, pc_arg_at(a, "scalars"), "steps");
   double steps = lua_tonumber(L, -1); /* a checkpoint has it as a text */
   if (!lua_isnumber(L, -1) || !(steps >= 0 && steps <= 0x1p53 && steps == floor(steps)))
     return pc_fail(PC_EARG, "load_state: steps must be a whole number from 0 on, got %s", pc_describe(L, -1));
-  int rc = load_slots(L, a, o, 0);
-  if (rc == PC_OK) rc = load_slots(L, a, o, 1);
-  if (rc < 0) return rc;
+  if ((rc = load_slots(L, a, o, 1)) < 0) return rc;
   pc_optim_set_steps(o, (int64_t)steps);
   return 0;
 }

@@ -57,6 +57,16 @@ for c in $("$P" help | sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
 done
 check "a mistyped option" 2 "did you mean --failed?" "$P" runs --faild
 check "a number is needed" 2 "--limit needs a whole number, not 'x'" "$P" runs --limit x
+for words in "curve one loss --points 1" "curve one loss --points -3" "curve one loss --width 0" "curve one loss --height 1e9" "runs --limit -1" \
+  "data sheet x --count 0" "data sheet x --size -1" "data split x --fraction 2" "data split x --pseudo nan" "merge x.db --thin -1" "export -o x --thin 1" \
+  "run study.lua --threads 0" "run study.lua --threads 1025" "sweep study.lua --jobs 0" "sweep study.lua --random-n 0" "repro x --tolerance -1" \
+  "repro x --tolerance inf"; do
+  check "a number out of its range: $words" 2 "needs a number from" "$P" $words
+done
+check "a range that is none" 2 "both finite" "$P" sweep study.lua --random lr=nan..1 --dry
+check "a range without end" 2 "both finite" "$P" sweep study.lua --random lr=1..inf --dry
+check "whole numbers of a fraction" 2 "is no whole number" "$P" sweep study.lua --random lr=int:0.5..2 --dry
+check "set and swept" 2 "lr is set and swept" "$P" sweep study.lua --set lr=1 --grid lr=1,2 --dry
 check "an option twice" 2 "--db is given twice: a.db and b.db" "$P" runs --db a.db --db b.db
 check "an option twice, by its short name" 2 "is given twice" "$P" sweep study.lua -j 1 --jobs 2
 check "an option twice, the same" 0 "plain" "$P" runs --limit 5 --limit 5

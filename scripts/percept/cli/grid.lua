@@ -60,10 +60,17 @@ function grid.random_axis(text)
   end
   local lo, hi = rest:match "^(.-)%.%.(.+)$"
   lo, hi = tonumber(lo), tonumber(hi)
-  if not lo or not hi or lo >= hi then return nil, ("--random %s: lo..hi with lo below hi is needed"):format(text) end
+  if not lo or not hi or not (lo < hi and lo > -math.huge and hi < math.huge) then
+    return nil, ("--random %s: lo..hi with lo below hi is needed, both finite"):format(text)
+  end
   if kind == "uniform" then
     return {key = key, draw = function(u) return ("%.6g"):format(lo + u * (hi - lo)) end}
   elseif kind == "int" then
+    for _, n in ipairs{lo, hi} do
+      if n ~= math.floor(n) or math.abs(n) >= 2 ^ 53 then
+        return nil, ("--random %s: %.17g is no whole number below 2^53"):format(text, n)
+      end
+    end
     return {key = key, draw = function(u) return ("%d"):format(math.floor(lo + u * (hi - lo + 1))) end}
   elseif kind == "log" then
     if lo <= 0 then return nil, ("--random %s: a logarithmic range begins above 0"):format(text) end

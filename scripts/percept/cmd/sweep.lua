@@ -88,6 +88,11 @@ local function describe(opts, db)
   if not axes then return nil, random end
   if #axes + #random == 0 and not opts.seeds then return nil, "what is to be swept? --grid, --random or --seeds" end
   if opts.random_n and #random == 0 then return nil, "--random-n without --random" end
+  for _, list in ipairs{axes, random} do
+    for _, axis in ipairs(list) do
+      if set[axis.key] then return nil, ("%s is set and swept; one of both would not count"):format(axis.key) end
+    end
+  end
   local what = plan(script, args, set)
   local seeds = {what.seed or 1}
   if opts.seeds then
