@@ -167,6 +167,26 @@ for _, kernel in ipairs(kernels) do
     end
   end)
 end
+check.test("loops of different names write different checkpoints", function()
+  local folder, seen = os.tmpname(), {}
+  os.remove(folder)
+  for _, name in ipairs{"fit", "fit 1", "fit_1", "fit/1", "fit-best", "../fit"} do
+    local m = nn.linear(1, 1)
+    local recorded = {}
+    local run = {folder = folder, log = function() end, artifact = function(_, path) recorded[#recorded + 1] = path end}
+    require "percept.sys".mkdir(folder)
+    train.loop{name = name, steps = 1, modules = {m = m}, optimizer = optim.sgd(m, {lr = 0.1}), run = run, quiet = true,
+      eval = function() return {loss = 1} end, eval_every = 1, step = function() return (m(T.ones(1, 1)) ^ 2):sum() end}
+    check.eq(#recorded, 2)
+    for _, path in ipairs(recorded) do
+      check.ok(path:sub(#folder + 2):match "^[%w_.-]+$", path)
+      check.ok(not seen[path], path)
+      seen[path] = true
+    end
+  end
+  require "percept.files".remove_folder(folder)
+end)
+
 check.test("what a function of the caller returns is checked: the message says what is expected", function()
   local function try(changes)
     local m = nn.linear(1, 1)

@@ -10,6 +10,7 @@ local open = require "percept.run.open"
 local process = require "percept.process"
 local progress = require "percept.progress"
 local recorder = require "percept.recorder"
+local records = require "percept.records"
 local sys = require "percept.sys"
 
 local train = {}
@@ -117,13 +118,20 @@ local loop_options = declared.new("train.loop", {
   {"on_step", "callable"}, {"on_log", "callable"}, {"on_eval", "callable"}, {"on_checkpoint", "callable"}, {"on_end", "callable"},
 })
 
+-- A loop's name as a file's: two names never give one. (The best state of "fit" is called fit-best-N, too.)
+local function file_name(name)
+  local plain = name:gsub("[^%w_.-]", "_")
+  if plain == name and not name:find "%-best$" then return name end
+  return plain .. "-" .. records.digest(name):sub(1, 8)
+end
+
 -- Where checkpoints go: what the caller says; of a recorded run its folder.
 local function checkpoint_path(options)
   if options.checkpoint ~= nil then return options.checkpoint or nil end
   local run = options.run
   if not run then return nil end
   local folder = run.folder or open.folder(run)
-  return ("%s/%s.safetensors"):format(folder, (options.name:gsub("[^%w_.-]", "_")))
+  return ("%s/%s.safetensors"):format(folder, file_name(options.name))
 end
 
 local function shown(v)
