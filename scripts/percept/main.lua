@@ -10,6 +10,7 @@ local options = require "percept.cli.options"
 local percept = require "percept"
 local script = require "percept.run.script"
 local strict = require "percept.strict"
+local sys = require "percept.sys"
 
 local cli = {}
 
@@ -88,10 +89,30 @@ local function exit_through(code)
   exit(not files.flush() and not bad and cli.lost_output() or code, true)
 end
 
+-- What a variable of the environment asks for and cannot have: its mistake, else nil. An empty one asks for nothing.
+local function environment_mistake()
+  local function given(name)
+    local value = os.getenv(name)
+    return value ~= "" and value or nil
+  end
+  local tier, journal, threads = given "PERCEPT_TIER", given "PERCEPT_JOURNAL", given "OMP_NUM_THREADS"
+  if tier then
+    local ok, why = pcall(sys.tier, tier)
+    if not ok then return "PERCEPT_TIER: " .. options.reason(why) end
+  end
+  if journal and journal ~= "wal" and journal ~= "delete" then
+    return ("PERCEPT_JOURNAL: '%s' is neither wal nor delete"):format(journal)
+  end
+  if threads and (tonumber(threads:match "^%s*(%d+)") or 1) > 1024 then
+    return ("OMP_NUM_THREADS: %s threads; 1 to 1024 are possible"):format(threads)
+  end
+end
+
 --- Runs a command line; returns the exit code. Errors pass on.
 function cli.main(args)
   _G.os.exit = exit_through -- luacheck: ignore
-  local first = args[1]
+  local first, mistake = args[1], environment_mistake()
+  if mistake then return cli.usage_error("%s", mistake) end
   if not first then return prompt() end
   if flags[first] then return flags[first](args) end
   if first:sub(1, 1) == "-" and first ~= "-" then return cli.usage_error("unknown option %s", first) end

@@ -63,6 +63,11 @@ for words in "curve one loss --points 1" "curve one loss --points -3" "curve one
   "repro x --tolerance inf"; do
   check "a number out of its range: $words" 2 "needs a number from" "$P" $words
 done
+for variable in PERCEPT_TIER=fastest PERCEPT_JOURNAL=none OMP_NUM_THREADS=99999; do
+  check "the environment: $variable" 2 "${variable%=*}: " env "$variable" "$P" -e "print(1)"
+done
+check "the environment: what is there" 0 "ref" env PERCEPT_TIER=ref PERCEPT_JOURNAL=delete "$P" -e 'print(require("percept.sys").tier())'
+check "the environment: empty" 0 "1" env PERCEPT_TIER= PERCEPT_JOURNAL= OMP_NUM_THREADS= "$P" -e "print(1)"
 check "a range that is none" 2 "both finite" "$P" sweep study.lua --random lr=nan..1 --dry
 check "a range without end" 2 "both finite" "$P" sweep study.lua --random lr=1..inf --dry
 check "whole numbers of a fraction" 2 "is no whole number" "$P" sweep study.lua --random lr=int:0.5..2 --dry
