@@ -105,8 +105,10 @@ void pc_front_hold(double seconds) {
   look((long)(seconds * 1000));
 }
 
-/* Nothing is open any more: a finaliser of the script that does not end, ends with the program. */
+/* Nothing is open any more: a finaliser of the script that does not end, ends with the program. After a signal it is
+ * the timer that ends it. */
 void pc_front_end(void) {
+  if (caught) return;
   look(0);
   signal(SIGALRM, SIG_IGN);
   signal(SIGINT, SIG_DFL);
