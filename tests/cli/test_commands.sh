@@ -75,7 +75,7 @@ check "set and swept" 2 "lr is set and swept" "$P" sweep study.lua --set lr=1 --
 check "an option twice" 2 "--db is given twice: a.db and b.db" "$P" runs --db a.db --db b.db
 check "an option twice, by its short name" 2 "is given twice" "$P" sweep study.lua -j 1 --jobs 2
 check "an option twice, the same" 0 "plain" "$P" runs --limit 5 --limit 5
-check "a setting twice" 2 "--set lr is given twice: 1 and 2" "$P" run study.lua --set lr=1 --set lr=2
+check "a setting twice: the last counts" 0 "lr     2" sh -c "'$P' run study.lua --db twice.db --set lr=1 --set lr=2 >/dev/null && '$P' sql --db twice.db \"select key, num from param where key = 'lr'\""
 check "a parameter twice" 2 "a is given twice: 1 and 2" "$P" sql "select :a" a=1 a=2
 check "a parameter that is none" 2 "is no parameter; write key=value" "$P" sql "select 1" x
 check "a value is needed" 2 "--db needs a value: --db FILE" "$P" runs --db

@@ -116,7 +116,7 @@ check "wrong goal" 2 "--goal needs one of min|max, not 'up'" "$P" report grid --
 check "wrong SQL" 1 "syntax error" "$P" report "selec 1" --db r.db
 check "no database" 1 "nosuch.db" "$P" report x --db nosuch.db
 check "nowhere to write" 1 "cannot write /nosuch/r.html" "$P" report grid --db r.db -o /nosuch/r.html
-check "too much" 2 "'more' is too much" "$P" report @paper more --db r.db
+check "too much" 2 "'more' is no parameter" "$P" report @paper more --db r.db
 
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
 if [ -z "$browser" ] || [ -n "$PERCEPT_SANITIZED" ]; then

@@ -292,13 +292,13 @@ function options.seeds(text)
   return seeds
 end
 
---- {"key=value", ...} as {key = value}; nil and what is wrong.
+--- {"key=value", ...} as {key = value}; nil and what is wrong. Of a key given twice the last counts, as in every shell script that
+-- puts a user's words behind its own.
 function options.settings(list)
   local set = {}
   for _, text in ipairs(list or {}) do
     local key, value = text:match "^([^=]+)=(.*)$"
     if not key then return nil, ("--set needs key=value, not '%s'"):format(text) end
-    if set[key] and set[key] ~= value then return nil, ("--set %s is given twice: %s and %s"):format(key, set[key], value) end
     set[key] = value
   end
   return set

@@ -19,7 +19,8 @@ local command = {
     .. "before what the script says. ARGS are the script's (arg in Lua).\n"
     .. "Ctrl-C ends a run at the next operation: a checkpoint is written and the run marked killed; --resume goes on from it.",
   options = options.join({
-    {flag = "--set", value = "KEY=VALUE", many = true, text = "overrides a default of the study, as model.width=96; may be given often"},
+    {flag = "--set", value = "KEY=VALUE", many = true, text = "overrides a default of the study, as model.width=96; may be given "
+      .. "often, and of a key the last counts"},
     {flag = "--seed", value = "N", kind = "int64", text = "the seed"},
     {flag = "--seeds", value = "LIST", text = "one run after the other with the seeds of a list: 1..5 or 1,4,7"},
     {flag = "--name", value = "NAME", text = "a name for the run; commands take it for the uid"},
