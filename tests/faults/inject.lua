@@ -140,7 +140,11 @@ end
 
 local function after_fault(job, code, signal)
   local k = job.kind
-  if signal and not (k.name == "kill" and signal == 9) then
+  -- Behind the last row, when nothing is open any more, SIGTERM and SIGINT end the program as they end any other.
+  local sent = {kill = 9, term = 15, int = 2}
+  if signal == sent[k.name] and signal then
+    k.errors = k.errors + (k.killed and 0 or 1)
+  elseif signal then
     fail(job, "ended by signal " .. signal, "crashes")
   elseif code and code ~= 0 then
     k.errors = k.errors + 1
