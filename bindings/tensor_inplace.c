@@ -25,7 +25,8 @@ static int begin(pc_args *a, const pc_tensor *other) {
 
 static int add(lua_State *L, pc_args *a, double alpha) {
   int rc = begin(a, pc_arg_tensor(a, "other"));
-  if (rc == PC_OK && alpha != (double)(int64_t)alpha && !pc_dtype_is_float((pc_dtype)pc_arg_tensor(a, "x")->dtype))
+  if (rc == PC_OK && !(alpha == floor(alpha) && fabs(alpha) <= 0x1p53) &&
+      !pc_dtype_is_float((pc_dtype)pc_arg_tensor(a, "x")->dtype))
     rc = pc_fail(PC_EDTYPE, "%s: alpha %g for an integer tensor", a->decl->name, alpha);
   if (rc == PC_OK) rc = pc_add_into(pc_arg_tensor(a, "x"), pc_arg_tensor(a, "other"), alpha);
   return self(L, a, rc);

@@ -479,4 +479,16 @@ test("declared Lua functions", function()
   fails("~signature 'a:int=x', argument 1: the default does not fit", percept.declare, "h", "a:int=x", print)
 end)
 
+check.test("a factor that no integer holds is refused for integer tensors", function()
+  for _, alpha in ipairs{0.5, 1e300, -1e300, 2 ^ 60} do
+    for _, name in ipairs{"add_", "sub_"} do
+      local x = T.tensor({1, 2}, {dtype = "i64"})
+      check.error("~for an integer tensor", x[name], x, T.ones(2, {dtype = "i64"}), {alpha = alpha})
+      check.eq(x:to_table(), {1, 2})
+    end
+  end
+  local x = T.tensor({1, 2}, {dtype = "i64"})
+  check.eq(x:add_(T.ones(2, {dtype = "i64"}), {alpha = 3}):to_table(), {4, 5})
+end)
+
 check.done()
