@@ -69,7 +69,7 @@ static int int_list(lua_State *L, const char *fn, int at, int64_t *out, int max)
   for (int i = 0; i < n; i++) {
     lua_rawgeti(L, at, i + 1);
     lua_Number v = lua_tonumber(L, -1);
-    int ok = lua_isnumber(L, -1) && v == (lua_Number)(int64_t)v;
+    int ok = lua_type(L, -1) == LUA_TNUMBER && pc_number_is_whole(v);
     lua_pop(L, 1);
     if (!ok) return pc_fail(PC_EARG, "%s: entry %d of the list is no whole number", fn, i + 1);
     out[i] = (int64_t)v;

@@ -129,7 +129,7 @@ static int f_memory_limit(lua_State *L, pc_args *a) {
   int64_t bytes = 0;
   int at = pc_arg_at(a, "bytes"), rc = PC_OK;
   if (at) {
-    if (lua_type(L, at) == LUA_TNUMBER && lua_tonumber(L, at) >= 0)
+    if (lua_type(L, at) == LUA_TNUMBER && lua_tonumber(L, at) >= 0 && lua_tonumber(L, at) <= 0x1p53)
       bytes = (int64_t)lua_tonumber(L, at);
     else if (lua_type(L, at) != LUA_TSTRING)
       return pc_arg_fail(L, a, "bytes", "a number of bytes or a text like \"512M\"");

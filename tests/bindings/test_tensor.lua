@@ -491,4 +491,14 @@ check.test("a factor that no integer holds is refused for integer tensors", func
   check.eq(x:add_(T.ones(2, {dtype = "i64"}), {alpha = 3}):to_table(), {4, 5})
 end)
 
+check.test("numbers beyond any integer are refused before they are cast", function()
+  local nn, sys = require "percept.nn", require "percept.sys"
+  for _, v in ipairs{1e300, -1e300, 1 / 0, 0 / 0, 2.5} do
+    check.error("~is no whole number", nn.mlp, {3, v, 2})
+  end
+  for _, v in ipairs{1e300, 1 / 0, 0 / 0, -1} do
+    check.error("~expected a number of bytes", sys.memory_limit, v)
+  end
+end)
+
 check.done()
