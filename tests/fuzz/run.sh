@@ -15,12 +15,12 @@ done)}
 one() {
   t=$1
   rm -rf "$build/findings/$t"
-  mkdir -p "$build/found/$t" "$build/findings/$t" tests/fuzz/regressions/"$t" "$build/work/$t"
+  mkdir -p "$build/found/$t" "$build/findings/$t" tests/fuzz/regressions/"$t" "$build/place/$t"
   regressions=$top/tests/fuzz/regressions/$t
   limit=4096
   [ "$t" = database ] && limit=262144
   scratch=$(mktemp -d /dev/shm/fuzz.XXXXXX)
-  (cd "$build/work/$t" && FUZZ_SCRATCH=$scratch PERCEPT_TOP=$top HOME="$top/$build/work/$t" PERCEPT_NO_CACHE=1 OMP_NUM_THREADS=1 \
+  (cd "$build/place/$t" && FUZZ_SCRATCH=$scratch PERCEPT_TOP=$top HOME="$top/$build/place/$t" PERCEPT_NO_CACHE=1 OMP_NUM_THREADS=1 \
     ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 \
     LSAN_OPTIONS=suppressions="$top/tests/fuzz/lsan.supp":print_suppressions=0 UBSAN_OPTIONS=print_stacktrace=1 \
     "$top/$build/fuzz_$t" -max_total_time="$seconds" -max_len=$limit -timeout=10 -rss_limit_mb=2048 -dict="$top/tests/fuzz/words.dict" \
@@ -28,7 +28,7 @@ one() {
     "$top/$build/found/$t" "$top/$build/corpus/$t" "$regressions") >"$build/$t.log" 2>&1
   rc=$?
   rmdir tests/fuzz/regressions/"$t" 2>/dev/null
-  rm -rf "$build/work/$t" "$scratch"
+  rm -rf "$build/place/$t" "$scratch"
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/$t.log")
   cov=$(grep -ao 'cov: [0-9]*' "$build/$t.log" | tail -1 | cut -c6-)
   printf '%-14s %10s executions  %6s edges  %s\n' "$t" "${runs:-?}" "${cov:-?}" "$([ $rc -eq 0 ] && echo clean || echo "FINDING: $build/$t.log")"
