@@ -36,17 +36,9 @@ static int limits(lua_State *L, const char *what, int at, int *has, double out[2
 
 static int f_new(lua_State *L, pc_args *a) {
   const char *groups[MAX_NAMES];
-  pc_plot_opts o = {.title = pc_arg_str(a, "title"),
-                    .xlabel = pc_arg_str(a, "xlabel"),
-                    .ylabel = pc_arg_str(a, "ylabel"),
-                    .width = pc_arg_num(a, "width"),
-                    .height = pc_arg_num(a, "height"),
-                    .xlog = !strcmp(pc_arg_str(a, "xscale"), "log"),
-                    .ylog = !strcmp(pc_arg_str(a, "yscale"), "log"),
-                    .zero = pc_arg_bool(a, "zero"),
-                    .nolegend = !pc_arg_bool(a, "legend"),
-                    .values = pc_arg_given(a, "numbers") ? pc_arg_bool(a, "numbers") ? 1 : -1 : 0,
-                    .digits = pc_arg_int(a, "digits")};
+  pc_plot_opts o = PC_OPTIONS_WITH(pc_plot_opts, PC_PLOT_OPTIONS, .title = pc_arg_str(a, "title"),
+                                   .xlabel = pc_arg_str(a, "xlabel"), .ylabel = pc_arg_str(a, "ylabel"));
+  pc_args_options(a, &o);
   int rc = limits(L, "xlim", pc_arg_at(a, "xlim"), &o.has_xlim, o.xlim);
   if (rc == PC_OK) rc = limits(L, "ylim", pc_arg_at(a, "ylim"), &o.has_ylim, o.ylim);
   if (rc == PC_OK && pc_arg_at(a, "groups")) {
@@ -70,9 +62,8 @@ static int p_add(lua_State *L, pc_args *a) {
                       .low = pc_arg_tensor(a, "low"),
                       .high = pc_arg_tensor(a, "high"),
                       .dashed = pc_arg_bool(a, "dashed"),
-                      .color = pc_arg_int(a, "color")};
+                      .color = {pc_arg_given(a, "color"), pc_arg_given(a, "color") ? pc_arg_int(a, "color") : 0}};
   while (strcmp(kinds[s.kind], pc_arg_str(a, "kind")) != 0) s.kind++;
-  if (s.color < 0) return pc_fail(PC_EARG, "plot: color = %d: colours count from 1", s.color);
   return pc_done(pc_plot_add(HANDLE(a, "self")->p, &s));
 }
 
@@ -131,11 +122,9 @@ static int f_css(lua_State *L, pc_args *a) {
 
 static const pc_luafn functions[] = {
     {"new",
-     "title:str(any)?, xlabel:str(any)?, ylabel:str(any)?, width:num(0<..)=640, height:num(0<..)=400, "
-     "xscale:str(linear|log)=linear, "
-     "yscale:str(linear|log)=linear, xlim:table?, ylim:table?, zero:bool=false, legend:bool=true, groups:table?, "
-     "numbers:bool?, digits:int(0..)=0, theme:str(light|dark)=light",
-     f_new, "an empty plot", 0},
+     "title:str(any)?, xlabel:str(any)?, ylabel:str(any)?, @, xlim:table?, ylim:table?, groups:table?, "
+     "theme:str(light|dark)=light",
+     f_new, "an empty plot", 0, NULL, &pc_plot_options},
     {"css", "theme:str(light|dark)=light, selector:str=.plot", f_css,
      "a style sheet that gives inline SVG plots the colours of a theme", 0},
     {0}};
@@ -143,7 +132,7 @@ static const pc_luafn functions[] = {
 static const pc_luafn methods[] = {
     {"add",
      "self:plot, kind:str(line|points|both|bars), name:str(any)?, y:tensor, x:tensor?, sd:tensor?, low:tensor?, "
-     "high:tensor?, dashed:bool=false, color:int(0..)=0",
+     "high:tensor?, dashed:bool=false, color:int(1..)?",
      p_add, "adds a series; y (N), or (seeds,N): mean and standard deviation", 0},
     {"heat",
      "self:plot, values:tensor, framed:tensor?, rows:table?, columns:table?, limits:table?, frame_name:str(any)?",

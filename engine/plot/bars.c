@@ -68,9 +68,9 @@ static void draw_bar(pc_canvas *c, const pc_plot *p, const pc_panel *a, const pc
     end = s->y[g] < 0 ? low : high;
   }
   pc_canvas_unclip(c);
-  if (!p->o.values) return;
+  if (!pc_int_or(p->o.numbers, 0)) return;
   char text[32];
-  pc_format_among(text, sizeof text, s->y[g], largest(p), p->o.digits ? p->o.digits : 3);
+  pc_format_among(text, sizeof text, s->y[g], largest(p), pc_int_or(p->o.digits, 3));
   if (pc_label_width(text, PC_FONT_SMALL, 0) > w + 8) return;
   double at = s->y[g] < 0 ? end + PC_FONT_SMALL + 2 : end - 4;
   pc_canvas_text(c, x + w / 2, fmax(at, a->y - 2),
@@ -80,18 +80,18 @@ static void draw_bar(pc_canvas *c, const pc_plot *p, const pc_panel *a, const pc
 void pc_draw_bars(pc_canvas *c, const pc_plot *p, double top) {
   double lo, hi;
   int64_t hidden = 0;
-  int empty = !pc_y_range(p, p->o.ylog, &lo, &hi, &hidden) || p->o.ngroups == 0;
-  if (empty) lo = p->o.ylog ? 0.1 : 0, hi = 1;
-  if (!p->o.ylog) lo = fmin(lo, 0), hi = fmax(hi, 0);
-  if (p->o.ylog) lo /= 1.5; /* the shortest bar is seen, too */
+  int empty = !pc_y_range(p, (p->o.yscale == PC_SCALE_LOG), &lo, &hi, &hidden) || p->o.ngroups == 0;
+  if (empty) lo = (p->o.yscale == PC_SCALE_LOG) ? 0.1 : 0, hi = 1;
+  if (!(p->o.yscale == PC_SCALE_LOG)) lo = fmin(lo, 0), hi = fmax(hi, 0);
+  if ((p->o.yscale == PC_SCALE_LOG)) lo /= 1.5; /* the shortest bar is seen, too */
   if (p->o.has_ylim) lo = p->o.ylim[0], hi = p->o.ylim[1];
   double widest = widest_group(p), below = PC_FONT + 8;
   int slanted = widest > (p->o.width - 80) / fmax(p->o.ngroups, 1) - 6;
   if (slanted) below = fmin(widest, LONGEST) * sin(SLANT * 3.14159265 / 180) + PC_FONT + 8;
-  pc_panel a = {.y = top + (p->o.values ? 6 : 0)};
+  pc_panel a = {.y = top + (pc_int_or(p->o.numbers, 0) ? 6 : 0)};
   a.h = fmax(p->o.height - a.y - PC_EDGE - below - (p->xlabel ? PC_FONT + 6 : 0), 20);
   pc_axis y;
-  pc_axis_make(&y, lo, hi, p->o.ylog, !p->o.has_ylim, (int)(a.h / 45));
+  pc_axis_make(&y, lo, hi, (p->o.yscale == PC_SCALE_LOG), !p->o.has_ylim, (int)(a.h / 45));
   a.x = PC_EDGE + (p->ylabel || y.note[0] ? PC_FONT + 7 : 0) + pc_axis_width(&y) + 8;
   a.w = fmax(p->o.width - PC_EDGE - a.x, 20);
   pc_draw_axes(c, p, &a, NULL, &y);

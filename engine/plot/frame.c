@@ -50,7 +50,7 @@ static double draw_legend(pc_canvas *c, const pc_plot *p, double top) {
   double room = p->o.width - 2 * PC_EDGE, x = PC_EDGE, y = top + ROW / 2.;
   int named = 0, shown = 0, row = 1;
   for (int i = 0; i < p->nseries; i++) named += p->series[i].name != NULL;
-  if (named < 2 - (p->nseries > 1) || p->o.nolegend || p->heat) return top;
+  if (named < 2 - (p->nseries > 1) || !p->o.legend || p->heat) return top;
   for (int i = 0; i < p->nseries; i++) {
     char name[PC_NAME_MAX + 8], rest[40] = "";
     if (!p->series[i].name) continue;

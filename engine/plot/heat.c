@@ -28,7 +28,7 @@ static void cell_text(char *buf, int size, const pc_plot *p, double v) {
   if (whole)
     pc_format_number(buf, size, v, 1);
   else
-    pc_format_among(buf, size, v, fmax(fabs(h->low), fabs(h->high)), p->o.digits ? p->o.digits : 2);
+    pc_format_among(buf, size, v, fmax(fabs(h->low), fabs(h->high)), pc_int_or(p->o.digits, 2));
 }
 
 static void draw_cells(pc_canvas *c, const pc_plot *p, const pc_panel *a) {
@@ -40,7 +40,7 @@ static void draw_cells(pc_canvas *c, const pc_plot *p, const pc_panel *a) {
     char text[32] = "";
     uint32_t fill = isfinite(v) ? PC_INK_RGB | cell_rgb(h, v) : PC_INK_GRID;
     pc_canvas_rect(c, x + gap / 2, y + gap / 2, cw - gap, ch - gap, &(pc_pen){.fill = fill});
-    if (p->o.values < 0 || ch < PC_FONT_SMALL + 2) continue;
+    if (!pc_int_or(p->o.numbers, 1) || ch < PC_FONT_SMALL + 2) continue;
     cell_text(text, sizeof text, p, v);
     if (pc_label_width(text, PC_FONT_SMALL, 0) > cw - 2) continue;
     pc_canvas_text(c, x + cw / 2, y + ch / 2 + 3.5,

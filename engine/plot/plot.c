@@ -37,18 +37,18 @@ static int check_limits(const char *name, const double lim[2], int log) {
   return PC_OK;
 }
 
+PC_OPTIONS_TABLE(pc_plot_options, "plot", pc_plot_opts, PC_PLOT_OPTIONS);
+
 int pc_plot_new(pc_plot **out, const pc_plot_opts *opts) {
-  static const pc_plot_opts none;
-  const pc_plot_opts *o = opts ? opts : &none;
-  int rc = PC_OK;
+  const pc_plot_opts *o = opts ? opts : pc_plot_options.defaults;
   *out = NULL;
-  if (o->has_xlim && (rc = check_limits("xlim", o->xlim, o->xlog)) < 0) return rc;
-  if (o->has_ylim && (rc = check_limits("ylim", o->ylim, o->ylog)) < 0) return rc;
+  int rc = pc_options_check(&pc_plot_options, "plot", o);
+  if (rc == PC_OK && o->has_xlim) rc = check_limits("xlim", o->xlim, o->xscale == PC_SCALE_LOG);
+  if (rc == PC_OK && o->has_ylim) rc = check_limits("ylim", o->ylim, o->yscale == PC_SCALE_LOG);
+  if (rc < 0) return rc;
   pc_plot *p = pc_calloc(1, sizeof *p);
   if (!p) return PC_ENOMEM;
   p->o = *o;
-  if (p->o.width == 0) p->o.width = 640;
-  if (p->o.height == 0) p->o.height = 400;
   p->title = clean_copy(o->title);
   p->xlabel = clean_copy(o->xlabel);
   p->ylabel = clean_copy(o->ylabel);
@@ -140,7 +140,7 @@ int pc_plot_add(pc_plot *p, const pc_series_opts *o) {
   pc_series s = {.kind = o->kind,
                  .n = n,
                  .dashed = o->dashed || p->nseries / PC_SERIES_COLORS % 2,
-                 .color = (o->color ? o->color - 1 : p->nseries) % PC_SERIES_COLORS};
+                 .color = (o->color.given ? o->color.value - 1 : p->nseries) % PC_SERIES_COLORS};
   s.band = o->sd || o->low || (o->y->ndim == 2 && o->y->size[0] > 1);
   s.x = pc_malloc((size_t)(4 * n + 1) * sizeof *s.x);
   s.name = clean_copy(o->name);
@@ -234,7 +234,7 @@ int pc_plot_svg(char **out, const pc_plot *p, int dark) {
 int pc_plot_pixels(pc_tensor **out, const pc_plot *p, int dark, double scale) {
   pc_canvas *c;
   *out = NULL;
-  int rc = draw(&c, p, 0, dark, scale != 0 ? scale : 2);
+  int rc = draw(&c, p, 0, dark, scale);
   if (rc == PC_OK) rc = pc_canvas_pixels(out, c);
   pc_canvas_free(c);
   return rc;

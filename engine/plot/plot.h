@@ -16,23 +16,32 @@
 #ifndef PC_PLOT_PLOT_H
 #define PC_PLOT_PLOT_H
 
+#include "base/options.h"
 #include "tensor/tensor.h"
 
 typedef struct pc_plot pc_plot;
 
+#define PC_PLOT_OPTIONS(X, S)                                                                             \
+  X(S, num, width, "0<..", 640, "units", "")                                                              \
+  X(S, num, height, "0<..", 400, "units", "")                                                             \
+  X(S, choice, xscale, "linear|log", PC_SCALE_LINEAR, "", "")                                             \
+  X(S, choice, yscale, "linear|log", PC_SCALE_LINEAR, "", "")                                             \
+  X(S, bool, zero, "", 0, "", "the y axis starts at 0 when all data is on one side of it (bars: always)") \
+  X(S, bool, legend, "", 1, "", "when there is more than one name")                                       \
+  X(S, maybe_bool, numbers, "", 0, "", "bars, heat maps: print the values; else heat maps alone do")      \
+  X(S, maybe_int, digits, "1..17", 0, "", "significant digits of printed values; else 3, heat maps 2")
+
+typedef enum pc_scale { PC_SCALE_LINEAR, PC_SCALE_LOG } pc_scale;
+
 typedef struct pc_plot_opts {
+  PC_PLOT_OPTIONS(PC_OPTION_FIELD, )
   const char *title, *xlabel, *ylabel; /* NULL: none */
-  double width, height;                /* 0: 640 x 400 */
-  int xlog, ylog;
-  int has_xlim, has_ylim; /* limits instead of the data's */
+  int has_xlim, has_ylim;              /* limits instead of the data's */
   double xlim[2], ylim[2];
-  int zero;                  /* the y axis starts at 0 when all of the data is on one side of it (bars: always) */
-  int nolegend;              /* else: when there is more than one name */
   const char *const *groups; /* of bars: their names */
   int ngroups;
-  int values; /* bars, heat maps: print the numbers (heat maps: unless negative) */
-  int digits; /* significant digits of printed numbers; 0: 3 */
 } pc_plot_opts;
+extern const pc_options pc_plot_options;
 
 enum { PC_SERIES_LINE, PC_SERIES_POINTS, PC_SERIES_BOTH, PC_SERIES_BARS };
 
@@ -41,7 +50,7 @@ typedef struct pc_series_opts {
   int kind;
   const pc_tensor *x, *y, *sd, *low, *high;
   int dashed;
-  int color; /* 0: by its place among the series; else 1 .. PC_SERIES_COLORS */
+  pc_maybe_int color; /* counted from 1, round and round PC_SERIES_COLORS; not given: by its place among the series */
 } pc_series_opts;
 
 typedef struct pc_heat_opts {
@@ -61,7 +70,7 @@ int pc_plot_add(pc_plot *p, const pc_series_opts *s);
 int pc_plot_heat(pc_plot *p, const pc_heat_opts *h);
 
 int pc_plot_svg(char **out, const pc_plot *p, int dark); /* from pc_malloc */
-/* u8 (H,W,3); scale: pixels a unit, 0: 2. */
+/* u8 (H,W,3); scale: pixels a unit. */
 int pc_plot_pixels(pc_tensor **out, const pc_plot *p, int dark, double scale);
 /* Writes path, which ends in .svg or .png (else PC_EARG); whole or not at all. */
 int pc_plot_save(const char *path, const pc_plot *p, int dark, double scale);

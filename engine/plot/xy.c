@@ -19,7 +19,7 @@ static int x_range(const pc_plot *p, double *lo, double *hi, int64_t *hidden) {
     for (int64_t k = 0; k < p->series[i].n; k++) {
       double v = p->series[i].x[k];
       if (!isfinite(v)) continue;
-      if (p->o.xlog && v <= 0) {
+      if ((p->o.xscale == PC_SCALE_LOG) && v <= 0) {
         ++*hidden;
         continue;
       }
@@ -34,23 +34,23 @@ static int64_t lay_out(frame *f, const pc_plot *p, double top, int *empty) {
   int64_t hidden = 0;
   int points = 0;
   for (int i = 0; i < p->nseries; i++) points |= p->series[i].kind != PC_SERIES_LINE;
-  *empty = !pc_y_range(p, p->o.ylog, &lo, &hi, &hidden);
+  *empty = !pc_y_range(p, (p->o.yscale == PC_SCALE_LOG), &lo, &hi, &hidden);
   if (!x_range(p, &xlo, &xhi, &hidden)) *empty = 1;
-  if (*empty) lo = xlo = p->o.ylog || p->o.xlog ? 0.1 : 0, hi = xhi = 1;
-  if (p->o.zero && !p->o.ylog) lo = fmin(lo, 0), hi = fmax(hi, 0);
+  if (*empty) lo = xlo = (p->o.yscale == PC_SCALE_LOG) || (p->o.xscale == PC_SCALE_LOG) ? 0.1 : 0, hi = xhi = 1;
+  if (p->o.zero && !(p->o.yscale == PC_SCALE_LOG)) lo = fmin(lo, 0), hi = fmax(hi, 0);
   if (p->o.has_ylim) lo = p->o.ylim[0], hi = p->o.ylim[1];
   if (p->o.has_xlim) xlo = p->o.xlim[0], xhi = p->o.xlim[1];
   f->panel.y = top;
   f->panel.h = fmax(p->o.height - top - PC_EDGE - PC_FONT - 8 - (p->xlabel ? PC_FONT + 6 : 0), 20);
-  pc_axis_make(&f->y, lo, hi, p->o.ylog, !p->o.has_ylim, (int)(f->panel.h / 45));
+  pc_axis_make(&f->y, lo, hi, (p->o.yscale == PC_SCALE_LOG), !p->o.has_ylim, (int)(f->panel.h / 45));
   f->panel.x = PC_EDGE + (p->ylabel || f->y.note[0] ? PC_FONT + 7 : 0) + pc_axis_width(&f->y) + 8;
   f->panel.w = fmax(p->o.width - PC_EDGE - 6 - f->panel.x, 20);
   /* points at the border stay whole */
-  if (points && !p->o.has_xlim && !p->o.xlog && xhi > xlo) {
+  if (points && !p->o.has_xlim && !(p->o.xscale == PC_SCALE_LOG) && xhi > xlo) {
     double pad = (xhi - xlo) * 0.02;
     xlo -= pad, xhi += pad;
   }
-  pc_axis_make(&f->x, xlo, xhi, p->o.xlog, 0, (int)(f->panel.w / 78));
+  pc_axis_make(&f->x, xlo, xhi, (p->o.xscale == PC_SCALE_LOG), 0, (int)(f->panel.w / 78));
   if (f->x.note[0] && !p->xlabel) f->panel.h -= PC_FONT + 6;
   double over = f->x.n ? pc_label_width(f->x.label[f->x.n - 1], PC_FONT, 0) / 2 - PC_EDGE : 0;
   if (over > 0) f->panel.w -= over;

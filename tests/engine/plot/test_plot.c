@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "base/alloc.h"
+#include "options.h"
 #include "plot/plot.h"
 #include "plot/ink.h"
 #include "scratch.h"
@@ -77,7 +78,7 @@ END_TEST
 START_TEST(test_log) {
   pc_tensor *y = V(1, 0, -3, 100);
   pc_plot *p;
-  must(pc_plot_new(&p, &(pc_plot_opts){.ylog = 1}));
+  must(pc_plot_new(&p, &WITH(pc_plot_opts, PC_PLOT_OPTIONS, .yscale = PC_SCALE_LOG)));
   must(pc_plot_add(p, &(pc_series_opts){.y = y}));
   char *s = svg(p);
   ck_assert(strstr(s, "2 values \xe2\x89\xa4 0 not shown"));
@@ -88,8 +89,10 @@ START_TEST(test_log) {
 END_TEST
 
 START_TEST(test_strange_data) {
-  static const pc_plot_opts kinds[] = {
-      {0}, {.ylog = 1}, {.xlog = 1, .ylog = 1}, {.zero = 1, .width = 60, .height = 60}};
+  const pc_plot_opts kinds[] = {WITH(pc_plot_opts, PC_PLOT_OPTIONS, .zero = 0),
+                                WITH(pc_plot_opts, PC_PLOT_OPTIONS, .yscale = PC_SCALE_LOG),
+                                WITH(pc_plot_opts, PC_PLOT_OPTIONS, .xscale = PC_SCALE_LOG, .yscale = PC_SCALE_LOG),
+                                WITH(pc_plot_opts, PC_PLOT_OPTIONS, .zero = 1, .width = 60, .height = 60)};
   double big[4] = {-1e308, 1e308, 5e-324, 0};
   int64_t none = 0;
   pc_tensor *data[] = {V(3), V(NAN, NAN), vec(4, big), V(1e300), V(5, 5, 5), NULL};
@@ -149,7 +152,8 @@ START_TEST(test_bars) {
   const char *groups[] = {"ID", "OOD"};
   pc_tensor *a = V(1, 0.5), *b = V(0.25, NAN), *sd = V(0.1, 0.1);
   pc_plot *p;
-  must(pc_plot_new(&p, &(pc_plot_opts){.groups = groups, .ngroups = 2, .values = 1, .ylim = {0, 1}, .has_ylim = 1}));
+  must(pc_plot_new(&p, &WITH(pc_plot_opts, PC_PLOT_OPTIONS, .groups = groups, .ngroups = 2, .numbers = PC_GIVEN(1),
+                             .ylim = {0, 1}, .has_ylim = 1)));
   must(pc_plot_add(p, &(pc_series_opts){.name = "a", .y = a, .kind = PC_SERIES_BARS}));
   must(pc_plot_add(p, &(pc_series_opts){.name = "b", .y = b, .sd = sd, .kind = PC_SERIES_BARS}));
   char *s = svg(p);
@@ -163,7 +167,7 @@ START_TEST(test_bars) {
   ck_assert_msg(fabs(one / two - 6) < 0.5, "areas %g : %g", one, two); /* 1 + .5 against .25 */
   pc_tensor_release(t);
   pc_plot_free(p);
-  must(pc_plot_new(&p, &(pc_plot_opts){.groups = groups, .ngroups = 1}));
+  must(pc_plot_new(&p, &WITH(pc_plot_opts, PC_PLOT_OPTIONS, .groups = groups, .ngroups = 1)));
   must_fail(pc_plot_add(p, &(pc_series_opts){.name = "a", .y = a, .kind = PC_SERIES_BARS}), PC_ESHAPE,
             "series 'a' has 2 values for 1 groups");
   pc_plot_free(p);
@@ -212,10 +216,16 @@ END_TEST
 START_TEST(test_mistakes) {
   pc_plot *p;
   pc_tensor *y = V(1, 2, 3), *x = V(1, 2), *cube;
-  must_fail(pc_plot_new(&p, &(pc_plot_opts){.has_xlim = 1, .xlim = {2, 1}}), PC_EARG,
+  must_fail(pc_plot_new(&p, &WITH(pc_plot_opts, PC_PLOT_OPTIONS, .width = 0)), PC_EARG,
+            "plot: width: expected a number > 0, got 0");
+  must_fail(pc_plot_new(&p, &WITH(pc_plot_opts, PC_PLOT_OPTIONS, .height = NAN)), PC_EARG, "plot: height: expected");
+  must_fail(pc_plot_new(&p, &WITH(pc_plot_opts, PC_PLOT_OPTIONS, .digits = PC_GIVEN(0))), PC_EARG,
+            "plot: digits: expected");
+  must_fail(pc_plot_new(&p, &WITH(pc_plot_opts, PC_PLOT_OPTIONS, .has_xlim = 1, .xlim = {2, 1})), PC_EARG,
             "xlim = {2, 1}: the first must be below");
-  must_fail(pc_plot_new(&p, &(pc_plot_opts){.has_ylim = 1, .ylog = 1, .ylim = {0, 1}}), PC_EARG,
-            "a log axis begins above 0");
+  must_fail(
+      pc_plot_new(&p, &WITH(pc_plot_opts, PC_PLOT_OPTIONS, .has_ylim = 1, .yscale = PC_SCALE_LOG, .ylim = {0, 1})),
+      PC_EARG, "a log axis begins above 0");
   must(pc_tensor_zeros(&cube, PC_F32, 3, (int64_t[]){1, 1, 1}));
   must(pc_plot_new(&p, NULL));
   must_fail(pc_plot_add(p, &(pc_series_opts){.name = "loss", .y = y, .x = x}), PC_ESHAPE,
@@ -255,8 +265,8 @@ START_TEST(test_no_memory) {
       pc_plot *p = NULL;
       char *s = NULL;
       pc_alloc_fail_nth(nth);
-      int rc = pc_plot_new(
-          &p, &(pc_plot_opts){.title = "t", .xlabel = "x", .groups = heat ? NULL : groups, .ngroups = heat ? 0 : 2});
+      int rc = pc_plot_new(&p, &WITH(pc_plot_opts, PC_PLOT_OPTIONS, .title = "t", .xlabel = "x",
+                                     .groups = heat ? NULL : groups, .ngroups = heat ? 0 : 2));
       if (rc == PC_OK)
         rc = heat ? pc_plot_heat(
                         p, &(pc_heat_opts){.values = m, .row_labels = groups, .nrow_labels = 1, .frame_name = "f"})
