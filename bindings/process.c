@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -13,12 +12,11 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/spawn.h"
 #include "bindings/args.h"
 #include "bindings/percept.h"
 
 int luaopen_percept_process(lua_State *L);
-
-extern char **environ;
 
 enum { MAX_WORDS = 512 };
 
@@ -36,48 +34,16 @@ static int words_of(lua_State *L, int at, const char **words, const char *what) 
   return n;
 }
 
-/* The child leads a group of its own: Ctrl-C at the terminal reaches the parent alone, which passes it on. Input is
- * empty, output goes to the log file. Signals are as a fresh program expects them. */
-static int spawn(pid_t *pid, const char *const *argv, const char *const *env, const char *log) {
-  posix_spawn_file_actions_t fa;
-  posix_spawnattr_t at;
-  sigset_t none, dfl;
-  int rc;
-  posix_spawn_file_actions_init(&fa);
-  posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
-  if (log) {
-    posix_spawn_file_actions_addopen(&fa, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    posix_spawn_file_actions_adddup2(&fa, 1, 2);
-  }
-  posix_spawnattr_init(&at);
-  sigemptyset(&none);
-  sigfillset(&dfl);
-  posix_spawnattr_setsigmask(&at, &none);
-  posix_spawnattr_setsigdefault(&at, &dfl);
-  posix_spawnattr_setpgroup(&at, 0);
-  posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  rc = posix_spawnp(pid, argv[0], &fa, &at, (char *const *)argv, (char *const *)env);
-  posix_spawnattr_destroy(&at);
-  posix_spawn_file_actions_destroy(&fa);
-  return rc;
-}
-
 static int f_spawn(lua_State *L, pc_args *a) {
-  const char *argv[MAX_WORDS], *extra[MAX_WORDS], **env;
+  const char *argv[MAX_WORDS], *extra[MAX_WORDS];
   pid_t pid;
-  size_t n = 0, k;
   int rc = words_of(L, pc_arg_at(a, "command"), argv, "words"), more;
   if (rc < 0) return rc;
   if (rc == 0) return pc_fail(PC_EARG, "spawn: the command is empty");
   more = words_of(L, pc_arg_at(a, "env"), extra, "variables");
   if (more < 0) return more;
-  while (environ[n]) n++;
-  env = malloc((n + (size_t)more + 1) * sizeof *env);
-  if (!env) return pc_fail(PC_ENOMEM, "spawn: out of memory");
-  for (k = 0; k < (size_t)more; k++) env[k] = extra[k]; /* getenv takes the first */
-  memcpy(env + more, environ, (n + 1) * sizeof *env);
-  rc = spawn(&pid, argv, env, pc_arg_str(a, "log"));
-  free(env);
+  rc = pc_spawn(&pid, argv,
+                &(pc_spawn_opts){.extra = extra, .n_extra = more, .own_group = 1, .log = pc_arg_str(a, "log")});
   if (rc) return pc_fail(PC_EIO, "spawn: %s: %s", argv[0], strerror(rc));
   lua_pushinteger(L, pid);
   return 1;
@@ -95,43 +61,24 @@ static int wait_for(pid_t pid) {
  * arguments as they are. */
 static int f_capture(lua_State *L, pc_args *a) {
   const char *argv[MAX_WORDS];
-  posix_spawn_file_actions_t fa;
-  posix_spawnattr_t at;
-  sigset_t none, dfl;
   luaL_Buffer out;
   char block[4096];
   pid_t pid;
-  int fd[2], rc = words_of(L, pc_arg_at(a, "command"), argv, "words");
+  int fd, rc = words_of(L, pc_arg_at(a, "command"), argv, "words");
   if (rc < 0) return rc;
   if (rc == 0) return pc_fail(PC_EARG, "capture: the command is empty");
-  if (pipe2(fd, O_CLOEXEC)) return pc_fail(PC_EIO, "capture: %s", strerror(errno));
-  posix_spawn_file_actions_init(&fa);
-  posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&fa, fd[1], 1);
-  posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
-  posix_spawnattr_init(&at);
-  sigemptyset(&none);
-  sigfillset(&dfl);
-  posix_spawnattr_setsigmask(&at, &none);
-  posix_spawnattr_setsigdefault(&at, &dfl);
-  posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  rc = posix_spawnp(&pid, argv[0], &fa, &at, (char *const *)argv, environ);
-  posix_spawnattr_destroy(&at);
-  posix_spawn_file_actions_destroy(&fa);
-  close(fd[1]);
-  if (rc) {
-    close(fd[0]);
+  if ((rc = pc_spawn(&pid, argv, &(pc_spawn_opts){.out = &fd}))) {
     lua_pushnil(L);
     lua_pushfstring(L, "%s: %s", argv[0], strerror(rc));
     return 2;
   }
   luaL_buffinit(L, &out);
-  for (ssize_t n; (n = read(fd[0], block, sizeof block)) != 0;)
+  for (ssize_t n; (n = read(fd, block, sizeof block)) != 0;)
     if (n > 0)
       luaL_addlstring(&out, block, (size_t)n);
     else if (errno != EINTR)
       break;
-  close(fd[0]);
+  close(fd);
   luaL_pushresult(&out);
   lua_pushinteger(L, wait_for(pid));
   return 2;

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +13,8 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/spawn.h"
 #include "db/internal.h"
-
-extern char **environ;
 
 enum { GIT_WAIT_MS = 5000, GIT_DIFF_MAX = 8 << 20 };
 
@@ -97,52 +95,16 @@ void pc_provenance_host(pc_provenance *p) {
 
 /* ---- git: asked as a program, with a deadline, without locks, pagers or prompts ---- */
 
-static int spawn_git(pid_t *pid, int *out, const char *const *argv) {
-  posix_spawn_file_actions_t fa;
-  posix_spawnattr_t at;
-  sigset_t none, dfl;
-  static const char *const extra[] = {"GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C"};
-  size_t n = 0;
-  int fd[2], rc;
-  char **env;
-  while (environ[n]) n++;
-  env = pc_malloc((n + 4) * sizeof *env);
-  if (!env) return -1;
-  if (pipe2(fd, O_CLOEXEC)) {
-    pc_free(env);
-    return -1;
-  }
-  for (size_t i = 0; i < 3; i++) env[i] = (char *)extra[i]; /* getenv takes the first */
-  memcpy(env + 3, environ, (n + 1) * sizeof *env);
-  posix_spawn_file_actions_init(&fa);
-  posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&fa, fd[1], 1);
-  posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
-  posix_spawnattr_init(&at);
-  sigemptyset(&none);
-  sigfillset(&dfl);
-  posix_spawnattr_setsigmask(&at, &none);
-  posix_spawnattr_setsigdefault(&at, &dfl);
-  posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  rc = posix_spawnp(pid, "git", &fa, &at, (char *const *)argv, env);
-  posix_spawnattr_destroy(&at);
-  posix_spawn_file_actions_destroy(&fa);
-  pc_free(env);
-  close(fd[1]);
-  if (rc) close(fd[0]);
-  *out = fd[0];
-  return rc ? -1 : 0;
-}
-
 /* What git prints, up to max bytes; NULL when it fails or takes too long. */
 static char *git(size_t *size, size_t max, const char *const *argv) {
   pid_t pid;
+  static const char *const extra[] = {"GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C"};
   int fd, status = -1, ok = 0;
   size_t n = 0, cap = 4096;
   int64_t until = pc_tick_ms() + GIT_WAIT_MS;
   char *text = pc_malloc(cap);
   if (!text) return NULL;
-  if (spawn_git(&pid, &fd, argv)) {
+  if (pc_spawn(&pid, argv, &(pc_spawn_opts){.extra = extra, .n_extra = 3, .out = &fd})) {
     pc_free(text);
     return NULL;
   }
